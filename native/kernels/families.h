@@ -1,0 +1,25 @@
+// The kernel families of the instruction set being compiled, one file a family. Include only from native/kernels/*.cc, which are built
+// with CHAINRULE_ISA set to the namespace's name. Nothing here may include std headers with inline code that
+// the linker could share with baseline code (no <vector>, <algorithm>, <string>): <cstdint>, <cstring>, <cstdlib>, <cmath> constants only.
+#pragma once
+#include "kernels.h"
+
+namespace chainrule::CHAINRULE_ISA {
+
+extern const KernelFamily mapFamily;               // map.cc
+extern const KernelFamily reduceFamily;            // reduce.cc
+extern const KernelFamily gemmFamily;              // gemm.cc
+extern const KernelFamily conv2dFamily;            // conv2d.cc
+extern const KernelFamily conv2dInputGradFamily;   // conv2d.cc
+extern const KernelFamily conv2dWeightGradFamily;  // conv2d.cc
+extern const KernelFamily maxPool2dFamily;         // pool2d.cc
+extern const KernelFamily avgPool2dFamily;         // pool2d.cc
+extern const KernelFamily avgPool2dGradFamily;     // pool2d.cc
+extern const KernelFamily softmaxFamily;           // softmax.cc
+extern const KernelFamily crossEntropyFamily;      // softmax.cc
+extern const KernelFamily crossEntropyGradFamily;  // softmax.cc
+extern const KernelFamily gatherFamily;            // gather.cc
+extern const KernelFamily scatterAddFamily;        // gather.cc
+extern const KernelFamily randomFamily;            // random.cc
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,197 @@
+// Planning of a gemm by shape and strides: orientation, what is packed and by whom, how C is cut into chunks.
+#include <cstdlib>
+
+#include "gemm.h"
+
+namespace chainrule::CHAINRULE_ISA {
+
+namespace {
+
+// Block sizes of the instruction set. A right panel of kKBlock steps and a left panel fit L1 together.
+constexpr int64_t kKBlock = kWidth >= 8 ? 320 : 384;
+// Multiply-adds that are worth a chunk of their own.
+constexpr int64_t kChunkWork = kWidth >= 8 ? 128 << 10 : kWidth >= 4 ? 48 << 10 : 16 << 10;
+constexpr int64_t kSharedLimit = int64_t{64} << 20;
+constexpr int64_t kLocalRightBytes = 512 << 10, kLocalLeftBytes = 160 << 10, kLocalTileBytes = 224 << 10;
+static_assert(kLocalRightBytes + kLocalLeftBytes + kLocalTileBytes + int64_t{kRowsScratchBytes} <= int64_t{kThreadScratchBytes});
+
+struct Seen {
+  bool swap;  ///< C^T = B^T · A^T
+  int32_t rank;
+};
+
+Operand asOperand(const View& v, const void* context) {
+  const Seen& seen = *static_cast<const Seen*>(context);
+  Operand o{};
+  o.buffer = v.buffer;
+  o.dtype = v.dtype;
+  o.offset = v.offset;
+  for (int32_t d = 0; d + 2 < v.rank; d++) o.batch[d] = v.stride[d];
+  o.m = v.stride[v.rank - 2];
+  o.n = v.stride[v.rank - 1];
+  if (seen.swap) {
+    const int64_t m = o.m;
+    o.m = o.n;
+    o.n = m;
+  }
+  return o;
+}
+
+/// Folds batch dimensions into M where B is the same for all and everything else goes on in the same steps.
+void foldBatch(GemmPlan& p) {
+  Operand* o = reinterpret_cast<Operand*>(reinterpret_cast<char*>(&p.product) + p.product.operands);
+  const int32_t all = p.product.inputCount + p.product.outputCount;
+  while (p.batchRank > 0) {
+    const int32_t d = p.batchRank - 1;
+    const int64_t size = p.batchShape[d];
+    if (size != 1) {
+      if (p.b.batch[d] != 0 || p.a.batch[d] != p.m * p.a.m) return;
+      for (int32_t i = 0; i < all; i++)
+        if (o[i].batch[d] != p.m * o[i].m) return;
+    }
+    p.m *= size;
+    p.batchRank--;
+  }
+}
+
+/// How many chunks are worth while for this much work.
+int64_t chunksFor(int64_t work) {
+  if (work < 2 * kChunkWork) return 1;
+  return smaller(smaller(work / kChunkWork, 8 + work / (kChunkWork * 32)), 256);
+}
+
+/// Modes dots and axpy: bound by memory, so a chunk is worth while four times earlier. Cut along n.
+void planVectors(GemmPlan& p) {
+  const int64_t work = p.m * p.k * p.n * 4;
+  p.mBlocks = p.splits = 1;
+  p.nBlocks = larger(smaller(larger(1, p.n / (4 * kWidth)), chunksFor(work)), ceilDiv(p.n * p.m * 8, kLocalTileBytes));
+  p.batchBlocks = smaller(p.batch, larger(1, chunksFor(work * p.batch) / p.nBlocks));
+  p.localRows = kLocalTileBytes;
+}
+
+/// Returns the bytes of shared scratch.
+int64_t planBlocks(GemmPlan& p) {
+  p.mPanels = ceilDiv(p.m, kTileRows);
+  p.nPanels = ceilDiv(p.n, kTileColumns);
+  const int64_t kBlocks = larger(1, ceilDiv(p.k, kKBlock));
+  p.kBlock = ceilDiv(p.k, kBlocks);
+  p.splits = 1;
+  const int64_t each = p.m * p.n * p.k, want = chunksFor(each * p.batch);
+  p.sequential = p.batch > 1 && each >= 64 * kChunkWork;
+  const int64_t wantEach = p.sequential ? chunksFor(each) : ceilDiv(want, p.batch);
+
+  // The right operand: in place when it fits L1 or is used only a few times.
+  const bool rightVectors = p.b.n == 1 || p.n == 1;
+  const bool fewUses = p.mPanels <= 4;
+  const bool fits = p.n * p.k * 4 <= (24 << 10);
+  p.right = rightVectors && (fewUses || fits) ? RightForm::direct : RightForm::local;
+
+  // Cut along n first: each chunk then packs its own columns and nothing is packed twice.
+  p.nBlocks = smaller(p.nPanels, wantEach);
+  p.nBlocks = larger(p.nBlocks, ceilDiv(p.nPanels * kTileColumns * p.kBlock * 4, kLocalRightBytes - kTileColumns * kKBlock * 4));
+  p.nBlocks = smaller(p.nBlocks, p.nPanels);
+  p.mBlocks = smaller(p.mPanels, ceilDiv(wantEach, p.nBlocks));
+  const int64_t blockColumns = ceilDiv(p.nPanels, p.nBlocks) * kTileColumns;
+  const bool needTile = p.product.target < 0;
+  if (needTile) {
+    const int64_t rows = larger(kTileRows, kLocalTileBytes / 4 / blockColumns);
+    p.mBlocks = larger(p.mBlocks, ceilDiv(p.m + kTileRows * p.mBlocks, rows));
+    p.mBlocks = smaller(p.mBlocks, p.mPanels);
+  }
+
+  // The left operand: packed where it is used often enough or cannot be read in place.
+  const bool rows = p.a.n == 1 || p.k == 1, columns = p.a.m == 1 || p.m == 1;
+  const bool often = p.nPanels >= 16 && p.m * p.k > (16 << 10);
+  p.left = !often && rows ? LeftForm::rows : !often && columns ? LeftForm::columns : LeftForm::local;
+  if (p.left == LeftForm::local && p.nBlocks > 1 && (p.batch == 1 || p.sequential)) p.left = LeftForm::shared;
+  if (p.right == RightForm::local && p.mBlocks > 1 && (p.batch == 1 || p.sequential)) p.right = RightForm::shared;
+
+  int64_t bytes = 0;
+  if (p.left == LeftForm::shared) {
+    p.sharedLeft = bytes;
+    bytes += (p.m * p.k * 4 + 63) & ~int64_t{63};
+  }
+  if (p.right == RightForm::shared) {
+    p.sharedRight = bytes;
+    bytes += p.nPanels * kTileColumns * p.k * 4;
+  }
+  if (bytes > kSharedLimit) {
+    if (p.left == LeftForm::shared) p.left = LeftForm::local;
+    if (p.right == RightForm::shared) p.right = RightForm::local;
+    bytes = 0;
+  }
+
+  // Too few chunks, a long k: cut k, and add up the parts.
+  const int64_t chunks = p.mBlocks * p.nBlocks;
+  if (p.batch == 1 && chunks < wantEach && p.k >= 4 * kKBlock && p.m * p.n <= (64 << 10)) {
+    p.splits = smaller(wantEach / chunks, p.k / (2 * kKBlock));
+    p.splits = smaller(p.splits, 32);
+    if (p.splits > 1) {
+      p.sharedPartials = bytes;
+      bytes += p.splits * p.m * p.n * 4;
+      p.kBlock = ceilDiv(ceilDiv(p.k, p.splits), ceilDiv(ceilDiv(p.k, p.splits), kKBlock));
+    }
+  }
+  p.splits = larger(p.splits, 1);
+  p.batchBlocks = p.sequential ? 1 : smaller(p.batch, larger(1, want / chunks));
+  p.localLeft = kLocalRightBytes;
+  p.localTile = kLocalRightBytes + kLocalLeftBytes;
+  p.localRows = p.localTile + kLocalTileBytes;
+  return bytes;
+}
+
+}  // namespace
+
+Status prepareGemm(Instruction& instruction) {
+  instruction.sharedScratch = 0;
+  const View &a = instruction.inputs[0], &b = instruction.inputs[1], &c = instruction.outputs[0];
+  const int32_t r = c.rank;
+  Status status;
+  if (instruction.inputCount + instruction.outputCount > kMaxRowOperands) {
+    status.code = StatusCode::unsupported;
+    return status;
+  }
+  Seen seen{};
+  seen.rank = r;
+  seen.swap = c.stride[r - 1] != 1 && (c.stride[r - 2] == 1 || c.shape[r - 1] == 1);
+  std::byte* block =
+      makeProduct(instruction, sizeof(GemmPlan), offsetof(GemmPlan, product), 2, instruction.attributes, asOperand, &seen);
+  if (!block) {
+    status.code = StatusCode::outOfMemory;
+    return status;
+  }
+  GemmPlan& p = *reinterpret_cast<GemmPlan*>(block);
+  instruction.plan = block;
+  p.m = c.shape[r - 2];
+  p.n = c.shape[r - 1];
+  p.k = a.shape[r - 1];
+  p.a = asOperand(seen.swap ? b : a, &seen);
+  p.b = asOperand(seen.swap ? a : b, &seen);
+  if (seen.swap) {
+    const int64_t m = p.m;
+    p.m = p.n;
+    p.n = m;
+  }
+  p.batchRank = r - 2;
+  for (int32_t d = 0; d < p.batchRank; d++) p.batchShape[d] = c.shape[d];
+  foldBatch(p);
+  p.batch = 1;
+  for (int32_t d = 0; d < p.batchRank; d++) p.batch *= p.batchShape[d];
+  if (p.batch == 0 || p.m == 0 || p.n == 0) {
+    p.mode = GemmMode::nothing;
+    return status;
+  }
+  if (p.k >= 2 * kWidth && p.b.m == 1 && p.a.n == 1 && p.m <= 4) {
+    p.mode = GemmMode::dots;
+    planVectors(p);
+  } else if (p.m == 1 && p.b.n == 1 && p.k >= 8 && p.n >= kWidth) {
+    p.mode = GemmMode::axpy;
+    planVectors(p);
+  } else {
+    p.mode = GemmMode::blocks;
+    instruction.sharedScratch = static_cast<size_t>(planBlocks(p));
+  }
+  return status;
+}
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,226 @@
+// The loops of the micro-program's operations: one row per operation below, everything else is generated from it.
+// In: addresses of up to three operands (a vector or a single value each) and a length; out: the results.
+#include "../simd/math.h"
+#include "micro.h"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+// --- the operations --------------------------------------------------------------------------------------------
+
+template <class... S>
+struct List;
+
+template <class... S>
+struct Light {
+  using Signatures = List<S...>;
+  static constexpr bool heavy = false;
+};
+/// Long enough that unrolling gains nothing.
+template <class... S>
+struct Heavy {
+  using Signatures = List<S...>;
+  static constexpr bool heavy = true;
+};
+
+CHAINRULE_INLINE I operator-(I a) { return set1(0) - a; }
+CHAINRULE_INLINE I abs(I a) { return max(a, -a); }
+CHAINRULE_INLINE F signOf(F a) { return select(isNaN(a) | eq(a, zero()), a, copySign(set1(1.0f), a)); }
+CHAINRULE_INLINE I signOf(I a) { return asInt(lt(a, set1(0))) - asInt(lt(set1(0), a)); }
+CHAINRULE_INLINE F reluOf(F a) { return max(zero(), a); }  // NaN stays: max returns its second operand then
+CHAINRULE_INLINE I reluOf(I a) { return max(a, set1(0)); }
+CHAINRULE_INLINE I maximum(I a, I b) { return max(a, b); }
+CHAINRULE_INLINE I minimum(I a, I b) { return min(a, b); }
+CHAINRULE_INLINE M notZero(F a) { return ne(a, zero()); }
+CHAINRULE_INLINE M notZero(I a) { return ne(a, set1(0)); }
+CHAINRULE_INLINE F toFloatOf(I a) { return toFloat(a); }
+CHAINRULE_INLINE F toFloatOf(M a) { return keep(a, set1(1.0f)); }
+CHAINRULE_INLINE I toIntOf(M a) { return asInt(a) & set1(1); }
+CHAINRULE_INLINE I toIntOf(F a) {
+  const I whole = select(ge(a, set1(2147483648.0f)), set1(INT32_MAX), toInt(a));
+  return keep(eq(a, a), whole);
+}
+
+template <MapOp op>
+struct Kernel;
+
+// clang-format off
+template <> struct Kernel<MapOp::neg> : Light<F(F), I(I)> { static auto run(auto a) { return -a; } };
+template <> struct Kernel<MapOp::abs> : Light<F(F), I(I)> { static auto run(auto a) { return abs(a); } };
+template <> struct Kernel<MapOp::sign> : Light<F(F), I(I)> { static auto run(auto a) { return signOf(a); } };
+template <> struct Kernel<MapOp::floor> : Light<F(F)> { static F run(F a) { return floor(a); } };
+template <> struct Kernel<MapOp::ceil> : Light<F(F)> { static F run(F a) { return ceil(a); } };
+template <> struct Kernel<MapOp::round> : Light<F(F)> { static F run(F a) { return round(a); } };
+template <> struct Kernel<MapOp::trunc> : Light<F(F)> { static F run(F a) { return trunc(a); } };
+template <> struct Kernel<MapOp::sqrt> : Light<F(F)> { static F run(F a) { return sqrt(a); } };
+template <> struct Kernel<MapOp::rsqrt> : Light<F(F)> { static F run(F a) { return rsqrt(a); } };
+template <> struct Kernel<MapOp::reciprocal> : Light<F(F)> { static F run(F a) { return set1(1.0f) / a; } };
+template <> struct Kernel<MapOp::exp> : Heavy<F(F)> { static F run(F a) { return exp(a); } };
+template <> struct Kernel<MapOp::expm1> : Heavy<F(F)> { static F run(F a) { return expm1(a); } };
+template <> struct Kernel<MapOp::log> : Heavy<F(F)> { static F run(F a) { return log(a); } };
+template <> struct Kernel<MapOp::log1p> : Heavy<F(F)> { static F run(F a) { return log1p(a); } };
+template <> struct Kernel<MapOp::sin> : Heavy<F(F)> { static F run(F a) { return sin(a); } };
+template <> struct Kernel<MapOp::cos> : Heavy<F(F)> { static F run(F a) { return cos(a); } };
+template <> struct Kernel<MapOp::tanh> : Heavy<F(F)> { static F run(F a) { return tanh(a); } };
+template <> struct Kernel<MapOp::sigmoid> : Heavy<F(F)> { static F run(F a) { return sigmoid(a); } };
+template <> struct Kernel<MapOp::erf> : Heavy<F(F)> { static F run(F a) { return erf(a); } };
+template <> struct Kernel<MapOp::square> : Light<F(F), I(I)> { static auto run(auto a) { return a * a; } };
+template <> struct Kernel<MapOp::relu> : Light<F(F), I(I)> { static auto run(auto a) { return reluOf(a); } };
+template <> struct Kernel<MapOp::add> : Light<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return a + b; } };
+template <> struct Kernel<MapOp::sub> : Light<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return a - b; } };
+template <> struct Kernel<MapOp::mul> : Light<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return a * b; } };
+template <> struct Kernel<MapOp::maximum> : Light<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return maximum(a, b); } };
+template <> struct Kernel<MapOp::minimum> : Light<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return minimum(a, b); } };
+template <> struct Kernel<MapOp::div> : Light<F(F, F)> { static F run(F a, F b) { return a / b; } };
+template <> struct Kernel<MapOp::pow> : Heavy<F(F, F)> { static F run(F a, F b) { return pow(a, b); } };
+template <> struct Kernel<MapOp::eq> : Light<M(F, F), M(I, I)> { static M run(auto a, auto b) { return eq(a, b); } };
+template <> struct Kernel<MapOp::ne> : Light<M(F, F), M(I, I)> { static M run(auto a, auto b) { return ne(a, b); } };
+template <> struct Kernel<MapOp::lt> : Light<M(F, F), M(I, I)> { static M run(auto a, auto b) { return lt(a, b); } };
+template <> struct Kernel<MapOp::le> : Light<M(F, F), M(I, I)> { static M run(auto a, auto b) { return le(a, b); } };
+template <> struct Kernel<MapOp::logicalAnd> : Light<M(M, M)> { static M run(M a, M b) { return a & b; } };
+template <> struct Kernel<MapOp::logicalOr> : Light<M(M, M)> { static M run(M a, M b) { return a | b; } };
+template <> struct Kernel<MapOp::logicalNot> : Light<M(M)> { static M run(M a) { return !a; } };
+template <> struct Kernel<MapOp::where> : Light<F(M, F, F), I(M, I, I)> { static auto run(M m, auto a, auto b) { return select(m, a, b); } };
+template <> struct Kernel<MapOp::toFloat32> : Light<F(I), F(M)> { static F run(auto a) { return toFloatOf(a); } };
+template <> struct Kernel<MapOp::toInt32> : Light<I(F), I(M)> { static I run(auto a) { return toIntOf(a); } };
+template <> struct Kernel<MapOp::toBool> : Light<M(F), M(I)> { static M run(auto a) { return notZero(a); } };
+template <> struct Kernel<MapOp::fma> : Light<F(F, F, F)> { static F run(F a, F b, F c) { return fma(a, b, c); } };
+// clang-format on
+
+// --- the loops -------------------------------------------------------------------------------------------------
+
+/// How a vector type lies in a tile.
+template <class V>
+struct Lane;
+template <>
+struct Lane<F> {
+  using Element = float;
+  static constexpr ValueType type = ValueType::f32;
+  CHAINRULE_INLINE static F wrap(F a) { return a; }
+  CHAINRULE_INLINE static F unwrap(F a) { return a; }
+};
+template <>
+struct Lane<I> {
+  using Element = int32_t;
+  static constexpr ValueType type = ValueType::i32;
+  CHAINRULE_INLINE static I wrap(I a) { return a; }
+  CHAINRULE_INLINE static I unwrap(I a) { return a; }
+};
+template <>
+struct Lane<M> {
+  using Element = int32_t;
+  static constexpr ValueType type = ValueType::mask;
+  CHAINRULE_INLINE static M wrap(I a) { return asMask(a); }
+  CHAINRULE_INLINE static I unwrap(M a) { return asInt(a); }
+};
+
+template <class V, bool scalar>
+struct Operand {
+  const typename Lane<V>::Element* p;
+  CHAINRULE_INLINE explicit Operand(const void* a) : p(static_cast<const typename Lane<V>::Element*>(a)) {}
+  CHAINRULE_INLINE V at(int64_t i) const { return Lane<V>::wrap(load(p + i)); }
+  CHAINRULE_INLINE V part(int64_t i, int64_t n) const { return Lane<V>::wrap(n >= kWidth ? load(p + i) : loadPartial(p + i, n)); }
+};
+template <class V>
+struct Operand<V, true> {
+  V v;
+  CHAINRULE_INLINE explicit Operand(const void* a) : v(Lane<V>::wrap(set1(*static_cast<const typename Lane<V>::Element*>(a)))) {}
+  CHAINRULE_INLINE V at(int64_t) const { return v; }
+  CHAINRULE_INLINE V part(int64_t, int64_t) const { return v; }
+};
+
+template <class K, class R, class... O>
+CHAINRULE_INLINE void sweep(void* result, int64_t n, O... o) {
+  auto* out = static_cast<typename Lane<R>::Element*>(result);
+  int64_t i = 0;
+  if constexpr (!K::heavy) {
+    for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
+      const R r0 = K::run(o.at(i)...), r1 = K::run(o.at(i + kWidth)...);
+      const R r2 = K::run(o.at(i + 2 * kWidth)...), r3 = K::run(o.at(i + 3 * kWidth)...);
+      store(out + i, Lane<R>::unwrap(r0));
+      store(out + i + kWidth, Lane<R>::unwrap(r1));
+      store(out + i + 2 * kWidth, Lane<R>::unwrap(r2));
+      store(out + i + 3 * kWidth, Lane<R>::unwrap(r3));
+    }
+  }
+  for (; i < n; i += kWidth) {
+    const int64_t left = n - i;
+    const R r = K::run(o.part(i, left)...);
+    if (left >= kWidth) {
+      store(out + i, Lane<R>::unwrap(r));
+    } else {
+      storePartial(out + i, Lane<R>::unwrap(r), left);
+    }
+  }
+}
+
+template <class K, int scalars, class R, class A>
+void loop1(const void* a, const void*, const void*, void* out, int64_t n) {
+  sweep<K, R>(out, n, Operand<A, false>(a));
+}
+template <class K, int scalars, class R, class A, class B>
+void loop2(const void* a, const void* b, const void*, void* out, int64_t n) {
+  sweep<K, R>(out, n, Operand<A, (scalars & 1) != 0>(a), Operand<B, (scalars & 2) != 0>(b));
+}
+template <class K, int scalars, class R, class A, class B, class C>
+void loop3(const void* a, const void* b, const void* c, void* out, int64_t n) {
+  sweep<K, R>(out, n, Operand<A, (scalars & 1) != 0>(a), Operand<B, (scalars & 2) != 0>(b), Operand<C, (scalars & 4) != 0>(c));
+}
+
+// With all operands single there is one element, and the plain loop does it.
+template <class K, class R, class A>
+constexpr Signature describe(R (*)(A)) {
+  return {{Lane<A>::type}, Lane<R>::type, 1, K::heavy, {loop1<K, 0, R, A>, loop1<K, 0, R, A>}};
+}
+template <class K, class R, class A, class B>
+constexpr Signature describe(R (*)(A, B)) {
+  return {{Lane<A>::type, Lane<B>::type},
+          Lane<R>::type,
+          2,
+          K::heavy,
+          {loop2<K, 0, R, A, B>, loop2<K, 1, R, A, B>, loop2<K, 2, R, A, B>, loop2<K, 0, R, A, B>}};
+}
+template <class K, class R, class A, class B, class C>
+constexpr Signature describe(R (*)(A, B, C)) {
+  return {{Lane<A>::type, Lane<B>::type, Lane<C>::type},
+          Lane<R>::type,
+          3,
+          K::heavy,
+          {loop3<K, 0, R, A, B, C>, loop3<K, 1, R, A, B, C>, loop3<K, 2, R, A, B, C>, loop3<K, 3, R, A, B, C>, loop3<K, 4, R, A, B, C>,
+           loop3<K, 5, R, A, B, C>, loop3<K, 6, R, A, B, C>, loop3<K, 0, R, A, B, C>}};
+}
+
+struct Row {
+  int count;
+  Signature signatures[2];
+};
+template <class K, class... S>
+constexpr Row row(List<S...>*) {
+  return {sizeof...(S), {describe<K>(static_cast<S*>(nullptr))...}};
+}
+
+/// The rows of all operations below n; one without a Kernel does not compile here.
+template <int n, int... op>
+struct Rows : Rows<n - 1, n - 1, op...> {};
+template <int... op>
+struct Rows<0, op...> {
+  static constexpr Row table[] = {
+      row<Kernel<static_cast<MapOp>(op)>>(static_cast<typename Kernel<static_cast<MapOp>(op)>::Signatures*>(nullptr))...};
+};
+
+}  // namespace
+
+const Signature* signatureOf(MapOp op, const ValueType* args) {
+  const Row& row = Rows<kMapOpLimit>::table[static_cast<int>(op)];
+  for (int i = 0; i < row.count; i++) {
+    const Signature& s = row.signatures[i];
+    bool same = true;
+    for (int k = 0; k < s.arity; k++) same = same && s.args[k] == args[k];
+    if (same) return &s;
+  }
+  return nullptr;
+}
+
+int arityOf(MapOp op) { return Rows<kMapOpLimit>::table[static_cast<int>(op)].signatures[0].arity; }
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,79 @@
+// The program executor (see executor.h). A run's memory is one block: arena, shared scratch, table of buffer addresses.
+#include "executor.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace chainrule {
+namespace {
+
+// Kernels may do arithmetic on the address of an empty tensor, whose typed array has none.
+alignas(kAlignment) std::byte nowhere[kAlignment];
+
+/// CHAINRULE_POISON=1 fills arenas with NaNs before each run, so that tests see reads of memory nobody wrote.
+bool poisoned() {
+  static const bool on = [] {
+    const char* text = getenv("CHAINRULE_POISON");
+    return text && !strcmp(text, "1");
+  }();
+  return on;
+}
+
+constexpr size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+bool Caller::prepare() {
+  if (context_.scratch) return true;
+  context_.scratch = static_cast<std::byte*>(allocateAligned(kThreadScratchBytes));
+  context_.pool = &Pool::instance();
+  return context_.scratch != nullptr;
+}
+
+Status checkSlots(const Program& program, const SlotMemory* slots, int64_t count) {
+  for (int32_t s = 0; s < program.slotCount; ++s) {
+    const SlotInfo& info = program.slots[s];
+    if (s >= count || slots[s].bytes < info.bytes || reinterpret_cast<uintptr_t>(slots[s].data) % static_cast<uintptr_t>(info.alignment) != 0)
+      return {StatusCode::badSlot, -1, {s, info.bytes}};
+  }
+  return {};
+}
+
+Status Execution::begin(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller) {
+  program_ = &program;
+  next_ = 0;
+  const size_t scratch = roundUp(program.scratchBytes), table = static_cast<size_t>(program.bufferCount) * sizeof(void*);
+  const size_t total = program.arenaBytes + scratch + table;
+  std::byte* memory = arena.reserve(total);
+  if (!memory || !caller.prepare()) return {StatusCode::outOfMemory, -1, {static_cast<int64_t>(total), 0}};
+  if (poisoned()) memset(memory, 0xff, program.arenaBytes + scratch);
+  void** buffers = reinterpret_cast<void**>(memory + program.arenaBytes + scratch);
+  for (int32_t b = 0; b < program.bufferCount; ++b) {
+    const BufferInfo& buffer = program.buffers[b];
+    void* data = buffer.slot < 0 ? memory + buffer.offset : slots[buffer.slot].data;
+    buffers[b] = data ? data : nowhere;
+  }
+  run_ = {buffers, memory + program.arenaBytes, caller.context()};
+  return {};
+}
+
+Status Execution::step() {
+  const Step& step = program_->steps[next_++];
+  const Instruction* first = program_->instructions + step.first;
+  const KernelFamily& family = program_->kernels->families[static_cast<int>(first->opcode)];
+  Status status = step.count > 1 ? family.runRegion(first, step.count, run_) : family.run(*first, run_);
+  if (!status.ok()) status.instruction = step.first;
+  return status;
+}
+
+Status runProgram(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller, const std::atomic<bool>* cancelled) {
+  Execution execution;
+  Status status = execution.begin(program, slots, arena, caller);
+  while (status.ok() && !execution.done()) {
+    if (cancelled && !execution.committed() && cancelled->load(std::memory_order_relaxed)) return {StatusCode::cancelled, execution.instruction()};
+    status = execution.step();
+  }
+  return status;
+}
+
+}  // namespace chainrule

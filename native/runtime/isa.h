@@ -1,0 +1,17 @@
+// The instruction sets compiled in. In: a name. Out: the table of kernels, if this machine can run it.
+#pragma once
+#include "../kernels/kernels.h"
+
+namespace chainrule {
+
+/// Tables this machine can run, the fastest first. Returns how many there are; at most kMaxIsas.
+constexpr int kMaxIsas = 8;
+int availableIsas(const KernelTable** tables);
+
+/// nullptr when the name is unknown or the machine lacks the instruction set.
+const KernelTable* findIsa(const char* name);
+
+/// CHAINRULE_ISA if set (nullptr when it cannot be had), else the fastest.
+const KernelTable* defaultIsa();
+
+}  // namespace chainrule

@@ -1,0 +1,146 @@
+// For the stand-alone tests and benchmarks of single kernel families: a tiny parallel(), and instructions built by hand.
+// Compiled with CHAINRULE_ISA set, as the kernels under test.
+#pragma once
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "../kernels/families.h"
+
+namespace chainrule {
+
+/// Threads that spin while a test runs; chunks are claimed in any order.
+class Team {
+ public:
+  explicit Team(int threads) : threads_(threads) {
+    for (int i = 0; i < threads; i++) scratch_.push_back(static_cast<std::byte*>(std::aligned_alloc(64, kThreadScratchBytes)));
+    for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
+  }
+  ~Team() {
+    stop_ = true;
+    generation_.fetch_add(1);
+    for (auto& w : workers_) w.join();
+    for (auto* s : scratch_) std::free(s);
+  }
+  void run(int64_t chunks, ChunkFunction fn, void* argument) {
+    if (chunks == 1 || threads_ == 1) {
+      for (int64_t i = 0; i < chunks; i++) call(fn, argument, i, 0);
+      return;
+    }
+    fn_ = fn, argument_ = argument, chunks_ = chunks;
+    next_.store(0);
+    busy_.store(threads_ - 1);
+    generation_.fetch_add(1, std::memory_order_release);
+    claim(0);
+    while (busy_.load(std::memory_order_acquire) != 0) pause();
+  }
+  bool poison = false;  ///< fill scratch with NaN before each chunk
+
+ private:
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+  void call(ChunkFunction fn, void* argument, int64_t chunk, int thread) {
+    std::byte* s = scratch_[static_cast<size_t>(thread)];
+    if (poison) std::memset(s, 0xff, kThreadScratchBytes);
+    fn(argument, chunk, s);
+  }
+  void claim(int thread) {
+    for (int64_t i; (i = next_.fetch_add(1)) < chunks_;) call(fn_, argument_, i, thread);
+  }
+  void work(int thread) {
+    for (int seen = 0;;) {
+      int spins = 0;
+      while (generation_.load(std::memory_order_acquire) == seen) {
+        pause();
+        if (threads_ > 2 && ++spins > 100) std::this_thread::yield();
+      }
+      seen++;
+      if (stop_) return;
+      claim(thread);
+      busy_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+  int threads_;
+  std::vector<std::thread> workers_;
+  std::vector<std::byte*> scratch_;
+  ChunkFunction fn_ = nullptr;
+  void* argument_ = nullptr;
+  int64_t chunks_ = 0;
+  alignas(64) std::atomic<int64_t> next_{0};
+  alignas(64) std::atomic<int> generation_{0};
+  alignas(64) std::atomic<int> busy_{0};
+  std::atomic<bool> stop_{false};
+};
+
+#ifndef CHAINRULE_HARNESS_NO_PARALLEL
+void parallel(const Run& run, int64_t chunks, ChunkFunction fn, void* argument) {
+  static_cast<Team*>(run.pool)->run(chunks, fn, argument);
+}
+#endif
+
+/// A buffer of floats whose bounds the sanitizer knows.
+struct Floats {
+  std::unique_ptr<float[]> data;
+  int64_t size;
+  explicit Floats(int64_t n) : data(new float[static_cast<size_t>(n)]), size(n) {}
+};
+
+inline void fillRandom(Floats& f, uint32_t seed) {
+  std::minstd_rand g(seed * 7919u + 1u);
+  for (int64_t i = 0; i < f.size; i++) f.data[static_cast<size_t>(i)] = static_cast<float>(g() % 2001) / 1000.0f - 1.0f;
+}
+
+inline View viewOf(int32_t buffer, int64_t offset, std::vector<int64_t> shape, std::vector<int64_t> stride, DType t = DType::float32) {
+  View v{};
+  v.buffer = buffer, v.dtype = t, v.offset = offset, v.rank = static_cast<int32_t>(shape.size());
+  for (size_t i = 0; i < shape.size(); i++) v.shape[i] = shape[i], v.stride[i] = stride[i];
+  return v;
+}
+
+inline std::vector<int64_t> contiguous(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> s(shape.size());
+  int64_t step = 1;
+  for (size_t i = shape.size(); i-- > 0;) s[i] = step, step *= shape[i];
+  return s;
+}
+
+/// An instruction that owns its parts; prepare() then run() with any team.
+struct TestInstruction {
+  Instruction instruction{};
+  std::vector<View> inputs, outputs;
+  std::vector<int32_t> attributes;
+  const KernelFamily* family = nullptr;
+  std::byte* shared = nullptr;
+  TestInstruction() = default;
+  TestInstruction(const TestInstruction&) = delete;
+  ~TestInstruction() {
+    std::free(instruction.plan);
+    std::free(shared);
+  }
+  void prepare(const KernelFamily& f) {
+    family = &f;
+    instruction.inputs = inputs.data(), instruction.outputs = outputs.data(), instruction.attributes = attributes.data();
+    instruction.inputCount = static_cast<int32_t>(inputs.size()), instruction.outputCount = static_cast<int32_t>(outputs.size());
+    instruction.attributeCount = static_cast<int32_t>(attributes.size());
+    if (!f.prepare(instruction).ok()) std::printf("prepare failed\n"), std::exit(1);
+    shared = static_cast<std::byte*>(std::aligned_alloc(64, (instruction.sharedScratch + 127) & ~size_t{63}));
+  }
+  void run(void* const* buffers, Team& team) {
+    Run r{buffers, shared, &team};
+    family->run(instruction, r);
+  }
+};
+
+}  // namespace chainrule

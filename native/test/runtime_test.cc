@@ -1,0 +1,117 @@
+// Decoding, slots, arena and execution of whole programs.
+#include <cmath>
+#include <cstring>
+
+#include "programs.h"
+
+using namespace chainrule;
+using namespace chainrule::test;
+
+namespace {
+
+Status runOnce(const Program& program, SlotSet& slots) {
+  Arena arena;
+  Caller caller;
+  const Status status = checkSlots(program, slots.data(), slots.size());
+  return status.ok() ? runProgram(program, slots.data(), arena, caller, nullptr) : status;
+}
+
+void decodesSamples() {
+  for (const Sample& sample : samples()) {
+    Program program;
+    const Status status = program.decode(sample.words.data(), static_cast<int64_t>(sample.words.size()), testKernels());
+    if (!status.ok())
+      fprintf(stderr, "%s: code %d instruction %d detail %ld %ld\n", sample.name, static_cast<int>(status.code), status.instruction,
+              static_cast<long>(status.detail[0]), static_cast<long>(status.detail[1]));
+    EXPECT(status.ok());
+    SlotSet slots(program);
+    EXPECT(runOnce(program, slots).ok());
+    // Decoding again into the same memory gives the same program.
+    EXPECT(program.decode(sample.words.data(), static_cast<int64_t>(sample.words.size()), testKernels()).ok());
+    EXPECT(runOnce(program, slots).ok());
+  }
+}
+
+void addsNumbers() {
+  const Words words = addProgram(1000);
+  Program program;
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+  EXPECT(program.slotCount == 3 && program.slots[0].bytes == 4000 && program.slots[0].read && !program.slots[0].written);
+  EXPECT(!program.slots[2].read && program.slots[2].written && program.slots[2].alignment == 4);
+  SlotSet slots(program);
+  for (int i = 0; i < 1000; ++i) {
+    slots.at<float>(0)[i] = static_cast<float>(i);
+    slots.at<float>(1)[i] = 0.5f;
+  }
+  EXPECT(runOnce(program, slots).ok());
+  for (int i = 0; i < 1000; ++i) EXPECT(slots.at<float>(2)[i] == static_cast<float>(i) + 0.5f);
+}
+
+void refusesBadSlots() {
+  const Words words = addProgram(8);
+  Program program;
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+  alignas(64) float memory[3][9];
+  SlotMemory slots[3] = {{memory[0], 32}, {memory[1], 32}, {memory[2], 32}};
+  EXPECT(checkSlots(program, slots, 3).ok());
+  EXPECT(checkSlots(program, slots, 2).code == StatusCode::badSlot && checkSlots(program, slots, 2).detail[0] == 2);
+  slots[1].bytes = 31;
+  EXPECT(checkSlots(program, slots, 3).detail[0] == 1 && checkSlots(program, slots, 3).detail[1] == 32);
+  slots[1] = {reinterpret_cast<std::byte*>(memory[1]) + 1, 32};
+  EXPECT(checkSlots(program, slots, 3).code == StatusCode::badSlot);
+}
+
+void skipsEmptyAndGroupsRegions() {
+  Builder b;
+  const int32_t x = b.slot();
+  const int32_t t = b.arena(0, 4), u = b.arena(4, 4), v = b.arena(8, 4);
+  b.add(Opcode::map, {dense(x, {4})}, {dense(t, {4})}, identityMicro());
+  b.add(Opcode::map, {dense(x, {4})}, {dense(u, {4})}, identityMicro(), true);
+  b.add(Opcode::map, {dense(x, {0})}, {dense(v, {0})}, identityMicro(), true);
+  b.add(Opcode::map, {dense(x, {4})}, {dense(v, {4})}, identityMicro(), true);
+  b.add(Opcode::map, {dense(v, {4})}, {dense(t, {4})}, identityMicro());
+  Words words = b.words();
+  Program program;
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+  EXPECT(program.stepCount == 3);
+  EXPECT(program.steps[0].first == 0 && program.steps[0].count == 2);
+  EXPECT(program.steps[1].first == 3 && program.steps[1].count == 1 && program.steps[2].first == 4);
+  words[7] = 1;  // the commit index splits the region
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok() && program.stepCount == 4);
+}
+
+void cancels() {
+  const Words words = addProgram(8);
+  Program program;
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+  SlotSet slots(program);
+  Arena arena;
+  Caller caller;
+  std::atomic<bool> cancelled{true};
+  EXPECT(runProgram(program, slots.data(), arena, caller, &cancelled).code == StatusCode::cancelled);
+  program.commitIndex = 0;
+  EXPECT(runProgram(program, slots.data(), arena, caller, &cancelled).ok());
+}
+
+void growsArenas() {
+  Arena arena;
+  for (size_t bytes : {size_t{0}, size_t{100}, size_t{5} << 20, size_t{1} << 16, size_t{20} << 20}) {
+    std::byte* memory = arena.reserve(bytes);
+    EXPECT(memory && reinterpret_cast<uintptr_t>(memory) % kAlignment == 0 && arena.capacity() >= bytes);
+    if (bytes) memory[0] = memory[bytes - 1] = std::byte{1};
+  }
+  EXPECT(!arena.reserve(~size_t{0}) && !arena.reserve(size_t{1} << 60));
+  EXPECT(arena.reserve(64));
+}
+
+}  // namespace
+
+int main() {
+  decodesSamples();
+  addsNumbers();
+  refusesBadSlots();
+  skipsEmptyAndGroupsRegions();
+  cancels();
+  growsArenas();
+  puts("runtime ok");
+}

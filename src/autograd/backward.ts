@@ -1,0 +1,143 @@
+/**
+ * The backward walk: from a result to the leaves, gradients by the rules of the op table. Un-broadcasting happens here and nowhere
+ * else. Rules are ordinary ops, so gradients of gradients work and `compile` records the walk like anything else.
+ */
+import { GradientError, ShapeError, StateError, showShape } from '../errors.js'
+import { gradMode, versionOf } from '../ops/dispatch.js'
+import { add, to } from '../ops/elementwise.js'
+import { expand } from '../ops/movement.js'
+import { sumTo } from '../ops/reduce.js'
+import type { GradientRule, OpRow } from '../ops/table.js'
+import { sameShape } from '../shape.js'
+import { type GradNode, Tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
+
+/** Runs `fn` without noting how to differentiate what it does. */
+export function noGrad<T>(fn: () => T): T {
+  return withGradMode(false, 'noGrad', fn)
+}
+
+/** Runs `fn` with gradients noted, inside a `noGrad`. */
+export function enableGrad<T>(fn: () => T): T {
+  return withGradMode(true, 'enableGrad', fn)
+}
+
+function withGradMode<T>(enabled: boolean, name: string, fn: () => T): T {
+  const before = gradMode.enabled
+  gradMode.enabled = enabled
+  try {
+    const result = fn()
+    if (result instanceof Promise) {
+      throw new StateError('ERR_ASYNC_FUNCTION', `${name}: the function must not be async: other code would run in between. Await outside and compute inside.`)
+    }
+    return result
+  } finally {
+    gradMode.enabled = before
+  }
+}
+
+/** Nodes that lead from the outputs to something wanted, newest first. */
+function reachable(outputs: readonly Tensor[], wanted: ReadonlySet<Tensor> | undefined): GradNode[] {
+  const seen = new Set<GradNode>()
+  const pending: GradNode[] = []
+  const push = (t: Tensor): void => {
+    if (t.gradNode !== undefined && !seen.has(t.gradNode)) {
+      seen.add(t.gradNode)
+      pending.push(t.gradNode)
+    }
+  }
+  outputs.forEach(push)
+  while (pending.length > 0) (pending.pop() as GradNode).inputs.forEach(push)
+  const nodes = [...seen].sort((a, b) => b.id - a.id)
+  if (wanted === undefined) return nodes
+  // only walk paths that end at a requested tensor: creation order lets one pass decide it
+  const useful = new Set<GradNode>()
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i]
+    if (node.inputs.some((t) => wanted.has(t) || (t.gradNode !== undefined && useful.has(t.gradNode)))) useful.add(node)
+  }
+  return nodes.filter((n) => useful.has(n))
+}
+
+function checkUnchanged(node: GradNode): void {
+  node.inputs.forEach((t, i) => {
+    if (versionOf(t) !== node.versions[i]) {
+      throw new StateError('ERR_MODIFIED_IN_PLACE', `backward: input ${i} of ${node.row.name}, shape ${showShape(t.shape)}, was changed in place after it was used. Call backward() before assign(), or clone() first.`)
+    }
+  })
+}
+
+function applyRule(node: GradNode, grads: Map<Tensor, Tensor>, needs: readonly boolean[]): readonly (Tensor | undefined)[] {
+  const row = node.row as OpRow<unknown>
+  if (row.gradient === null) {
+    throw new GradientError('ERR_NO_GRADIENT', `backward: ${row.name} has no gradient. Use detach() on its input if none should flow.`)
+  }
+  checkUnchanged(node)
+  // only the first output of an op carries gradients; the others (positions, say) are integers
+  const upstream = grads.get(node.outputs[0])
+  if (upstream === undefined) return []
+  const rule = row.gradient as GradientRule<unknown>
+  return rule({ inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs }, upstream)
+}
+
+/**
+ * Gradients of the outputs, weighted by `seeds`, with respect to leaves (or `wanted` tensors).
+ */
+export function walk(outputs: readonly Tensor[], seeds: readonly Tensor[], wanted?: ReadonlySet<Tensor>): Map<Tensor, Tensor> {
+  const grads = new Map<Tensor, Tensor>()
+  const deliver = (t: Tensor, g: Tensor): void => {
+    const sofar = grads.get(t)
+    grads.set(t, sofar === undefined ? g : add(sofar, g))
+  }
+  outputs.forEach((t, i) => deliver(t, seeds[i]))
+  for (const node of reachable(outputs, wanted)) {
+    const needs = node.inputs.map((t) => t.gradNode !== undefined || t.requiresGrad || (wanted?.has(t) ?? false))
+    const results = applyRule(node, grads, needs)
+    node.inputs.forEach((t, i) => {
+      const g = results[i]
+      if (!needs[i] || g === undefined) return
+      deliver(t, sumTo(g.dtype === t.dtype ? g : to(g, t.dtype), t.shape))
+    })
+    // an intermediate's gradient is complete and used up here
+    for (const t of node.outputs) if (wanted === undefined || !wanted.has(t)) grads.delete(t)
+  }
+  return grads
+}
+
+export interface BackwardOptions {
+  /** Note how to differentiate the gradients themselves, for second order. */
+  createGraph?: boolean
+}
+
+function seedFor(t: Tensor, seed: Tensor | undefined): Tensor {
+  if (seed !== undefined) {
+    if (!sameShape(seed.shape, t.shape)) {
+      throw new ShapeError('ERR_SEED_SHAPE', `backward: the gradient given has shape ${showShape(seed.shape)}, the tensor ${showShape(t.shape)}.`)
+    }
+    return seed
+  }
+  if (t.size !== 1) {
+    throw new GradientError('ERR_NOT_SCALAR', `backward: needs a single number, received shape ${showShape(t.shape)}. Reduce it with sum() or mean(), or give its gradient.`)
+  }
+  return expand(Tensor.scalar(1, t.dtype), t.shape)
+}
+
+/** Adds the gradients of `t` to the `.grad` of every leaf it depends on. */
+export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}): void {
+  if (!t.requiresGrad) {
+    throw new GradientError('ERR_NO_GRAPH', 'backward: nothing that leads to this tensor has requiresGrad. Set it on the parameters, and do not compute the loss inside noGrad.')
+  }
+  const run = (): Map<Tensor, Tensor> => walk([t], [seedFor(t, seed)])
+  const grads = options.createGraph ? enableGrad(run) : noGrad(run)
+  for (const [leaf, g] of grads) {
+    if (leaf.gradNode !== undefined || !leaf.requiresGrad) continue
+    const before = leaf.leafGrad
+    if (tracing.recorder !== undefined && leaf.value === undefined) {
+      tracing.recorder.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
+    }
+    const total = before === undefined ? g : options.createGraph ? add(before, g) : noGrad(() => add(before, g))
+    if (tracing.recorder !== undefined && leaf.value === undefined) tracing.recorder.setGrad(leaf, total)
+    leaf.leafGrad = total
+    leaf.gradSeen = false
+  }
+}

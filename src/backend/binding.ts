@@ -1,0 +1,35 @@
+/**
+ * What the addon exports, and nothing else: the boundary between TypeScript and native/addon.
+ */
+
+/** A loaded program; opaque. */
+export type ProgramHandle = { readonly __program: unique symbol }
+
+/** Anything but ok: code, instruction, and two details (docs/program-format.md, "Status"). */
+export type StatusWords = readonly [code: number, instruction: number, detail0: number, detail1: number]
+
+export type Slot = ArrayBufferView
+
+export interface AddonInfo {
+  readonly version: string
+  readonly tableHash: number
+  readonly isa: string
+  readonly isas: readonly string[]
+  readonly threads: number
+  readonly threadsSource: string
+}
+
+export interface Addon {
+  load(words: Int32Array): ProgramHandle | StatusWords
+  runSync(program: ProgramHandle, slots: readonly Slot[]): 0 | StatusWords
+  /** Queue 0 for ordinary calls, 1 for those that go ahead of them. Returns the ticket. */
+  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1): number | StatusWords
+  /** For each finished job six numbers: ticket, code, instruction, detail0, detail1, elapsed nanoseconds. */
+  onComplete(callback: (count: number, jobs: Float64Array) => void): void
+  wait(ticket: number): 0 | StatusWords
+  pending(): number
+  runOne(words: Int32Array, wordCount: number, slots: readonly Slot[]): 0 | StatusWords
+  info(): AddonInfo
+  threads(n: number): void
+  forceIsa(name: string): void
+}

@@ -1,0 +1,112 @@
+/**
+ * Finds and loads the addon, when the first op needs it. In: the platform, `CHAINRULE_BINARY`. Out: the addon, or one error that says what
+ * was tried and what to do. Prebuilt binaries are named as prebuildify and @electron/rebuild name them, each in a literal `require`, so
+ * that bundlers see them.
+ */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
+import { BackendError } from '../errors.js'
+import type { Addon } from './binding.js'
+import { tableHash } from './registry.js'
+
+/** True in dist/index.cjs; set by scripts/build-ts.js, which also removes the next line for the bundle's own `require`. */
+declare const BUNDLED: boolean | undefined
+const require = createRequire(import.meta.url)
+
+/** `fatal`: a binary was found but refuses the environment it was asked for, so that running without it would hide a mistake. */
+export type LoadResult = { addon: Addon; path: string; error?: undefined } | { addon?: undefined; error: BackendError; fatal: boolean }
+
+interface Candidate {
+  readonly path: string
+  load(): unknown
+}
+
+/** Candidates by platform, processor and C library. */
+const prebuilt: Record<string, Candidate> = {
+  'linux-x64': { path: 'prebuilds/linux-x64/node.napi.node', load: () => require('../../prebuilds/linux-x64/node.napi.node') },
+  'linux-x64-musl': { path: 'prebuilds/linux-x64/node.napi.musl.node', load: () => require('../../prebuilds/linux-x64/node.napi.musl.node') },
+  'linux-arm64': { path: 'prebuilds/linux-arm64/node.napi.armv8.node', load: () => require('../../prebuilds/linux-arm64/node.napi.armv8.node') },
+  'linux-arm64-musl': {
+    path: 'prebuilds/linux-arm64/node.napi.armv8.musl.node',
+    load: () => require('../../prebuilds/linux-arm64/node.napi.armv8.musl.node'),
+  },
+  'darwin-x64': { path: 'prebuilds/darwin-x64/node.napi.node', load: () => require('../../prebuilds/darwin-x64/node.napi.node') },
+  'darwin-arm64': { path: 'prebuilds/darwin-arm64/node.napi.armv8.node', load: () => require('../../prebuilds/darwin-arm64/node.napi.armv8.node') },
+  'win32-x64': { path: 'prebuilds/win32-x64/node.napi.node', load: () => require('../../prebuilds/win32-x64/node.napi.node') },
+  'win32-arm64': { path: 'prebuilds/win32-arm64/node.napi.armv8.node', load: () => require('../../prebuilds/win32-arm64/node.napi.armv8.node') },
+}
+
+let result: LoadResult | undefined
+
+/** The addon, or why there is none. Loads at the first call. */
+export function loadAddon(): LoadResult {
+  result ??= load()
+  return result
+}
+
+/** The C library of this process. */
+function libc(): 'glibc' | 'musl' | undefined {
+  if (process.platform !== 'linux') return undefined
+  // The report is the better witness, but making one takes 20 ms.
+  try {
+    const ldd = readFileSync('/usr/bin/ldd', 'latin1')
+    if (ldd.includes('musl')) return 'musl'
+    if (ldd.includes('GNU C Library') || ldd.includes('GLIBC')) return 'glibc'
+  } catch {
+    // no ldd here
+  }
+  const report = process.report?.getReport() as unknown as { header?: { glibcVersionRuntime?: string } } | undefined
+  return report?.header !== undefined && report.header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
+}
+
+function candidates(target: string): Candidate[] {
+  const forced = process.env.CHAINRULE_BINARY
+  // no second choice: whoever names a binary wants to know when it does not load
+  if (forced !== undefined && forced !== '') return [{ path: forced, load: () => require(resolve(forced)) }]
+  // Not a literal, so that bundlers do not look for what only a checkout has.
+  const built = typeof BUNDLED === 'undefined' ? '../../build/chainrule.node' : '../build/chainrule.node'
+  const development = { path: 'build/chainrule.node', load: () => require(built) as unknown }
+  return prebuilt[target] === undefined ? [development] : [prebuilt[target], development]
+}
+
+/** What an addon has to be: ours, and made from the same op table. */
+function accept(exported: unknown): Addon {
+  const addon = exported as Addon
+  const theirs = addon.info().tableHash >>> 0
+  const ours = tableHash()
+  if (theirs !== ours) {
+    throw new BackendError('ERR_TABLE_MISMATCH', `was built from another op table (${theirs.toString(16)}, this is ${ours.toString(16)})`)
+  }
+  return addon
+}
+
+/** The first line of a failure, without the paths that follow it. */
+function reason(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string }
+  if (code === 'MODULE_NOT_FOUND') return 'not there'
+  return String(message ?? error).split('\n')[0]
+}
+
+function load(): LoadResult {
+  const library = libc()
+  const target = `${process.platform}-${process.arch}${library === 'musl' ? '-musl' : ''}`
+  const tried: string[] = []
+  let code = 'ERR_NATIVE_MISSING'
+  for (const { path, load } of candidates(target)) {
+    try {
+      return { addon: accept(load()), path }
+    } catch (error) {
+      tried.push(`  ${path}: ${reason(error)}`)
+      const failure = (error as { code?: string }).code
+      if (failure === 'ERR_CHAINRULE_ISA') return { error: new BackendError(failure, `chainrule: ${reason(error)}.`, { cause: error }), fatal: true }
+      if (failure === 'ERR_TABLE_MISMATCH') code = failure
+    }
+  }
+  const where = `${process.platform}-${process.arch}${library === undefined ? '' : ` (${library})`}, Node ${process.version}`
+  const advice =
+    prebuilt[target] === undefined
+      ? 'There is no prebuilt binary for this platform: build one in a checkout with npm run build:native.'
+      : 'Reinstall the package (npm install chainrule), or in a checkout run npm run build:native.'
+  return { error: new BackendError(code, `chainrule: no native binary could be loaded on ${where}. Tried:\n${tried.join('\n')}\n${advice}`), fatal: false }
+}

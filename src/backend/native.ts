@@ -1,0 +1,106 @@
+/**
+ * The native backend: hands programs to the addon and turns its statuses into errors that name the op, its shapes and the user's line.
+ */
+import { showShape } from '../errors.js'
+import type { Instruction } from '../ir/format.js'
+import type { Addon, AddonInfo, ProgramHandle, Slot, StatusWords } from './binding.js'
+import { type Describe, statusError } from './status.js'
+import { installWaiting } from './tickets.js'
+
+interface Job {
+  resolve(): void
+  reject(error: unknown): void
+  describe: Describe
+}
+
+export class NativeBackend {
+  readonly tableHash: number
+  private readonly addon: Addon
+  private readonly jobs = new Map<number, Job>()
+  private readonly waiters = new Map<number, (() => void)[]>()
+  /** Tickets are handed out in rising order, but queues finish in their own. */
+  private readonly unfinished = new Set<number>()
+
+  constructor(addon: Addon) {
+    this.addon = addon
+    this.tableHash = addon.info().tableHash
+    addon.onComplete((count, jobs) => this.complete(count, jobs))
+    installWaiting({
+      wait: (ticket) => {
+        if (this.unfinished.has(ticket)) addon.wait(ticket)
+      },
+      done: (ticket) =>
+        new Promise((resolve) => {
+          if (!this.unfinished.has(ticket)) resolve()
+          else this.waiters.set(ticket, [...(this.waiters.get(ticket) ?? []), resolve])
+        }),
+      completed: (ticket) => !this.unfinished.has(ticket),
+    })
+  }
+
+  info(): AddonInfo {
+    return this.addon.info()
+  }
+
+  threads(n: number): void {
+    this.addon.threads(n)
+  }
+
+  forceIsa(name: string): void {
+    this.addon.forceIsa(name)
+  }
+
+  /** Runs the program in `words` (see `encodeOne`) now. */
+  runOne<B>(words: Int32Array, length: number, slots: readonly Slot[], op: string, instruction: Instruction<B>): void {
+    const status = this.addon.runOne(words, length, slots)
+    if (status !== 0) throw statusError(status, () => describeInstruction(op, instruction))
+  }
+
+  load(words: Int32Array): ProgramHandle {
+    const program = this.addon.load(words)
+    if (Array.isArray(program)) throw statusError(program as unknown as StatusWords, (i) => `program, instruction ${i}`)
+    return program as ProgramHandle
+  }
+
+  runSync(program: ProgramHandle, slots: readonly Slot[], describe: Describe): void {
+    const status = this.addon.runSync(program, slots)
+    if (status !== 0) throw statusError(status, describe)
+  }
+
+  /** Queues a run; the promise settles when it is done. */
+  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1, describe: Describe): { ticket: number; done: Promise<void> } {
+    const ticket = this.addon.submit(program, slots, queue)
+    if (typeof ticket !== 'number') throw statusError(ticket, describe)
+    this.unfinished.add(ticket)
+    const done = new Promise<void>((resolve, reject) => this.jobs.set(ticket, { resolve, reject, describe }))
+    return { ticket, done }
+  }
+
+  /** True while jobs are queued or running. */
+  get busy(): boolean {
+    return this.unfinished.size > 0
+  }
+
+  /** Blocks until everything queued so far is done. */
+  drain(): void {
+    for (const ticket of this.unfinished) this.addon.wait(ticket)
+  }
+
+  private complete(count: number, jobs: Float64Array): void {
+    for (let i = 0; i < count; i++) {
+      const [ticket, code, instruction, detail0, detail1] = jobs.subarray(i * 6, i * 6 + 5)
+      this.unfinished.delete(ticket)
+      const job = this.jobs.get(ticket)
+      this.jobs.delete(ticket)
+      if (code === 0) job?.resolve()
+      else job?.reject(statusError([code, instruction, detail0, detail1], job.describe))
+      const waiters = this.waiters.get(ticket)
+      this.waiters.delete(ticket)
+      waiters?.forEach((resolve) => resolve())
+    }
+  }
+}
+
+function describeInstruction<B>(op: string, instruction: Instruction<B>): string {
+  return `${op} ${instruction.inputs.map((v) => showShape(v.shape)).join(', ')}`
+}

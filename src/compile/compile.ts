@@ -1,0 +1,166 @@
+/**
+ * `compile`: turns a function of tensors into one that runs as a single native call, on a background thread or in place. Programs are
+ * kept per shapes of the arguments and per everything else the trace saw.
+ */
+import { nativeBackend } from '../backend/select.js'
+import { ArgumentError, StateError, showShape } from '../errors.js'
+import { tracing } from '../tracing.js'
+import { type FlatArguments, flattenArguments } from './arguments.js'
+import { Entry } from './entry.js'
+import { explainProgram } from './explain.js'
+import { firstDifference, trace } from './trace.js'
+
+export interface CompileOptions {
+  /** Run the same code op by op instead; for debugging. Also `CHAINRULE_COMPILE=0`. */
+  eager?: boolean
+  /** A name for warnings and `explain`. */
+  name?: string
+  /** @internal ahead of other programs, where the function only reads */
+  ahead?: boolean
+}
+
+/** A compiled function: call it for a promise, or `.sync` to run in place. */
+export interface Compiled<A extends readonly unknown[], R> {
+  (...args: A): Promise<R>
+  /** Runs on the calling thread and returns the result. */
+  sync(...args: A): R
+  /** The program for these arguments as text: instructions, shapes, bytes, FLOPs, what was fused, memory. */
+  explain(...args: A): string
+  /** @internal */
+  readonly variants: number
+}
+
+const cacheSize = 16
+const inlineLimit = 50
+const inlineBudget = 1000
+
+/** Microseconds of programs run inline in this turn of the event loop. */
+let spent = 0
+let resetQueued = false
+
+function chargeInline(microseconds: number): void {
+  spent += microseconds
+  if (!resetQueued) {
+    resetQueued = true
+    setImmediate(() => {
+      spent = 0
+      resetQueued = false
+    }).unref()
+  }
+}
+
+function development(): boolean {
+  return process.env.NODE_ENV !== 'production'
+}
+
+class Cache {
+  readonly entries: Entry[] = []
+  private readonly fn: (...args: never[]) => unknown
+  private readonly name: string
+  private readonly shapes = new Set<string>()
+  private warned = false
+
+  constructor(fn: (...args: never[]) => unknown, name: string) {
+    this.fn = fn
+    this.name = name
+  }
+
+  find(args: FlatArguments): Entry {
+    const { entries } = this
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]
+      if (entry.matches(args)) {
+        if (i > 0) {
+          entries.splice(i, 1)
+          entries.unshift(entry)
+        }
+        return entry
+      }
+    }
+    const entry = this.build(args)
+    entries.unshift(entry)
+    if (entries.length > cacheSize) entries.pop()
+    this.warnAboutShapes(args)
+    return entry
+  }
+
+  private build(args: FlatArguments): Entry {
+    const first = trace(this.fn, args, development())
+    if (development()) {
+      const difference = firstDifference(first, trace(this.fn, args, true))
+      if (difference !== undefined) {
+        throw new StateError('ERR_TRACE_DIFFERS', `compile(${this.name}): two traces of the function differ: ${difference}. A compiled function must do the same each time: no Math.random, dates, counters or tensors made inside from data.`)
+      }
+    }
+    return new Entry(args, first)
+  }
+
+  private warnAboutShapes(args: FlatArguments): void {
+    this.shapes.add(args.tensors.map((t) => showShape(t.shape)).join(' '))
+    if (this.shapes.size < 3 || this.warned) return
+    this.warned = true
+    process.emitWarning(
+      `compile(${this.name}): compiled for ${this.shapes.size} different shapes (${[...this.shapes].join('; ')}). Each costs a compilation; keep batches equally large (dropLast), or pad.`,
+      { type: 'ChainruleWarning', code: 'WARN_MANY_SHAPES' },
+    )
+  }
+}
+
+/**
+ * Compiles a function of tensors. The function is traced at the first call for each combination of shapes; later calls run the optimized
+ * program: asynchronously on a background thread, in order, or in place with `.sync`. Tensors made outside and used inside are
+ * read at each call; they change only through `assign` (as optimizers do). Numbers among the arguments are passed at run time.
+ *
+ *     const step = compile((x, y) => { const loss = losses.crossEntropy(net.forward(x), y); … return loss })
+ *     const loss = await step(x, y)
+ *
+ * @throws StateError when the function is async, reads data inside, or does not do the same each time it is traced.
+ */
+export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
+  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `compile: expected a function, received ${typeof fn}.`)
+  if (fn.constructor.name === 'AsyncFunction') {
+    throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
+  }
+  const call = fn as unknown as (...args: unknown[]) => R
+  const eager = options.eager ?? process.env.CHAINRULE_COMPILE === '0'
+  const cache = new Cache(fn as unknown as (...args: never[]) => unknown, options.name ?? (fn.name || 'anonymous'))
+  const direct = (): boolean => eager || tracing.recorder !== undefined
+  const queue = options.ahead ? 1 : 0
+
+  const run = (args: readonly unknown[]): Promise<R> => {
+    const flat = flattenArguments(args)
+    const entry = cache.find(flat)
+    if (entry.microseconds < inlineLimit && spent + entry.microseconds < inlineBudget && nativeBackend()?.busy === false) {
+      return Promise.resolve(runInline(entry, flat) as R)
+    }
+    return entry.submit(flat, entry.pure ? queue : 0) as Promise<R>
+  }
+  const compiled = (async (...args: unknown[]) => (direct() ? call(...args) : run(args))) as unknown as Compiled<A, R>
+  Object.defineProperties(compiled, {
+    name: { value: options.name ?? fn.name },
+    sync: {
+      value: (...args: unknown[]) => {
+        if (direct()) return call(...args)
+        const flat = flattenArguments(args)
+        return cache.find(flat).runSync(flat)
+      },
+    },
+    explain: {
+      value: (...args: unknown[]) => {
+        const flat = flattenArguments(args)
+        return explainProgram(options.name ?? fn.name, cache.find(flat).program)
+      },
+    },
+    variants: { get: () => cache.entries.length },
+  })
+  return compiled
+}
+
+function runInline(entry: Entry, flat: FlatArguments): unknown {
+  const start = performance.now()
+  const result = entry.runSync(flat)
+  const took = (performance.now() - start) * 1000
+  entry.microseconds += (took - entry.microseconds) * 0.1
+  chargeInline(took)
+  return result
+}

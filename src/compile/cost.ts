@@ -1,0 +1,40 @@
+/**
+ * What a program costs: multiply-adds, bytes moved, and a rough time, from its instructions alone.
+ */
+import { itemSize } from '../dtype.js'
+import type { Meta } from '../tracing.js'
+import type { Step } from './lower.js'
+
+export interface Cost {
+  readonly flops: number
+  readonly bytes: number
+  /** A guess for deciding whether a call is worth a thread switch. */
+  readonly microseconds: number
+}
+
+export function stepCost(step: Step): Cost {
+  let flops = 0
+  for (const n of step.nodes) {
+    if (n.row?.flops === undefined) continue
+    const flopsOf = n.row.flops as (i: readonly Meta[], o: readonly Meta[], a: unknown) => number
+    flops += flopsOf(n.inputs, n.outputs, n.attrs)
+  }
+  let bytes = 0
+  for (const v of [...step.instruction.inputs, ...step.instruction.outputs]) {
+    bytes += v.shape.reduce((n, d, i) => (v.strides[i] === 0 ? n : n * d), 1) * itemSize(v.dtype)
+  }
+  return { flops, bytes, microseconds: 0.3 + flops / 3e4 + bytes / 1e4 }
+}
+
+export function costOf(steps: readonly Step[]): Cost {
+  let flops = 0
+  let bytes = 0
+  let microseconds = 0.5
+  for (const s of steps) {
+    const c = stepCost(s)
+    flops += c.flops
+    bytes += c.bytes
+    microseconds += c.microseconds
+  }
+  return { flops, bytes, microseconds }
+}

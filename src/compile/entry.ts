@@ -1,0 +1,178 @@
+/**
+ * One compiled variant of a function: its program, on what it depends, and how a call binds memory to its slots.
+ */
+import type { Slot } from '../backend/binding.js'
+import { itemSize } from '../dtype.js'
+import { drawBlocks } from '../random.js'
+import { isContiguous, sameShape, sizeOf } from '../shape.js'
+import { Storage } from '../storage.js'
+import { Tensor } from '../tensor.js'
+import { copyOf, gradMode } from '../ops/dispatch.js'
+import { type FlatArguments, mapTree } from './arguments.js'
+import { buildProgram, type Program } from './program.js'
+import { type Trace, valueOfTraced } from './trace.js'
+import { costOf } from './cost.js'
+
+interface ArgumentKey {
+  readonly shape: readonly number[]
+  readonly dtype: Tensor['dtype']
+  readonly requiresGrad: boolean
+}
+
+/** What one call holds while it runs. */
+interface Call {
+  readonly slots: Slot[]
+  readonly outputs: Tensor[]
+  /** Storages the program reads and writes by reference. */
+  readonly reads: Storage[]
+  readonly writes: Storage[]
+  /** Gradients to be shown, and what was there before. */
+  readonly grads: { leaf: Tensor; before: Tensor | undefined; after: Tensor | undefined }[]
+}
+
+export class Entry {
+  readonly program: Program
+  readonly trace: Trace
+  /** Estimated microseconds of a run; measured ones replace it. */
+  microseconds: number
+  private readonly keys: readonly ArgumentKey[]
+  private readonly statics: readonly unknown[]
+  private readonly numberCount: number
+  private readonly gradEnabled: boolean
+  private readonly outputMetas: { shape: readonly number[]; dtype: Tensor['dtype'] }[] = []
+  /** Gradient memory nobody looks at any more, for the next call. */
+  private readonly spare = new Map<Tensor, Storage>()
+  private readonly own = new WeakSet<Storage>()
+
+  constructor(args: FlatArguments, trace: Trace) {
+    this.keys = args.tensors.map(({ shape, dtype, requiresGrad }) => ({ shape, dtype, requiresGrad }))
+    this.statics = args.statics
+    this.numberCount = args.numbers.length
+    this.gradEnabled = gradMode.enabled
+    this.trace = trace
+    const outputs: ReturnType<typeof valueOfTraced>[] = []
+    mapTree(trace.result, (leaf) => {
+      if (leaf instanceof Tensor && leaf.traced) outputs.push(valueOfTraced(leaf))
+      return leaf
+    })
+    for (const { shape, dtype } of outputs) this.outputMetas.push({ shape, dtype })
+    this.program = buildProgram(trace, outputs, args.numbers.length)
+    this.microseconds = costOf(this.program.steps).microseconds
+  }
+
+  /** Whether this variant serves a call. */
+  matches(args: FlatArguments): boolean {
+    if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length) return false
+    if (this.gradEnabled !== gradMode.enabled) return false
+    for (let i = 0; i < this.keys.length; i++) {
+      const t = args.tensors[i]
+      const k = this.keys[i]
+      if (t.dtype !== k.dtype || !sameShape(t.shape, k.shape) || t.requiresGrad !== k.requiresGrad) return false
+    }
+    for (let i = 0; i < this.statics.length; i++) if (!Object.is(args.statics[i], this.statics[i])) return false
+    return this.trace.guards.every((g) => Object.is(g.read(), g.expected))
+  }
+
+  /** Only reads what is outside: it may go ahead of other programs. */
+  get pure(): boolean {
+    return this.trace.assigns.size === 0 && this.trace.grads.size === 0
+  }
+
+  /** Runs on this thread. */
+  runSync(args: FlatArguments): unknown {
+    const call = this.bind(args)
+    for (const s of call.reads) s.waitToRead()
+    for (const s of call.writes) s.waitToWrite()
+    this.program.runSync(call.slots)
+    this.showGrads(call)
+    return this.result(call)
+  }
+
+  /** Queues a run. Gradients are shown at once; reading them waits. A failed run puts them back. */
+  submit(args: FlatArguments, queue: 0 | 1): Promise<unknown> {
+    const call = this.bind(args)
+    const { ticket, done } = this.program.submit(call.slots, queue)
+    for (const s of call.reads) s.queued(ticket, queue, false)
+    for (const s of call.writes) s.queued(ticket, queue, true)
+    this.showGrads(call)
+    return done.then(
+      () => this.result(call),
+      (error) => {
+        for (const { leaf, before, after } of call.grads) if (leaf.leafGrad === after) leaf.leafGrad = before
+        throw error
+      },
+    )
+  }
+
+  private result(call: Call): unknown {
+    let next = 0
+    return mapTree(this.trace.result, (leaf) => (leaf instanceof Tensor && leaf.traced ? call.outputs[next++] : leaf))
+  }
+
+  private bind(args: FlatArguments): Call {
+    const { program } = this
+    const call: Call = { slots: new Array<Slot>(program.slots.length), outputs: [], reads: [], writes: [], grads: [] }
+    for (const { shape, dtype } of this.outputMetas) call.outputs.push(Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype))
+    const after = new Map<Tensor, Tensor | undefined>()
+    for (const [leaf, value] of this.trace.grads) after.set(leaf, value === undefined ? undefined : this.gradMemory(leaf))
+    for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
+    for (const [leaf, grad] of after) {
+      call.grads.push({ leaf, before: leaf.leafGrad, after: grad })
+      if (grad !== undefined) call.writes.push(grad.storage)
+    }
+    return call
+  }
+
+  private bindSlot(i: number, args: FlatArguments, call: Call, grads: ReadonlyMap<Tensor, Tensor | undefined>): Slot {
+    const binding = this.program.slots[i]
+    switch (binding.kind) {
+      case 'argument':
+        return argumentSlot(args.tensors[binding.index], call)
+      case 'numbers':
+        return Float32Array.from(args.numbers)
+      case 'random':
+        return drawBlocks(this.trace.randomBlocks)
+      case 'capture': {
+        const { storage } = binding
+        ;(this.program.writes[i] ? call.writes : call.reads).push(storage)
+        return storage.bytes
+      }
+      case 'grad':
+        return argumentSlot(binding.leaf.leafGrad as Tensor, call)
+      case 'output':
+        return call.outputs[binding.index].storage.bytes
+      case 'gradOutput':
+        return (grads.get(binding.leaf) as Tensor).storage.bytes
+    }
+  }
+
+  /** Memory for a leaf's gradient: what the one before last left, if nobody saw it. */
+  private gradMemory(leaf: Tensor): Tensor {
+    let storage = this.spare.get(leaf)
+    this.spare.delete(leaf)
+    if (storage === undefined) {
+      storage = Storage.allocateShared(leaf.size * itemSize(leaf.dtype))
+      this.own.add(storage)
+    }
+    return Tensor.contiguous(storage, leaf.shape, leaf.dtype)
+  }
+
+  private showGrads(call: Call): void {
+    for (const { leaf, before, after } of call.grads) {
+      const unseen = before !== undefined && !leaf.gradSeen && before.value === undefined && !before.storage.exposed
+      if (unseen && this.own.has(before.storage) && before !== after) this.spare.set(leaf, before.storage)
+      leaf.leafGrad = after
+      leaf.gradSeen = false
+    }
+  }
+}
+
+/** The memory of a tensor handed to a program, which reads it from the start in row-major order. */
+function argumentSlot(t: Tensor, call: Call): Slot {
+  const plain = t.constant === undefined && isContiguous(t.shape, t.strides)
+  const { storage, offset } = plain ? t : copyOf(t)
+  if (!storage.shared) storage.waitToRead()
+  call.reads.push(storage)
+  const { bytes } = storage
+  return offset === 0 ? bytes : bytes.subarray(offset * itemSize(t.dtype))
+}

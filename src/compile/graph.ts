@@ -1,0 +1,142 @@
+/**
+ * The recorded graph: values and the nodes that make them. In: what the recorder reports. Out: nodes in order of recording, with common
+ * subexpressions found and constants folded as they arrive. Lowered by `lower.ts`.
+ */
+import type { DType } from '../dtype.js'
+import { microOperations } from '../ops/micro.js'
+import { defineOp, type OpRow, type Strided } from '../ops/table.js'
+import { sameShape } from '../shape.js'
+import type { Storage } from '../storage.js'
+import { copyStrided, type Tensor } from '../tensor.js'
+import type { Meta } from '../tracing.js'
+
+/** Where a value comes from that no node computes. */
+export type Source =
+  | { readonly kind: 'argument'; readonly index: number }
+  | { readonly kind: 'number'; readonly index: number }
+  | { readonly kind: 'capture'; readonly storage: Storage }
+  | { readonly kind: 'grad'; readonly leaf: Tensor }
+  | { readonly kind: 'random' }
+  | { readonly kind: 'constant'; readonly value: number }
+
+export interface Value {
+  readonly id: number
+  readonly node: Node
+  readonly shape: readonly number[]
+  readonly dtype: DType
+  /** The number all elements are, where known. */
+  readonly constant: number | undefined
+  readonly graph: Graph
+}
+
+export interface Node {
+  readonly id: number
+  readonly name: string
+  readonly row: OpRow<never> | undefined
+  readonly source: Source | undefined
+  readonly inputs: readonly Value[]
+  readonly attrs: unknown
+  readonly outputs: Value[]
+  /** The user's line, in development. */
+  readonly stack: string | undefined
+}
+
+/** Looks at a base of contiguous memory with any strides: how a captured tensor sees its storage. */
+export const asStridedRow = defineOp<Strided>({
+  name: 'asStrided',
+  infer: ([x], { shape }) => [{ shape, dtype: x.dtype }],
+  gradient: null,
+  view: (base, { shape, strides, offset }) => ({ shape, strides, offset: base.offset + offset }),
+  reference: ([x], [y], { shape, strides, offset }) => copyStrided(x.data, offset, shape, strides, y.data),
+})
+
+export class Graph {
+  readonly nodes: Node[] = []
+  private readonly known = new Map<string, Node>()
+  private values = 0
+  readonly keepStacks: boolean
+
+  constructor(keepStacks: boolean) {
+    this.keepStacks = keepStacks
+  }
+
+  source(source: Source, meta: Meta): Value {
+    return this.add(source.kind, undefined, source, [], undefined, [meta], source.kind === 'constant' ? source.value : undefined).outputs[0]
+  }
+
+  /** The values of an op on the inputs, computed once however often it is asked for. */
+  apply(row: OpRow<never>, inputs: readonly Value[], attrs: unknown, metas: readonly Meta[]): readonly Value[] {
+    const folded = foldConstant(row, inputs, metas[0])
+    if (folded !== undefined) return [this.constant(folded, metas[0])]
+    const same = simplify(row, inputs, metas[0])
+    if (same !== undefined) return [same]
+    const key = `${row.name}|${inputs.map((v) => v.id).join()}|${attrs === undefined ? '' : JSON.stringify(attrs)}`
+    let node = this.known.get(key)
+    if (node === undefined) {
+      node = this.add(row.name, row, undefined, inputs, attrs, metas, undefined)
+      this.known.set(key, node)
+    }
+    return node.outputs
+  }
+
+  constant(value: number, meta: Meta): Value {
+    const key = `=${meta.dtype}|${Object.is(value, -0) ? '-0' : value}|${meta.shape.join()}`
+    let node = this.known.get(key)
+    if (node === undefined) {
+      node = this.source({ kind: 'constant', value }, meta).node
+      this.known.set(key, node)
+    }
+    return node.outputs[0]
+  }
+
+  private add(
+    name: string,
+    row: OpRow<never> | undefined,
+    source: Source | undefined,
+    inputs: readonly Value[],
+    attrs: unknown,
+    metas: readonly Meta[],
+    constant: number | undefined,
+  ): Node {
+    const stack = this.keepStacks ? new Error().stack : undefined
+    const node: Node = { id: this.nodes.length, name, row, source, inputs, attrs, outputs: [], stack }
+    for (const m of metas) node.outputs.push({ id: this.values++, node, shape: m.shape, dtype: m.dtype, constant, graph: this })
+    this.nodes.push(node)
+    return node
+  }
+}
+
+function foldConstant(row: OpRow<never>, inputs: readonly Value[], meta: Meta): number | undefined {
+  if (inputs.length === 0 || inputs.some((v) => v.constant === undefined)) return undefined
+  const [a, b, c] = inputs.map((v) => v.constant as number)
+  if (row.view !== undefined) return a
+  if (row.micro === undefined) return undefined
+  const operation = microOperations()[row.micro]
+  const integer = meta.dtype === 'int32' && operation.integer !== undefined
+  const value = integer ? (operation.integer as (a: number, b: number) => number)(a, b) : operation.scalar(a, b, c)
+  return meta.dtype === 'float32' ? Math.fround(value) : value
+}
+
+/** Operations that change nothing: x·1, x+0, x-0, x/1, and views of the same shape. */
+function simplify(row: OpRow<never>, inputs: readonly Value[], meta: Meta): Value | undefined {
+  const keeps = (x: Value, other: Value, neutral: number): Value | undefined =>
+    other.constant === neutral && sameShape(x.shape, meta.shape) && x.dtype === meta.dtype ? x : undefined
+  const [a, b] = inputs
+  switch (row.name) {
+    case 'mul':
+      return keeps(a, b, 1) ?? keeps(b, a, 1)
+    case 'add':
+      return keeps(a, b, 0) ?? keeps(b, a, 0)
+    case 'sub':
+      return keeps(a, b, 0)
+    case 'div':
+      return keeps(a, b, 1)
+    case 'reshape':
+    case 'expand':
+      return sameShape(a.shape, meta.shape) ? a : undefined
+    case 'alias':
+      return a
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * A group: one instruction that grows while elementwise work joins it, as a map of its own, as the epilogue of a gemm, convolution or
+ * reduction, or as a reduction's prologue. References inside are symbolic until `finish` numbers them.
+ */
+import { type Instruction, type Micro, type MicroConstant, MicroType, microType, Opcode, type View } from '../ir/format.js'
+import { identityMicro } from '../ir/format.js'
+import { microNumber, microOperations, microResult } from '../ops/micro.js'
+import { reshapeStrides, sameShape, sizeOf } from '../shape.js'
+import type { Buf, Step } from './lower.js'
+import type { Node } from './graph.js'
+
+/** A value inside a group: an operand, a constant, an operation's result, or the finished product. */
+type Ref = { readonly kind: 'input' | 'constant' | 'op'; readonly i: number } | { readonly kind: 'product' }
+
+interface GroupOp {
+  readonly op: number
+  readonly args: Ref[]
+}
+
+export interface GroupOutput {
+  view: View<Buf>
+  readonly ref: Ref
+}
+
+const product: Ref = { kind: 'product' }
+
+/** A view under another shape of the same size, if its strides allow. */
+export function reshapeView(v: View<Buf>, shape: readonly number[]): View<Buf> | undefined {
+  if (sameShape(v.shape, shape)) return v
+  const strides = reshapeStrides(v.shape, v.strides, shape)
+  return strides && { ...v, shape, strides }
+}
+
+export function sameView(a: View<Buf>, b: View<Buf>): boolean {
+  return (
+    a.buffer === b.buffer && a.offset === b.offset && a.dtype === b.dtype && sameShape(a.shape, b.shape) &&
+    a.strides.every((s, i) => s === b.strides[i] || a.shape[i] === 1)
+  )
+}
+
+export class Group {
+  /** The structured instruction work joins, or `undefined` for a map. */
+  readonly base: Instruction<Buf> | undefined
+  domain: readonly number[]
+  inputs: View<Buf>[] = []
+  outputs: GroupOutput[] = []
+  nodes: Node[]
+  private readonly constants: MicroConstant[] = []
+  private readonly ops: GroupOp[] = []
+  readonly fusable: boolean
+
+  constructor(step: Step, fusable: boolean) {
+    const { instruction } = step
+    this.nodes = [...step.nodes]
+    this.fusable = fusable
+    if (instruction.opcode === Opcode.map) {
+      this.base = undefined
+      this.domain = instruction.outputs[0].shape
+      this.adopt(instruction, instruction.inputs)
+    } else {
+      this.base = instruction
+      this.domain = instruction.outputs[0].shape
+      this.outputs = instruction.outputs.map((view) => ({ view, ref: product }))
+    }
+  }
+
+  get opCount(): number {
+    return this.ops.length
+  }
+
+  get isMap(): boolean {
+    return this.base === undefined
+  }
+
+  /** All buffers the instruction reads. */
+  reads(): Buf[] {
+    return [...(this.base?.inputs ?? []), ...this.inputs].map((v) => v.buffer)
+  }
+
+  /** Whether a map could join: its operands made here are read element for element, and all views fit one shape. */
+  accepts(map: Instruction<Buf>): boolean {
+    if (!this.fusable || sizeOf(map.outputs[0].shape) !== sizeOf(this.domain)) return false
+    const sameDomain = sameShape(map.outputs[0].shape, this.domain)
+    for (const v of map.inputs) {
+      const seen = sameDomain ? v : reshapeView(v, this.domain)
+      if (seen === undefined) return false
+      const made = this.outputs.find((o) => o.view.buffer === v.buffer)
+      if (made !== undefined && (!sameView(made.view, seen) || v.dtype === 'uint8')) return false
+    }
+    return map.outputs.every((v) => sameDomain || reshapeView(v, this.domain) !== undefined)
+  }
+
+  /** Takes the work of a map in; `accepts` said it fits. */
+  join(map: Instruction<Buf>, nodes: readonly Node[]): void {
+    this.adopt(map, map.inputs.map((v) => reshapeView(v, this.domain) as View<Buf>))
+    for (const n of nodes) if (!this.nodes.includes(n)) this.nodes.push(n)
+  }
+
+  private adopt(map: Instruction<Buf>, inputs: readonly View<Buf>[]): void {
+    const micro = map.epilogue ?? identityMicro
+    const refs: Ref[] = inputs.map((v) => {
+      const made = this.outputs.find((o) => o.view.buffer === v.buffer)
+      return made?.ref ?? this.input(v)
+    })
+    for (const c of micro.constants) refs.push(this.constant(c))
+    for (const o of micro.ops) {
+      const arity = microOperations()[o.op].arity
+      refs.push(this.operation(o.op, [o.a, o.b, o.c].slice(0, arity).map((k) => refs[k])))
+    }
+    map.outputs.forEach((v, i) => {
+      this.outputs.push({ view: reshapeView(v, this.domain) as View<Buf>, ref: refs[micro.results[i]] })
+    })
+  }
+
+  private input(v: View<Buf>): Ref {
+    let i = this.inputs.findIndex((w) => sameView(v, w))
+    if (i < 0) i = this.inputs.push(v) - 1
+    return { kind: 'input', i }
+  }
+
+  private constant(c: MicroConstant): Ref {
+    let i = this.constants.findIndex((d) => d.type === c.type && Object.is(d.value, c.value))
+    if (i < 0) i = this.constants.push(c) - 1
+    return { kind: 'constant', i }
+  }
+
+  private operation(op: number, args: Ref[]): Ref {
+    const same = (a: Ref, b: Ref): boolean => a.kind === b.kind && (a.kind === 'product' || a.i === (b as { i: number }).i)
+    let i = this.ops.findIndex((o) => o.op === op && o.args.every((a, k) => same(a, args[k])))
+    if (i < 0) i = this.ops.push({ op, args }) - 1
+    return { kind: 'op', i }
+  }
+
+  /** Drops results nobody reads any more. */
+  keepOutputs(needed: (buffer: Buf) => boolean): void {
+    this.outputs = this.outputs.filter((o) => needed(o.view.buffer))
+  }
+
+  /** The finished instruction; `undefined` when nothing is left of it. */
+  finish(): Instruction<Buf> | undefined {
+    if (this.outputs.length === 0) return undefined
+    const { base } = this
+    if (base !== undefined && !this.fusable) return base
+    if (base === undefined) {
+      const { micro, inputs } = this.micro(0)
+      return { opcode: Opcode.map, inputs, outputs: this.outputs.map((o) => o.view), scalars: [], epilogue: micro }
+    }
+    const { micro, inputs } = this.micro(1)
+    return { ...base, inputs: [...base.inputs, ...inputs], outputs: this.outputs.map((o) => o.view), epilogue: micro }
+  }
+
+  /** The same work as the prologue of a reduction; only for maps with one result. */
+  asPrologue(): { micro: Micro; inputs: View<Buf>[] } {
+    return this.micro(0)
+  }
+
+  private micro(products: 0 | 1): { micro: Micro; inputs: View<Buf>[] } {
+    const live = this.liveOps()
+    const fused = this.formFma(live)
+    const kept = this.ops.map((_, i) => i).filter((i) => live[i] && !fused.absorbed.has(i))
+    const inputs = this.inputs.map(() => -1)
+    const constants = this.constants.map(() => -1)
+    const argsOf = (i: number): Ref[] => fused.fma.get(i) ?? this.ops[i].args
+    const usedInputs: View<Buf>[] = []
+    const usedConstants: MicroConstant[] = []
+    const touch = (r: Ref): void => {
+      if (r.kind === 'input' && inputs[r.i] < 0) inputs[r.i] = usedInputs.push(this.inputs[r.i]) - 1
+      if (r.kind === 'constant' && constants[r.i] < 0) constants[r.i] = usedConstants.push(this.constants[r.i]) - 1
+    }
+    for (const i of kept) argsOf(i).forEach(touch)
+    for (const o of this.outputs) touch(o.ref)
+    const opNumber = new Map(kept.map((i, k) => [i, k]))
+    const number = (r: Ref): number => {
+      if (r.kind === 'product') return 0
+      if (r.kind === 'input') return products + inputs[r.i]
+      if (r.kind === 'constant') return products + usedInputs.length + constants[r.i]
+      return products + usedInputs.length + usedConstants.length + (opNumber.get(r.i) as number)
+    }
+    const fma = microNumber('fma')
+    const ops = kept.map((i) => {
+      const [a, b, c] = argsOf(i).map(number)
+      return { op: fused.fma.has(i) ? fma : this.ops[i].op, a, b: b ?? 0, c: c ?? 0 }
+    })
+    return { micro: { constants: usedConstants, ops, results: this.outputs.map((o) => number(o.ref)) }, inputs: usedInputs }
+  }
+
+  private liveOps(): boolean[] {
+    const live = this.ops.map(() => false)
+    const mark = (r: Ref): void => {
+      if (r.kind === 'op') live[r.i] = true
+    }
+    for (const o of this.outputs) mark(o.ref)
+    for (let i = this.ops.length - 1; i >= 0; i--) if (live[i]) this.ops[i].args.forEach(mark)
+    return live
+  }
+
+  private typeOf(r: Ref, memo: Map<number, MicroType>): MicroType {
+    if (r.kind === 'product') return microType(this.base?.outputs[0].dtype ?? 'float32')
+    if (r.kind === 'input') return microType(this.inputs[r.i].dtype)
+    if (r.kind === 'constant') return this.constants[r.i].type
+    let type = memo.get(r.i)
+    if (type === undefined) {
+      const { op, args } = this.ops[r.i]
+      type = microResult(op, this.typeOf(args[0], memo), args.length > 1 ? this.typeOf(args[1], memo) : MicroType.f32)
+      memo.set(r.i, type)
+    }
+    return type
+  }
+
+  /** Sums of a product that nothing else needs become one operation. */
+  private formFma(live: readonly boolean[]): { fma: Map<number, Ref[]>; absorbed: Set<number> } {
+    const add = microNumber('add')
+    const mul = microNumber('mul')
+    const uses = this.ops.map(() => 0)
+    this.ops.forEach((o, i) => {
+      if (live[i]) for (const a of o.args) if (a.kind === 'op') uses[a.i]++
+    })
+    for (const o of this.outputs) if (o.ref.kind === 'op') uses[o.ref.i]++
+    const memo = new Map<number, MicroType>()
+    this.ops.forEach((_, i) => void this.typeOf({ kind: 'op', i }, memo))
+    const fma = new Map<number, Ref[]>()
+    const absorbed = new Set<number>()
+    this.ops.forEach((o, i) => {
+      if (!live[i] || o.op !== add || memo.get(i) !== MicroType.f32) return
+      const k = o.args.findIndex((a) => a.kind === 'op' && this.ops[a.i].op === mul && uses[a.i] === 1)
+      if (k < 0) return
+      const factor = (o.args[k] as { i: number }).i
+      absorbed.add(factor)
+      fma.set(i, [...this.ops[factor].args, o.args[1 - k]])
+    })
+    return { fma, absorbed }
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * From a trace to something that runs: lower, schedule, plan, encode, load. In: a trace and what it returns. Out: a program with the list of
+ * what its slots are bound to at each call.
+ */
+import { JsProgram } from '../backend/js/program.js'
+import type { ProgramHandle, Slot } from '../backend/binding.js'
+import type { NativeBackend } from '../backend/native.js'
+import { nativeBackend } from '../backend/select.js'
+import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
+import { showShape } from '../errors.js'
+import { tableHash } from '../ops/micro.js'
+import type { Value } from './graph.js'
+import { type Binding, type Buf, lower, type Step } from './lower.js'
+import { type Plan, plan } from './plan.js'
+import { schedule } from './fuse.js'
+import { type Trace, userLine } from './trace.js'
+
+export interface Program {
+  readonly words: Int32Array
+  readonly steps: readonly Step[]
+  readonly plan: Plan
+  readonly commitIndex: number
+  /** What each slot is bound to. */
+  readonly slots: readonly Binding[]
+  /** Which slots the program writes. */
+  readonly writes: readonly boolean[]
+  /** Milliseconds from trace to loaded program. */
+  runSync(slots: readonly Slot[]): void
+  submit(slots: readonly Slot[], queue: 0 | 1): { ticket: number; done: Promise<void> }
+  readonly native: boolean
+}
+
+function collectBuffers(steps: readonly Step[]): Buf[] {
+  const buffers = new Set<Buf>()
+  for (const { instruction } of steps) {
+    for (const v of instruction.inputs) buffers.add(v.buffer)
+    for (const v of instruction.outputs) buffers.add(v.buffer)
+  }
+  return [...buffers]
+}
+
+/** Builds and loads the program of a trace whose returned tensors are `outputs`. */
+export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: number): Program {
+  const { steps, commitIndex } = schedule(lower(trace, outputs, numbers))
+  const memory = plan(steps)
+  const buffers = collectBuffers(steps)
+  const external = buffers.filter((b) => b.binding !== undefined)
+  const slotOf = new Map(external.map((b, i) => [b, i]))
+  const words = encodeProgram<Buf>({
+    instructions: steps.map((s) => s.instruction),
+    buffers,
+    place: (b) => {
+      const slot = slotOf.get(b)
+      if (slot !== undefined) return { kind: 'slot', slot }
+      return { kind: 'arena', offset: memory.offsets.get(b) as number, size: Math.max(1, Math.ceil(b.bytes / 64)) }
+    },
+    slots: external.length,
+    arenaUnits: memory.arenaUnits,
+    commitIndex,
+    tableHash: tableHash(),
+  })
+  const written = new Set(steps.flatMap((s) => s.instruction.outputs.map((v) => v.buffer)))
+  const describe = (i: number): string => describeStep(steps[i])
+  const native = nativeBackend()
+  const shared = {
+    words,
+    steps,
+    plan: memory,
+    commitIndex,
+    slots: external.map((b) => b.binding as Binding),
+    writes: external.map((b) => written.has(b)),
+  }
+  return native === undefined ? { ...shared, ...onInterpreter(words) } : { ...shared, ...onNative(native, words, describe) }
+}
+
+function onNative(native: NativeBackend, words: Int32Array, describe: (i: number) => string): Pick<Program, 'runSync' | 'submit' | 'native'> {
+  const handle: ProgramHandle = native.load(words)
+  return {
+    native: true,
+    runSync: (slots) => native.runSync(handle, slots, describe),
+    submit: (slots, queue) => native.submit(handle, slots, queue, describe),
+  }
+}
+
+let turn: Promise<void> = Promise.resolve()
+
+/** The interpreter runs on the event loop, one program a turn, in order. */
+function onInterpreter(words: Int32Array): Pick<Program, 'runSync' | 'submit' | 'native'> {
+  const program = new JsProgram(words)
+  return {
+    native: false,
+    runSync: (slots) => program.run(slots),
+    submit: (slots) => {
+      const done = turn.then(() => new Promise<void>((resolve) => setImmediate(resolve))).then(() => program.run(slots))
+      turn = done.catch(() => {})
+      return { ticket: 0, done }
+    },
+  }
+}
+
+/** An instruction as errors and `explain` name it: the ops it came from, shapes, the user's line. */
+export function describeStep(step: Step | undefined): string {
+  if (step === undefined) return 'program'
+  const names = [...new Set(step.nodes.filter((n) => n.row !== undefined).map((n) => n.name))]
+  const shapes = step.instruction.inputs.slice(0, 4).map((v) => showShape(v.shape))
+  return `${names.join(' + ')} ${shapes.join(', ')}${userLine(step.nodes.find((n) => n.stack !== undefined)?.stack)}`
+}
+
+/** The opcode's name. */
+export function opcodeName(instruction: Instruction<Buf>): string {
+  return Object.entries(Opcode).find(([, code]) => code === instruction.opcode)?.[0] ?? String(instruction.opcode)
+}

@@ -1,0 +1,204 @@
+/**
+ * Tracing: runs the user's function on stand-ins and records what it does. In: the function and the arguments' shapes. Out: a graph,
+ * what is returned, which state is written, and on what else the recording depends (guards).
+ */
+import { ArgumentError, StateError, showShape } from '../errors.js'
+import { type OpRow, opTable } from '../ops/table.js'
+import { contiguousStrides, isContiguous } from '../shape.js'
+import { itemSize } from '../dtype.js'
+import type { Storage } from '../storage.js'
+import { Tensor } from '../tensor.js'
+import { type Meta, type Recorder, tracing } from '../tracing.js'
+import { asStridedRow, Graph, type Value } from './graph.js'
+
+/** Something outside that the recording depends on. */
+export interface Guard {
+  readonly owner: object
+  readonly key: string
+  readonly read: () => unknown
+  readonly expected: unknown
+}
+
+export interface Trace {
+  readonly graph: Graph
+  /** What the function returned, with traced tensors at its leaves. */
+  readonly result: unknown
+  /** New contents of storages, in the order of the first write; each value is flat. */
+  readonly assigns: ReadonlyMap<Storage, Value>
+  /** Gradients left behind: a value, or `undefined` where one was cleared. */
+  readonly grads: ReadonlyMap<Tensor, Value | undefined>
+  readonly guards: readonly Guard[]
+  readonly randomBlocks: number
+}
+
+export function valueOfTraced(t: Tensor): Value {
+  return t.value as Value
+}
+
+function tracedTensor(value: Value): Tensor {
+  const { shape, dtype } = value
+  return new Tensor({ shape, strides: contiguousStrides(shape), offset: 0, dtype, value })
+}
+
+class GraphRecorder implements Recorder {
+  readonly graph: Graph
+  readonly assigns = new Map<Storage, Value>()
+  readonly guards: Guard[] = []
+  readonly originalGrads = new Map<Tensor, Tensor | undefined>()
+  blocks = 0
+  private readonly bases = new Map<Storage, Value>()
+  private readonly gradOwners = new Map<Storage, Tensor>()
+  private readonly observed = new Map<object, Set<string>>()
+  private randomState: Tensor | undefined
+
+  constructor(keepStacks: boolean) {
+    this.graph = new Graph(keepStacks)
+  }
+
+  record(row: { name: string }, inputs: readonly Tensor[], attrs: unknown, metas: readonly Meta[]): Tensor[] {
+    const values = inputs.map((t) => this.valueOf(t, row.name))
+    return this.graph.apply(row as OpRow<never>, values, attrs, metas).map(tracedTensor)
+  }
+
+  valueOf(t: Tensor, op: string): Value {
+    if (t.value !== undefined) {
+      const value = t.value as Value
+      if (value.graph !== this.graph) {
+        throw new StateError('ERR_TRACED_ESCAPED', `${op}: a traced tensor of shape ${showShape(t.shape)} was used after its trace ended. Return it from the compiled function instead of storing it.`)
+      }
+      return value
+    }
+    if (t.constant !== undefined) return this.graph.constant(t.constant, t)
+    if (t.dtype === 'float64') throw new ArgumentError('ERR_COMPILE_FLOAT64', `${op}: float64 is for eager reference computations; compile() runs float32.`)
+    const { shape, strides, offset } = t
+    return this.graph.apply(asStridedRow as unknown as OpRow<never>, [this.base(t)], { shape, strides, offset }, [t])[0]
+  }
+
+  /** The whole storage of a tensor made outside, as a flat value: what it holds now, or what was assigned to it. */
+  private base(t: Tensor): Value {
+    const { storage } = t
+    const assigned = this.assigns.get(storage)
+    if (assigned !== undefined) return assigned
+    let base = this.bases.get(storage)
+    if (base === undefined) {
+      const meta = { shape: [Math.floor(storage.byteLength / itemSize(t.dtype))], dtype: t.dtype }
+      const leaf = this.gradOwners.get(storage)
+      if (leaf === undefined) storage.share()
+      base = this.graph.source(leaf === undefined ? { kind: 'capture', storage } : { kind: 'grad', leaf }, meta)
+      this.bases.set(storage, base)
+    }
+    return base
+  }
+
+  assign(target: Tensor, value: Tensor): void {
+    if (target.value !== undefined) {
+      throw new StateError('ERR_ASSIGN_TRACED', `assign: the target of shape ${showShape(target.shape)} is made inside the compiled function. Only tensors made outside can be written; inside, use the new value.`)
+    }
+    const { storage } = target
+    const whole = target.offset === 0 && target.size * itemSize(target.dtype) === storage.byteLength && isContiguous(target.shape, target.strides)
+    if (!whole) {
+      throw new StateError('ERR_ASSIGN_PART', `assign: inside compile() only whole tensors can be written, this one is a part of another (${showShape(target.shape)}).`)
+    }
+    if (!storage.share()) {
+      throw new StateError('ERR_ASSIGN_EXPOSED', 'assign: the memory of this tensor was handed out by .data or fromBuffer, so a background program cannot write it. Use a Parameter, a registered buffer, or fromBuffer on a SharedArrayBuffer.')
+    }
+    const flat = this.graph.apply(reshapeRow(), [this.valueOf(value, 'assign')], { shape: [target.size] }, [{ shape: [target.size], dtype: target.dtype }])[0]
+    this.assigns.set(storage, flat)
+  }
+
+  observe(owner: object, key: string, read: () => unknown): void {
+    if (key === 'grad') {
+      const leaf = owner as Tensor
+      if (this.originalGrads.has(leaf)) return
+      if (leaf.leafGrad?.value === undefined && leaf.leafGrad !== undefined) this.gradOwners.set(leaf.leafGrad.storage, leaf)
+    }
+    let keys = this.observed.get(owner)
+    if (keys === undefined) {
+      keys = new Set()
+      this.observed.set(owner, keys)
+    }
+    if (keys.has(key)) return
+    keys.add(key)
+    this.guards.push({ owner, key, read, expected: read() })
+  }
+
+  random(blocks: number): { state: Tensor; offset: number } {
+    this.randomState ??= tracedTensor(this.graph.source({ kind: 'random' }, { shape: [4], dtype: 'int32' }))
+    const offset = this.blocks
+    this.blocks += blocks
+    return { state: this.randomState, offset }
+  }
+
+  setGrad(leaf: Tensor): void {
+    if (!this.originalGrads.has(leaf)) this.originalGrads.set(leaf, leaf.leafGrad)
+  }
+}
+
+let reshape: OpRow<never> | undefined
+function reshapeRow(): OpRow<never> {
+  reshape ??= opTable().get('reshape') as OpRow<never>
+  return reshape
+}
+/** What a compiled function is called with: tensors and numbers, nested in arrays and plain objects. */
+export interface Arguments {
+  readonly tensors: readonly Tensor[]
+  readonly numbers: readonly number[]
+  /** Builds the arguments again with stand-ins in place. */
+  rebuild(tensors: readonly Tensor[], numbers: readonly Tensor[]): unknown[]
+}
+
+/** Records one run of `fn`. Everything the recording touched is put back as it was. */
+export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepStacks: boolean): Trace {
+  if (tracing.recorder !== undefined) throw new StateError('ERR_NESTED_TRACE', 'compile: a trace is already going on.')
+  const recorder = new GraphRecorder(keepStacks)
+  const standIns = args.tensors.map((t, index) => {
+    const s = tracedTensor(recorder.graph.source({ kind: 'argument', index }, t))
+    if (t.requiresGrad) s.requiresGrad = true
+    return s
+  })
+  const numbers = args.numbers.map((_, index) => tracedTensor(recorder.graph.source({ kind: 'number', index }, { shape: [], dtype: 'float32' })))
+  tracing.recorder = recorder
+  const grads = new Map<Tensor, Value | undefined>()
+  try {
+    const result = fn(...(args.rebuild(standIns, numbers) as never[]))
+    if (result instanceof Promise) {
+      result.catch(() => {})
+      throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
+    }
+    for (const [leaf, original] of recorder.originalGrads) {
+      const grad = leaf.leafGrad
+      if (grad !== original) grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
+    }
+    return { graph: recorder.graph, result, assigns: recorder.assigns, grads, guards: recorder.guards, randomBlocks: recorder.blocks }
+  } finally {
+    tracing.recorder = undefined
+    for (const [leaf, original] of recorder.originalGrads) leaf.leafGrad = original
+  }
+}
+
+/** Compares two recordings of one function; returns what is said about the first difference. */
+export function firstDifference(a: Trace, b: Trace): string | undefined {
+  const n = Math.max(a.graph.nodes.length, b.graph.nodes.length)
+  for (let i = 0; i < n; i++) {
+    const x = a.graph.nodes[i]
+    const y = b.graph.nodes[i]
+    if (x === undefined || y === undefined) return `one has ${a.graph.nodes.length} operations, the other ${b.graph.nodes.length}; the first too many is ${(x ?? y).name}`
+    const where = userLine(y.stack)
+    if (x.name !== y.name) return `operation ${i} is ${x.name} the first time and ${y.name} the second${where}`
+    if (x.source?.kind === 'capture' && y.source?.kind === 'capture' && x.source.storage !== y.source.storage) {
+      return `operation ${i} reads a tensor ${showShape(x.outputs[0].shape)} that is made anew each time${where}. Make it once, outside`
+    }
+    if (x.source?.kind === 'constant' && y.source?.kind === 'constant' && !Object.is(x.source.value, y.source.value)) {
+      return `a number is ${x.source.value} the first time and ${y.source.value} the second${where}. Pass it as an argument`
+    }
+    const inputs = x.inputs.every((v, k) => v.id === y.inputs[k]?.id)
+    if (!inputs || JSON.stringify(x.attrs) !== JSON.stringify(y.attrs)) return `operation ${i}, ${x.name}, has other operands or options the second time${where}`
+  }
+  return undefined
+}
+
+/** The first line of a stack outside the library, as text to append. */
+export function userLine(stack: string | undefined): string {
+  const line = stack?.split('\n').find((l) => l.includes('at ') && !/chainrule[\\/](dist|src)[\\/]|[\\/]src[\\/](ops|compile|autograd|nn|optim|losses|train|tensor|tracing)|node:internal|index\.cjs/.test(l))
+  return line === undefined ? '' : ` (${line.trim()})`
+}

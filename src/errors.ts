@@ -1,0 +1,35 @@
+/**
+ * The errors of chainrule: a class for what kind of mistake it is and a stable `code` for programs to test.
+ * Messages read `op: rule: the values received. What to do.`
+ */
+
+/** Base class of every error the library throws on purpose. */
+export class ChainruleError extends Error {
+  /** Stable identifier, for example `ERR_SHAPE_MISMATCH`. */
+  readonly code: string
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+    this.name = new.target.name
+  }
+}
+
+/** Shapes that do not fit the operation. */
+export class ShapeError extends ChainruleError {}
+/** Element types that do not fit the operation. */
+export class DTypeError extends ChainruleError {}
+/** Any other argument that is out of its range or of the wrong kind. */
+export class ArgumentError extends ChainruleError {}
+/** Data (files, labels, buffers) that is malformed, truncated or out of range. */
+export class DataError extends ChainruleError {}
+/** A call that is not allowed at this moment: disposed tensors, reading inside `compile`, double backward. */
+export class StateError extends ChainruleError {}
+/** A missing or impossible gradient. */
+export class GradientError extends ChainruleError {}
+/** The native binary could not be loaded, or refused to run. */
+export class BackendError extends ChainruleError {}
+
+/** How an error message shows a shape: `[128, 784]`. */
+export function showShape(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`
+}

@@ -1,0 +1,26 @@
+/** The public surface of chainrule: exports only. */
+import { installMethods } from './ops/methods.js'
+
+installMethods()
+
+export { enableGrad, noGrad, backward } from './autograd/backward.js'
+export { grad, valueAndGrad } from './autograd/functional.js'
+export { backend } from './backend/select.js'
+export { type Compiled, compile } from './compile/compile.js'
+export type { DType } from './dtype.js'
+export * from './errors.js'
+export * from './ops/activations.js'
+export { detach } from './ops/alias.js'
+export { assign } from './ops/assign.js'
+export { conv2d } from './ops/conv.js'
+export * from './ops/creation.js'
+export * from './ops/elementwise.js'
+export { gather, indexSelect, oneHot } from './ops/gather.js'
+export { matmul } from './ops/matmul.js'
+export { concat, expand, flatten, narrow, pad, permute, reshape, slice, split, squeeze, stack, transpose, unsqueeze } from './ops/movement.js'
+export { avgPool2d, maxPool2d } from './ops/pool.js'
+export { bernoulli, rand, randn } from './ops/random.js'
+export { amax, amin, argmax, argmin, logsumexp, mean, norm, prod, std, sum, variance } from './ops/reduce.js'
+export { logSoftmax, softmax } from './ops/softmax.js'
+export { getRandomState, manualSeed, setRandomState } from './random.js'
+export { empty, fromBuffer, Tensor, tensor } from './tensor.js'

@@ -1,0 +1,50 @@
+/**
+ * Activations: compositions of elementwise ops, which `compile` fuses into one map.
+ */
+import { ArgumentError } from '../errors.js'
+import type { Tensor } from '../tensor.js'
+import { add, erf, log1p, exp, abs, gt, lt, minimum, mul, neg, relu, sigmoid, sub, tanh, where } from './elementwise.js'
+
+/** x above 0, `negativeSlope · x` below. */
+export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
+  return where(gt(x, 0), x, mul(x, negativeSlope))
+}
+
+/**
+ * Gaussian error linear unit, x·Φ(x) (Hendrycks and Gimpel 2016); `approximate: 'tanh'` for the tanh form.
+ */
+export function gelu(x: Tensor, options: { approximate?: 'none' | 'tanh' } = {}): Tensor {
+  if (options.approximate === 'tanh') {
+    const inner = mul(add(x, mul(mul(mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI))
+    return mul(mul(x, 0.5), add(tanh(inner), 1))
+  }
+  if (options.approximate !== undefined && options.approximate !== 'none') {
+    throw new ArgumentError('ERR_OPTION', `gelu: approximate must be 'none' or 'tanh', received ${String(options.approximate)}.`)
+  }
+  return mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1))
+}
+
+/** x · sigmoid(x) (swish). */
+export function silu(x: Tensor): Tensor {
+  return mul(x, sigmoid(x))
+}
+
+/** log(1 + eˣ), without overflow. */
+export function softplus(x: Tensor): Tensor {
+  return add(relu(x), log1p(exp(neg(abs(x)))))
+}
+
+/** log(sigmoid(x)), without underflow. */
+export function logSigmoid(x: Tensor): Tensor {
+  return sub(minimum(x, 0), log1p(exp(neg(abs(x)))))
+}
+
+/** x limited to [min, max]; the gradient is 0 outside. */
+export function clamp(x: Tensor, min?: number, max?: number): Tensor {
+  if (min === undefined && max === undefined) throw new ArgumentError('ERR_CLAMP', 'clamp: needs min, max or both.')
+  let y = x
+  if (min !== undefined) y = where(lt(y, min), min, y)
+  if (max !== undefined) y = where(gt(y, max), max, y)
+  return y
+}
+

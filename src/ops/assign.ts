@@ -1,0 +1,33 @@
+/**
+ * The one way state changes: writing a tensor's contents in place.
+ */
+import { DTypeError, ShapeError, StateError, showShape } from '../errors.js'
+import { sameShape } from '../shape.js'
+import type { Tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
+import { checkTensor, copyInto, lift } from './dispatch.js'
+import { expand } from './movement.js'
+
+/**
+ * Writes `value` into `target`, which keeps its shape and dtype; a smaller value is broadcast. Inside `compile` the write happens
+ * when the compiled function runs, after everything that can fail.
+ *
+ *     assign(runningMean, runningMean.mul(0.9).add(batchMean.mul(0.1)))
+ */
+export function assign(target: Tensor, value: Tensor | number): void {
+  checkTensor('assign', 'the target', target)
+  let source = lift(value, target.dtype)
+  checkTensor('assign', 'the value', source)
+  if (source.dtype !== target.dtype) throw new DTypeError('ERR_DTYPE', `assign: the target is ${target.dtype}, the value ${source.dtype}. Convert with .to('${target.dtype}').`)
+  if (target.gradNode !== undefined) throw new StateError('ERR_ASSIGN_RESULT', 'assign: the target is the result of an op that records gradients. Assign to leaves only.')
+  if (!sameShape(source.shape, target.shape)) {
+    if (source.ndim > target.ndim) throw new ShapeError('ERR_ASSIGN_SHAPE', `assign: a value of shape ${showShape(source.shape)} does not fit the target ${showShape(target.shape)}.`)
+    source = expand(source, target.shape)
+  }
+  if (tracing.recorder !== undefined) {
+    tracing.recorder.assign(target, source)
+    return
+  }
+  if (source.traced || target.traced) throw new StateError('ERR_TRACED_ESCAPED', 'assign: a traced tensor was used after its trace ended.')
+  copyInto(target, source)
+}

@@ -1,0 +1,257 @@
+/**
+ * The one door every operation goes through: checks, then records (inside `compile`) or runs at once, then notes how to differentiate.
+ * In: a row of the op table, tensors, attributes. Out: tensors.
+ */
+import { nativeBackend } from '../backend/select.js'
+import { itemSize, type TypedArray, viewMemory } from '../dtype.js'
+import { ArgumentError, DTypeError, ShapeError, StateError, showShape } from '../errors.js'
+import type { Instruction, View } from '../ir/format.js'
+import { encodeOne } from '../ir/format.js'
+import { broadcastStrides, contiguousStrides, isContiguous, sameShape, sizeOf } from '../shape.js'
+import { Storage } from '../storage.js'
+import { copyStrided, type GradNode, Tensor } from '../tensor.js'
+import { type Meta, tracing } from '../tracing.js'
+import { lowerMicro } from './micro.js'
+import type { Dense, OpRow } from './table.js'
+
+/** Whether ops note how to differentiate them; see `noGrad`. */
+export const gradMode = { enabled: true, anomaly: false }
+
+let nextNode = 1
+
+/** Called after each eager op; counts towards the hint that shows `compile`, and looks for NaN in anomaly mode. */
+export const eagerHooks: { afterOp: ((node: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]) => void) | undefined } = {
+  afterOp: undefined,
+}
+
+/** Applies an op with one output. */
+export function apply<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out?: Tensor): Tensor {
+  return applyAll(row, inputs, attrs, out)[0]
+}
+
+/** Applies an op; returns all its outputs. */
+export function applyAll<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out?: Tensor): Tensor[] {
+  const metas = row.infer(inputs, attrs)
+  let outputs: Tensor[]
+  const { recorder } = tracing
+  if (recorder !== undefined) {
+    outputs = recorder.record(row, inputs, attrs, metas)
+    if (out !== undefined) {
+      checkOut(row.name, out, metas[0])
+      recorder.assign(out, outputs[0])
+      return [out]
+    }
+  } else {
+    outputs = runEager(row, inputs, attrs, metas, out)
+  }
+  if (gradMode.enabled && row.gradient !== undefined) noteGradient(row, inputs, attrs, outputs, out)
+  if (eagerHooks.afterOp !== undefined && recorder === undefined) eagerHooks.afterOp(row as unknown as OpRow<never>, inputs, outputs)
+  return outputs
+}
+
+function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, outputs: Tensor[], out: Tensor | undefined): void {
+  let wanted = false
+  for (let i = 0; i < inputs.length && !wanted; i++) wanted = inputs[i].requiresGrad
+  if (!wanted) return
+  const { dtype } = outputs[0]
+  if (dtype !== 'float32' && dtype !== 'float64') return
+  if (out !== undefined) {
+    throw new ArgumentError('ERR_OUT_GRAD', `${row.name}: { out } cannot be used where gradients are recorded. Wrap the call in noGrad(() => …).`)
+  }
+  const node: GradNode = {
+    row,
+    attrs,
+    inputs,
+    outputs,
+    id: nextNode++,
+    versions: inputs.map(versionOf),
+    stack: gradMode.anomaly ? new Error().stack : undefined,
+  }
+  for (const t of outputs) if (t.dtype === dtype) t.gradNode = node
+}
+
+/** The version of what a tensor shows; traced tensors are immutable. */
+export function versionOf(t: Tensor): number {
+  return t.value !== undefined || t.constant !== undefined ? 0 : t.storage.version
+}
+
+function checkOut(op: string, out: Tensor, meta: Meta): void {
+  if (!sameShape(out.shape, meta.shape) || out.dtype !== meta.dtype) {
+    throw new ShapeError(
+      'ERR_OUT_SHAPE',
+      `${op}: { out } is ${out.dtype} ${showShape(out.shape)}, the result is ${meta.dtype} ${showShape(meta.shape)}.`,
+    )
+  }
+}
+
+function allocate(meta: Meta): Tensor {
+  return Tensor.contiguous(Storage.allocate(sizeOf(meta.shape) * itemSize(meta.dtype)), meta.shape, meta.dtype)
+}
+
+function runEager<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, metas: Meta[], out: Tensor | undefined): Tensor[] {
+  for (const t of inputs) {
+    if (t.traced) {
+      throw new StateError(
+        'ERR_TRACED_ESCAPED',
+        `${row.name}: a traced tensor was used after its trace ended. Return it from the compiled function instead of storing it.`,
+      )
+    }
+  }
+  if (row.view !== undefined && out === undefined) {
+    let [source] = inputs
+    let seen = row.view(source, attrs)
+    if (seen === undefined) {
+      source = copyOf(source)
+      seen = row.view(source, attrs) as NonNullable<typeof seen>
+    }
+    return [new Tensor({ ...seen, shape: metas[0].shape, dtype: source.dtype, storage: source.storage })]
+  }
+  const outputs = metas.map((meta, i) => {
+    if (i > 0 || out === undefined) return allocate(meta)
+    checkOut(row.name, out, meta)
+    return overlaps(row, inputs, out) ? allocate(meta) : out
+  })
+  for (const t of inputs) if (t.constant === undefined) t.storage.waitToRead()
+  if (out !== undefined) out.storage.waitToWrite()
+  execute(row, inputs, outputs, attrs)
+  if (out !== undefined && outputs[0] !== out) {
+    copyInto(out, outputs[0])
+    outputs[0] = out
+  }
+  return outputs
+}
+
+/** Whether writing `out` could destroy an input before it is read. */
+function overlaps<A>(row: OpRow<A>, inputs: readonly Tensor[], out: Tensor): boolean {
+  return inputs.some((t) => {
+    if (t.constant !== undefined || t.storage.bytes.buffer !== out.storage.bytes.buffer) return false
+    const same = row.micro !== undefined && sameShape(t.shape, out.shape) && t.offset === out.offset
+    return !(same && t.storage === out.storage && t.strides.every((s, i) => s === out.strides[i]))
+  })
+}
+
+/** Copies `source` into the memory of `target`, which has the same shape and dtype. Grad-free, at once. */
+export function copyInto(target: Tensor, source: Tensor): void {
+  source.storage.waitToRead()
+  target.storage.waitToWrite()
+  const native = nativeBackend()
+  if (native === undefined || target.dtype === 'float64') {
+    const item = itemSize(target.dtype)
+    const from = denseOf(source, source.shape)
+    const { bytes } = target.storage
+    const to = viewMemory(target.dtype, bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / item))
+    if (isContiguous(target.shape, target.strides)) {
+      to.set(from, target.offset)
+    } else {
+      scatterStrided(from, target, to)
+    }
+    return
+  }
+  const overlapping = source.constant === undefined && source.storage.bytes.buffer === target.storage.bytes.buffer
+  const from = overlapping ? copyOf(source) : source
+  runInstruction(lowerMicro(undefined, [viewOf(from)], viewOf(target)))
+}
+
+function scatterStrided(from: TypedArray, target: Tensor, to: TypedArray): void {
+  const positions = new Int32Array(to.length)
+  for (let i = 0; i < positions.length; i++) positions[i] = i
+  const at = new Int32Array(from.length)
+  copyStrided(positions, target.offset, target.shape, target.strides, at)
+  for (let i = 0; i < from.length; i++) to[at[i]] = from[i]
+}
+
+/** A contiguous copy. */
+export function copyOf(t: Tensor): Tensor {
+  const out = allocate(t)
+  copyInto(out, t)
+  return out
+}
+
+/** A tensor as an operand of an instruction. */
+export function viewOf(t: Tensor): View<Storage> {
+  const { dtype, offset, shape, strides, constant } = t
+  return { buffer: t.storage, dtype, offset, shape, strides, constant }
+}
+
+function execute<A>(row: OpRow<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void {
+  const double = inputs.some((t) => t.dtype === 'float64') || outputs.some((t) => t.dtype === 'float64')
+  if (nativeBackend() === undefined || double || row.lower === undefined) {
+    runReference(row, inputs, outputs, attrs)
+    return
+  }
+  const instructions = row.lower(inputs.map(viewOf), outputs.map(viewOf), attrs)
+  for (const i of instructions) runInstruction(i, row.name)
+}
+
+const noBuffers: Storage[] = []
+
+/** Runs one instruction over storages, now, on this thread. */
+function runInstruction(instruction: Instruction<Storage>, op = 'copy'): void {
+  const native = nativeBackend()
+  if (native === undefined) return
+  const buffers = noBuffers
+  buffers.length = 0
+  const note = (v: View<Storage>): void => {
+    if (!buffers.includes(v.buffer)) buffers.push(v.buffer)
+  }
+  instruction.inputs.forEach(note)
+  instruction.outputs.forEach(note)
+  const { words, length } = encodeOne(instruction, buffers, native.tableHash)
+  const slots = buffers.map((b) => b.bytes)
+  buffers.length = 0
+  native.runOne(words, length, slots, op, instruction)
+}
+
+/** A tensor's elements in row-major order of `shape`, to which it is broadcast. */
+function denseOf(t: Tensor, shape: readonly number[]): TypedArray {
+  const n = sizeOf(shape)
+  const { bytes } = t.storage
+  const item = itemSize(t.dtype)
+  const strides = sameShape(t.shape, shape) ? t.strides : broadcastStrides(t.shape, t.strides, shape)
+  if (isContiguous(shape, strides)) return viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * item, n)
+  const source = viewMemory(t.dtype, bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / item))
+  const out = viewMemory(t.dtype, new ArrayBuffer(n * item), 0, n)
+  copyStrided(source, t.offset, shape, strides, out)
+  return out
+}
+
+/** Runs the plain loops of a row. Outputs are written last, so they may be inputs as well. */
+export function runReference<A>(row: OpRow<A>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: A): void {
+  const dense = (t: Tensor, shape: readonly number[]): Dense => ({ shape, dtype: t.dtype, data: denseOf(t, shape) })
+  const ins = inputs.map((t) => dense(t, row.micro !== undefined ? outputs[0].shape : t.shape))
+  const outs = outputs.map((t) => {
+    const direct = isContiguous(t.shape, t.strides)
+    const n = sizeOf(t.shape)
+    const { bytes } = t.storage
+    const data = direct
+      ? viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * itemSize(t.dtype), n)
+      : viewMemory(t.dtype, new ArrayBuffer(n * itemSize(t.dtype)), 0, n)
+    return { shape: t.shape, dtype: t.dtype, data, direct }
+  })
+  row.reference(ins, outs, attrs)
+  outs.forEach((o, i) => {
+    if (!o.direct) {
+      copyInto(outputs[i], new Tensor({ shape: o.shape, strides: contiguousStrides(o.shape), offset: 0, dtype: o.dtype, storage: new Storage(new Uint8Array(o.data.buffer), false) }))
+    }
+  })
+}
+
+/** A tensor or a number as a tensor; the number takes the given dtype. */
+export function lift(x: Tensor | number, dtype: Meta['dtype']): Tensor {
+  return typeof x === 'number' ? Tensor.scalar(x, dtype) : x
+}
+
+/** Checks an argument that has to be a tensor. */
+export function checkTensor(op: string, name: string, x: unknown): asserts x is Tensor {
+  if (!(x instanceof Tensor)) {
+    const what = x === null ? 'null' : Array.isArray(x) ? 'an array' : typeof x
+    throw new ArgumentError('ERR_NOT_A_TENSOR', `${op}: ${name} must be a tensor, received ${what}. Make one with tensor(…).`)
+  }
+}
+
+/** Checks that a tensor has one of the dtypes an op computes in. */
+export function checkDTypes(op: string, meta: Meta, allowed: readonly Meta['dtype'][]): void {
+  if (!allowed.includes(meta.dtype)) {
+    throw new DTypeError('ERR_DTYPE', `${op}: dtype ${meta.dtype} is not supported, expected ${allowed.join(' or ')}. Convert with .to('${allowed[0]}').`)
+  }
+}

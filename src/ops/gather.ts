@@ -1,0 +1,112 @@
+/**
+ * Ops that move elements by index: gather, scatter-add, and the look-ups made of them.
+ */
+import { ArgumentError, DataError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { Opcode } from '../ir/format.js'
+import { contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
+import { arangeTensor, tensor, type Tensor } from '../tensor.js'
+import { apply, checkTensor } from './dispatch.js'
+import { eq, to } from './elementwise.js'
+import { expand, reshape } from './movement.js'
+import { type Dense, defineOp, type OpRow } from './table.js'
+
+interface GatherAttrs {
+  readonly axis: number
+}
+interface ScatterAttrs extends GatherAttrs {
+  /** Size of the result along the axis. */
+  readonly size: number
+}
+
+/** Calls `visit(position in the indexed operand, position in the other)`; checks every index first. */
+function eachIndex(op: string, index: Dense, indexed: readonly number[], axis: number, visit: (at: number, i: number) => void): void {
+  const n = indexed[axis]
+  index.data.forEach((k, i) => {
+    if (k < 0 || k >= n) throw indexError(op, k, i, n)
+  })
+  const inner = sizeOf(indexed.slice(axis + 1))
+  const run = index.shape[axis] * inner
+  const strides = contiguousStrides(indexed)
+  for (let i = 0; i < index.data.length; i++) visit(Math.floor(i / run) * n * inner + index.data[i] * strides[axis] + (i % inner), i)
+}
+
+/** @internal the error for an index out of range, the same on both backends */
+export function indexError(op: string, value: number, position: number, size: number): DataError {
+  return new DataError('ERR_INDEX_RANGE', `${op}: index ${value} at position ${position} is out of range: allowed are 0 to ${size - 1}. Check the labels or indices.`)
+}
+
+export const gatherRow: OpRow<GatherAttrs> = defineOp<GatherAttrs>({
+  name: 'gather',
+  infer: ([x, index]) => [{ shape: index.shape, dtype: x.dtype }],
+  gradient: ({ inputs: [x, index], attrs: { axis } }, g) => [apply(scatterAddRow, [g, index], { axis, size: x.shape[axis] })],
+  lower: (inputs, outputs, { axis }) => [{ opcode: Opcode.gather, inputs, outputs, scalars: [axis] }],
+  reference: ([x, index], [y], { axis }) => {
+    eachIndex('gather', index, x.shape, axis, (at, i) => {
+      y.data[i] = x.data[at]
+    })
+  },
+})
+
+export const scatterAddRow: OpRow<ScatterAttrs> = defineOp<ScatterAttrs>({
+  name: 'scatterAdd',
+  infer: ([source], { axis, size }) => [{ shape: source.shape.map((s, i) => (i === axis ? size : s)), dtype: source.dtype }],
+  gradient: ({ inputs: [, index], attrs: { axis } }, g) => [apply(gatherRow, [g, index], { axis })],
+  lower: (inputs, outputs, { axis }) => [{ opcode: Opcode.scatterAdd, inputs, outputs, scalars: [axis] }],
+  reference: ([source, index], [y], { axis }) => {
+    y.data.fill(0)
+    eachIndex('scatterAdd', index, y.shape, axis, (at, i) => {
+      y.data[at] += source.data[i]
+    })
+  },
+})
+
+function checkIndex(op: string, index: Tensor | readonly number[]): Tensor {
+  const t = Array.isArray(index) ? tensor(index as number[], { dtype: 'int32' }) : (index as Tensor)
+  checkTensor(op, 'the index', t)
+  if (t.dtype !== 'int32' && t.dtype !== 'uint8') throw new DTypeError('ERR_DTYPE', `${op}: indices must be int32 or uint8, received ${t.dtype}. Convert with .to('int32').`)
+  return t
+}
+
+/**
+ * `out[i][j] = x[index[i][j]][j]` for `dim` 0, and so on: PyTorch's gather, with an index of the result's shape.
+ *
+ *     gather(logProbabilities, labels.unsqueeze(1), 1)
+ *
+ * @throws DataError when an index is out of range; ShapeError when the shapes do not fit.
+ */
+export function gather(x: Tensor, index: Tensor, dim: number): Tensor {
+  checkTensor('gather', 'x', x)
+  const at = checkIndex('gather', index)
+  const axis = normalizeDim('gather', dim, x.ndim)
+  if (at.ndim !== x.ndim || at.shape.some((s, i) => i !== axis && s > x.shape[i])) {
+    throw new ShapeError('ERR_GATHER', `gather: the index ${showShape(at.shape)} must have as many dimensions as x ${showShape(x.shape)} and fit in it outside dim ${axis}.`)
+  }
+  let source = x
+  at.shape.forEach((s, i) => {
+    if (i !== axis && s < x.shape[i]) source = source.narrow(i, 0, s)
+  })
+  return apply(gatherRow, [source, at], { axis })
+}
+
+/**
+ * Slices of `x` along `dim` picked by a list of positions; an index of more dimensions puts them all in place of `dim` (an embedding).
+ *
+ *     indexSelect(table, ids)               // [V, D], ids [B, T] → [B, T, D]
+ */
+export function indexSelect(x: Tensor, index: Tensor | readonly number[], dim = 0): Tensor {
+  checkTensor('indexSelect', 'x', x)
+  const at = checkIndex('indexSelect', index)
+  const axis = normalizeDim('indexSelect', dim, x.ndim)
+  const flat = reshape(at, [at.size])
+  const ones = x.shape.map((_, i) => (i === axis ? at.size : 1))
+  const wide = x.shape.map((s, i) => (i === axis ? at.size : s))
+  const picked = apply(gatherRow, [x, expand(reshape(flat, ones), wide)], { axis })
+  return reshape(picked, [...x.shape.slice(0, axis), ...at.shape, ...x.shape.slice(axis + 1)])
+}
+
+/** A row of `classes` numbers for each label: 1 at the label, 0 elsewhere, float32. Labels out of range give rows of zeros. */
+export function oneHot(labels: Tensor | readonly number[], classes: number): Tensor {
+  const at = checkIndex('oneHot', labels)
+  if (!Number.isInteger(classes) || classes < 1) throw new ArgumentError('ERR_CLASSES', `oneHot: the number of classes must be a positive integer, received ${classes}.`)
+  return to(eq(reshape(at, [...at.shape, 1]), arangeTensor(classes)), 'float32')
+}

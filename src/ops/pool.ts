@@ -1,0 +1,182 @@
+/**
+ * Pooling over windows of images `[N, C, H, W]`.
+ */
+import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { Opcode } from '../ir/format.js'
+import type { Tensor } from '../tensor.js'
+import type { Meta } from '../tracing.js'
+import { type Pair, pairOf } from './conv.js'
+import { apply, applyAll, checkTensor } from './dispatch.js'
+import { scatterAddRow } from './gather.js'
+import { reshape } from './movement.js'
+import { type Dense, defineOp, type OpRow } from './table.js'
+
+interface PoolAttrs {
+  readonly kernel: readonly [number, number]
+  readonly stride: readonly [number, number]
+  readonly padding: readonly [number, number]
+  readonly dilation: readonly [number, number]
+  readonly ceilMode: boolean
+  readonly countIncludePad: boolean
+}
+
+/** Output size of one dimension; in ceil mode the last window still starts inside the input or its left padding. */
+function poolSize(size: number, a: PoolAttrs, d: 0 | 1): number {
+  const span = size + 2 * a.padding[d] - a.dilation[d] * (a.kernel[d] - 1) - 1
+  let out = (a.ceilMode ? Math.ceil(span / a.stride[d]) : Math.floor(span / a.stride[d])) + 1
+  if (a.ceilMode && (out - 1) * a.stride[d] >= size + a.padding[d]) out--
+  return out
+}
+
+function poolShape(op: string, x: Meta, a: PoolAttrs): number[] {
+  const shape = [x.shape[0], x.shape[1], poolSize(x.shape[2], a, 0), poolSize(x.shape[3], a, 1)]
+  if (shape[2] < 1 || shape[3] < 1) {
+    throw new ShapeError('ERR_POOL_SIZE', `${op}: the window ${a.kernel.join('x')} is larger than the padded input ${showShape(x.shape)}, padding ${a.padding.join('x')}.`)
+  }
+  return shape
+}
+
+/** Calls `visit(x position, y position)` for every cell inside the input of every window. */
+function eachCell(x: readonly number[], y: readonly number[], a: PoolAttrs, visit: (xi: number, yi: number, plane: number) => void): void {
+  const [, , h, w] = x
+  const [n, c, ho, wo] = y
+  for (let p = 0; p < n * c; p++)
+    for (let i = 0; i < ho; i++)
+      for (let j = 0; j < wo; j++)
+        for (let u = 0; u < a.kernel[0]; u++)
+          for (let v = 0; v < a.kernel[1]; v++) {
+            const r = i * a.stride[0] - a.padding[0] + u * a.dilation[0]
+            const s = j * a.stride[1] - a.padding[1] + v * a.dilation[1]
+            if (r >= 0 && r < h && s >= 0 && s < w) visit((p * h + r) * w + s, (p * ho + i) * wo + j, r * w + s)
+          }
+}
+
+const planes = (t: Tensor): Tensor => reshape(t, [t.shape[0] * t.shape[1], t.shape[2] * t.shape[3]])
+
+const maxPoolRow = defineOp<PoolAttrs>({
+  name: 'maxPool2d',
+  infer: ([x], a) => {
+    const shape = poolShape('maxPool2d', x, a)
+    return [
+      { shape, dtype: x.dtype },
+      { shape, dtype: 'int32' },
+    ]
+  },
+  gradient: ({ inputs: [x], outputs: [, index] }, g) => {
+    const [n, c, h, w] = x.shape
+    const flat = apply(scatterAddRow, [planes(g), planes(index)], { axis: 1, size: h * w })
+    return [reshape(flat, [n, c, h, w])]
+  },
+  lower: (inputs, outputs, a) => [{ opcode: Opcode.maxPool2d, inputs, outputs, scalars: [...a.kernel, ...a.stride, ...a.padding, ...a.dilation] }],
+  reference: ([x], [y, index], a) => {
+    y.data.fill(Number.NEGATIVE_INFINITY)
+    index.data.fill(-1)
+    eachCell(x.shape, y.shape, a, (xi, yi, cell) => {
+      const v = x.data[xi]
+      if (index.data[yi] < 0 || v > y.data[yi] || (Number.isNaN(v) && !Number.isNaN(y.data[yi]))) {
+        y.data[yi] = v
+        index.data[yi] = cell
+      }
+    })
+  },
+})
+
+/** Divisors of the windows: their cells inside the input, or inside the padded input. */
+function divisor(x: readonly number[], a: PoolAttrs, i: number, j: number): number {
+  const side = (d: 0 | 1, at: number): number => {
+    const start = at * a.stride[d] - a.padding[d]
+    const low = a.countIncludePad ? -a.padding[d] : 0
+    const high = x[2 + d] + (a.countIncludePad ? a.padding[d] : 0)
+    return Math.min(start + a.kernel[d], high) - Math.max(start, low)
+  }
+  return side(0, i) * side(1, j)
+}
+
+function divide(sums: Dense['data'], x: readonly number[], y: readonly number[], a: PoolAttrs): void {
+  const [, , ho, wo] = y
+  for (let i = 0; i < sums.length; i++) sums[i] /= divisor(x, a, Math.floor(i / wo) % ho, i % wo)
+}
+
+const avgWords = (a: PoolAttrs): number[] => [...a.kernel, ...a.stride, ...a.padding, a.countIncludePad ? 1 : 0]
+
+const avgPoolRow: OpRow<PoolAttrs> = defineOp<PoolAttrs>({
+  name: 'avgPool2d',
+  infer: ([x], a) => [{ shape: poolShape('avgPool2d', x, a), dtype: x.dtype }],
+  gradient: ({ inputs: [x], attrs }, g) => [apply(avgPoolGradRow, [g], { ...attrs, shape: x.shape })],
+  lower: (inputs, outputs, a) => [{ opcode: Opcode.avgPool2d, inputs, outputs, scalars: avgWords(a) }],
+  reference: ([x], [y], a) => {
+    const sums = new Float64Array(y.data.length)
+    eachCell(x.shape, y.shape, a, (xi, yi) => {
+      sums[yi] += x.data[xi]
+    })
+    divide(sums, x.shape, y.shape, a)
+    y.data.set(sums)
+  },
+})
+
+const avgPoolGradRow: OpRow<PoolAttrs & { shape: readonly number[] }> = defineOp<PoolAttrs & { shape: readonly number[] }>({
+  name: 'avgPool2dGrad',
+  infer: ([g], { shape }) => [{ shape, dtype: g.dtype }],
+  gradient: ({ attrs }, gg) => [apply(avgPoolRow, [gg], attrs)],
+  lower: (inputs, outputs, a) => [{ opcode: Opcode.avgPool2dGrad, inputs, outputs, scalars: avgWords(a) }],
+  reference: ([g], [x], a) => {
+    const shares = Float64Array.from(g.data)
+    divide(shares, x.shape, g.shape, a)
+    const sums = new Float64Array(x.data.length)
+    eachCell(x.shape, g.shape, a, (xi, yi) => {
+      sums[xi] += shares[yi]
+    })
+    x.data.set(sums)
+  },
+})
+
+export interface PoolOptions {
+  /** Default: the kernel size. */
+  stride?: Pair
+  /** At most half the kernel size. */
+  padding?: Pair
+  /** Round the output size up. */
+  ceilMode?: boolean
+}
+export interface MaxPoolOptions extends PoolOptions {
+  dilation?: Pair
+}
+export interface AvgPoolOptions extends PoolOptions {
+  /** Count padding in the divisor, default true. */
+  countIncludePad?: boolean
+}
+
+function poolAttrs(op: string, x: Tensor, kernelSize: Pair, o: MaxPoolOptions & AvgPoolOptions): PoolAttrs {
+  checkTensor(op, 'x', x)
+  if (x.ndim !== 4) throw new ShapeError('ERR_RANK', `${op}: needs x [N, C, H, W], received ${showShape(x.shape)}.`)
+  if (x.dtype !== 'float32' && x.dtype !== 'float64') throw new DTypeError('ERR_DTYPE', `${op}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
+  const kernel = pairOf(op, 'kernelSize', kernelSize, 1)
+  const padding = pairOf(op, 'padding', o.padding ?? 0, 0)
+  if (padding[0] * 2 > kernel[0] || padding[1] * 2 > kernel[1]) {
+    throw new ArgumentError('ERR_POOL_PADDING', `${op}: padding ${padding.join('x')} is more than half the kernel ${kernel.join('x')}.`)
+  }
+  return {
+    kernel,
+    padding,
+    stride: pairOf(op, 'stride', o.stride ?? kernelSize, 1),
+    dilation: pairOf(op, 'dilation', o.dilation ?? 1, 1),
+    ceilMode: o.ceilMode ?? false,
+    countIncludePad: o.countIncludePad ?? true,
+  }
+}
+
+/**
+ * The greatest element of each window of `x: [N, C, H, W]`.
+ *
+ *     maxPool2d(x, 2)                       // halves height and width
+ *     maxPool2d(x, 3, { stride: 2, padding: 1 })
+ */
+export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPoolOptions = {}): Tensor {
+  return applyAll(maxPoolRow, [x], poolAttrs('maxPool2d', x, kernelSize, options))[0]
+}
+
+/** The mean of each window of `x: [N, C, H, W]`. */
+export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPoolOptions = {}): Tensor {
+  return apply(avgPoolRow, [x], poolAttrs('avgPool2d', x, kernelSize, options))
+}
+

@@ -1,0 +1,211 @@
+/**
+ * Reductions over any dimensions. Each kind is one row; mean, variance and the like are compositions of them.
+ */
+import { type DType, isFloat, itemSize, viewMemory } from '../dtype.js'
+import { ShapeError, showShape } from '../errors.js'
+import { identityMicro, Opcode, ReduceKind, type View } from '../ir/format.js'
+import { contiguousStrides, normalizeDims, sameShape, sizeOf } from '../shape.js'
+import { copyStrided, type Tensor } from '../tensor.js'
+import { apply, checkTensor } from './dispatch.js'
+import { add, div, eq, mul, sqrt, square, sub, to, where } from './elementwise.js'
+import { castMicro } from './micro.js'
+import { expand, permute, reshape } from './movement.js'
+import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
+
+export interface ReduceOptions {
+  /** The dimension or dimensions to reduce; all of them by default. */
+  dim?: number | readonly number[]
+  /** Keep reduced dimensions with size 1. */
+  keepdim?: boolean
+}
+
+interface ReduceAttrs {
+  readonly dims: readonly number[]
+}
+
+const kept = (shape: readonly number[], dims: readonly number[]): number[] => shape.map((s, i) => (dims.includes(i) ? 1 : s))
+
+function resultType(kind: ReduceKind, dtype: DType): DType {
+  if (kind.startsWith('arg')) return 'int32'
+  return dtype === 'bool' || dtype === 'uint8' ? 'int32' : dtype
+}
+
+type Fold = { start: number; step: (acc: number, x: number) => number }
+const folds: Record<ReduceKind, Fold> = {
+  sum: { start: 0, step: (a, x) => a + x },
+  prod: { start: 1, step: (a, x) => a * x },
+  max: { start: Number.NEGATIVE_INFINITY, step: (a, x) => (x > a || Number.isNaN(x) ? x : a) },
+  min: { start: Number.POSITIVE_INFINITY, step: (a, x) => (x < a || Number.isNaN(x) ? x : a) },
+  argmax: { start: 0, step: (a) => a },
+  argmin: { start: 0, step: (a) => a },
+}
+
+function referenceReduce(kind: ReduceKind, [x]: readonly Dense[], [y]: readonly Dense[], { dims }: ReduceAttrs): void {
+  // bring the reduced dimensions last, then fold runs
+  const order = [...x.shape.keys()].sort((a, b) => Number(dims.includes(a)) - Number(dims.includes(b)) || a - b)
+  const strides = contiguousStrides(x.shape)
+  const n = sizeOf(x.shape)
+  const moved = viewMemory(x.dtype, new ArrayBuffer(n * itemSize(x.dtype)), 0, n)
+  copyStrided(x.data, 0, order.map((d) => x.shape[d]), order.map((d) => strides[d]), moved)
+  const run = dims.reduce((p, d) => p * x.shape[d], 1)
+  const { start, step } = folds[kind]
+  const better = (a: number, b: number): boolean => (Number.isNaN(a) ? false : Number.isNaN(b) || (kind === 'argmax' ? b > a : b < a))
+  for (let i = 0; i < y.data.length; i++) {
+    if (kind === 'argmax' || kind === 'argmin') {
+      let best = 0
+      for (let j = 1; j < run; j++) if (better(moved[i * run + best], moved[i * run + j])) best = j
+      y.data[i] = best
+    } else {
+      let acc = start
+      for (let j = 0; j < run; j++) acc = step(acc, moved[i * run + j])
+      y.data[i] = acc
+    }
+  }
+}
+
+function reduction(name: string, kind: ReduceKind, gradient: GradientRule<ReduceAttrs> | null): OpRow<ReduceAttrs> {
+  return defineOp<ReduceAttrs>({
+    name,
+    infer: ([x], { dims }) => {
+      if (kind !== 'sum' && kind !== 'prod' && dims.some((d) => x.shape[d] === 0)) {
+        throw new ShapeError('ERR_EMPTY_REDUCTION', `${name}: nothing to choose from in ${showShape(x.shape)} over dim [${dims.join(', ')}].`)
+      }
+      return [{ shape: kept(x.shape, dims), dtype: resultType(kind, x.dtype) }]
+    },
+    gradient,
+    lower: (inputs, outputs) => {
+      const [x] = inputs as readonly View<never>[]
+      const cast = x.dtype === 'bool' ? castMicro('bool', 'int32') : undefined
+      const prologue = cast === undefined ? identityMicro : { constants: [], ops: [{ op: cast, a: 0, b: 0, c: 0 }], results: [1] }
+      return [
+        { opcode: Opcode.reduce, inputs, outputs, scalars: [ReduceKind[kind]], domain: x.shape, prologue, prologueInputs: 1, epilogue: identityMicro },
+      ]
+    },
+    reference: (i, o, attrs) => referenceReduce(kind, i, o, attrs),
+    flops: ([x]) => sizeOf(x.shape),
+  })
+}
+
+const sumRow = reduction('sum', 'sum', ({ inputs: [x] }, g) => [expand(g, x.shape)])
+const prodRow = reduction('prod', 'prod', prodGradient)
+const maxRow = reduction('amax', 'max', pickGradient)
+const minRow = reduction('amin', 'min', pickGradient)
+const argmaxRow = reduction('argmax', 'argmax', null)
+const argminRow = reduction('argmin', 'argmin', null)
+
+/** Ties share the gradient evenly, as in PyTorch's amax. */
+function pickGradient(this: void, { inputs: [x], outputs: [y], attrs }: Parameters<GradientRule<ReduceAttrs>>[0], g: Tensor): Tensor[] {
+  const picked = to(eq(x, y), g.dtype)
+  const count = apply(sumRow, [picked], attrs)
+  return [mul(picked, div(g, count))]
+}
+
+/** With one zero in a product only the zero has a gradient, with two or more nothing has. */
+function prodGradient(this: void, { inputs: [x], attrs }: Parameters<GradientRule<ReduceAttrs>>[0], g: Tensor): Tensor[] {
+  const zero = eq(x, 0)
+  const zeros = apply(sumRow, [to(zero, x.dtype)], attrs)
+  const others = apply(prodRow, [where(zero, 1, x)], attrs)
+  const whole = where(eq(zeros, 0), others, 0)
+  const lone = where(eq(zeros, 1), others, 0)
+  return [mul(g, where(zero, lone, div(whole, where(zero, 1, x))))]
+}
+
+function reduce(row: OpRow<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
+  checkTensor(row.name, 'x', x)
+  const dims = normalizeDims(row.name, options.dim, x.ndim)
+  const y = dims.length === 0 && row !== argmaxRow && row !== argminRow ? x : apply(row, [x], { dims })
+  return options.keepdim ? y : reshape(y, x.shape.filter((_, i) => !dims.includes(i)))
+}
+
+/** Sum; integers and bool give int32, and an empty sum is 0. */
+export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(sumRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
+}
+
+/** Product; an empty one is 1. */
+export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(prodRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
+}
+
+/** Greatest element; NaN wins. Ties share the gradient. */
+export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(maxRow, x, options)
+}
+
+/** Least element; NaN wins. Ties share the gradient. */
+export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return reduce(minRow, x, options)
+}
+
+/** Position (int32) of the greatest element along `dim`, of the first of equals; in the flattened tensor without `dim`. */
+export function argmax(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
+  return reduce(argmaxRow, x, { dim, ...options })
+}
+
+/** Position (int32) of the least element, as `argmax`. */
+export function argmin(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
+  return reduce(argminRow, x, { dim, ...options })
+}
+
+/** Sums a gradient back to the shape its input had before broadcasting. */
+export function sumTo(g: Tensor, shape: readonly number[]): Tensor {
+  if (sameShape(g.shape, shape)) return g
+  const lead = g.ndim - shape.length
+  const dims: number[] = []
+  for (let i = 0; i < g.ndim; i++) if (i < lead || (shape[i - lead] === 1 && g.shape[i] !== 1)) dims.push(i)
+  const summed = dims.length === 0 ? g : sum(g, { dim: dims, keepdim: true })
+  return reshape(summed, shape)
+}
+
+function countOf(x: Tensor, dim: ReduceOptions['dim']): number {
+  return normalizeDims('mean', dim, x.ndim).reduce((n, d) => n * x.shape[d], 1)
+}
+
+/** Arithmetic mean, in float32 for integers; NaN when empty. */
+export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor('mean', 'x', x)
+  const float = isFloat(x.dtype) ? x : to(x, 'float32')
+  return mul(sum(float, options), 1 / countOf(float, options.dim))
+}
+
+export interface VarianceOptions extends ReduceOptions {
+  /** Subtracted from the count: 1 (default) for the sample variance, 0 for the population's. */
+  correction?: number
+}
+
+/** Variance in two passes. */
+export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkTensor('var', 'x', x)
+  const float = isFloat(x.dtype) ? x : to(x, 'float32')
+  const centred = sub(float, mean(float, { dim: options.dim, keepdim: true }))
+  const n = Math.max(0, countOf(float, options.dim) - (options.correction ?? 1))
+  return div(sum(square(centred), options), n)
+}
+
+/** Standard deviation: the square root of `variance`. */
+export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
+  return sqrt(variance(x, options))
+}
+
+/** Euclidean norm over the given dimensions. */
+export function norm(x: Tensor, options: ReduceOptions = {}): Tensor {
+  return sqrt(sum(square(x), options))
+}
+
+/** log Σ eˣ without overflow. */
+export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor('logsumexp', 'x', x)
+  const top = amax(x, { dim: options.dim, keepdim: true }).detach()
+  const safe = where(eq(mul(top, 0), 0), top, 0)
+  const total = add(sum(sub(x, safe).exp(), { dim: options.dim, keepdim: true }).log(), safe)
+  const dims = normalizeDims('logsumexp', options.dim, x.ndim)
+  return options.keepdim ? total : reshape(total, x.shape.filter((_, i) => !dims.includes(i)))
+}
+
+/** @internal a dimension moved to the end, and the order that moves it back */
+export function moveLast(x: Tensor, dim: number): { moved: Tensor; back: number[] } {
+  const order = [...x.shape.keys()].filter((d) => d !== dim)
+  order.push(dim)
+  const back = order.map((_, i) => order.indexOf(i))
+  return { moved: permute(x, order), back }
+}

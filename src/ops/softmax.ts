@@ -1,0 +1,133 @@
+/**
+ * Rows of class scores: softmax, log-softmax, and cross-entropy with class indices. The kernels exist for speed and precision; each
+ * gradient's own gradient is a composition.
+ */
+import { DTypeError, ShapeError } from '../errors.js'
+import { Opcode } from '../ir/format.js'
+import { normalizeDim } from '../shape.js'
+import type { Tensor } from '../tensor.js'
+import { apply, checkTensor } from './dispatch.js'
+import { mul, exp, sub } from './elementwise.js'
+import { indexError, oneHot } from './gather.js'
+import { permute, unsqueeze } from './movement.js'
+import { moveLast, sum } from './reduce.js'
+import { defineOp, type Dense } from './table.js'
+
+/** Shifted exponentials of one row in double precision: the maximum and log Σ. */
+function logSumRow(x: Dense['data'], at: number, n: number): { top: number; logTotal: number } {
+  let top = Number.NEGATIVE_INFINITY
+  for (let i = 0; i < n; i++) top = x[at + i] > top || Number.isNaN(x[at + i]) ? x[at + i] : top
+  if (top === Number.NEGATIVE_INFINITY) top = Number.NaN
+  let total = 0
+  for (let i = 0; i < n; i++) total += Math.exp(x[at + i] - top)
+  return { top, logTotal: Math.log(total) }
+}
+
+const rowLength = (x: Dense): number => x.shape[x.shape.length - 1]
+
+const softmaxRow = defineOp<undefined>({
+  name: 'softmax',
+  infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+  gradient: ({ outputs: [y] }, g) => [mul(y, sub(g, sum(mul(g, y), { dim: -1, keepdim: true })))],
+  lower: (inputs, outputs) => [{ opcode: Opcode.softmax, inputs, outputs, scalars: [0] }],
+  reference: ([x], [y]) => {
+    const n = rowLength(x)
+    for (let at = 0; n > 0 && at < y.data.length; at += n) {
+      const { top, logTotal } = logSumRow(x.data, at, n)
+      for (let i = at; i < at + n; i++) y.data[i] = Math.exp(x.data[i] - top - logTotal)
+    }
+  },
+})
+
+const logSoftmaxRow = defineOp<undefined>({
+  name: 'logSoftmax',
+  infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
+  gradient: ({ outputs: [y] }, g) => [sub(g, mul(exp(y), sum(g, { dim: -1, keepdim: true })))],
+  lower: (inputs, outputs) => [{ opcode: Opcode.softmax, inputs, outputs, scalars: [1] }],
+  reference: ([x], [y]) => {
+    const n = rowLength(x)
+    for (let at = 0; n > 0 && at < y.data.length; at += n) {
+      const { top, logTotal } = logSumRow(x.data, at, n)
+      for (let i = at; i < at + n; i++) y.data[i] = x.data[i] - top - logTotal
+    }
+  },
+})
+
+function overLast(row: typeof softmaxRow, x: Tensor, dim: number): Tensor {
+  checkTensor(row.name, 'x', x)
+  if (x.dtype !== 'float32' && x.dtype !== 'float64') throw new DTypeError('ERR_DTYPE', `${row.name}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
+  if (x.ndim === 0) throw new ShapeError('ERR_RANK', `${row.name}: needs at least one dimension, received a scalar.`)
+  const d = normalizeDim(row.name, dim, x.ndim)
+  if (d === x.ndim - 1) return apply(row, [x], undefined)
+  const { moved, back } = moveLast(x, d)
+  return permute(apply(row, [moved], undefined), back)
+}
+
+/** eˣ / Σ eˣ along `dim`. */
+export function softmax(x: Tensor, dim = -1): Tensor {
+  return overLast(softmaxRow, x, dim)
+}
+
+/** log(softmax(x)) along `dim`, without its cancellation. */
+export function logSoftmax(x: Tensor, dim = -1): Tensor {
+  return overLast(logSoftmaxRow, x, dim)
+}
+
+interface CrossEntropyAttrs {
+  readonly ignoreIndex: number
+}
+
+function eachRow(op: string, logits: Dense, targets: Dense, ignoreIndex: number, visit: (row: number, target: number | undefined) => void): void {
+  const n = rowLength(logits)
+  targets.data.forEach((t, i) => {
+    if (t !== ignoreIndex && (t < 0 || t >= n)) throw indexError(op, t, i, n)
+  })
+  targets.data.forEach((t, i) => visit(i, t === ignoreIndex ? undefined : t))
+}
+
+const crossEntropyRow = defineOp<CrossEntropyAttrs>({
+  name: 'crossEntropy',
+  infer: ([logits]) => [{ shape: [logits.shape[0]], dtype: logits.dtype }],
+  gradient: ({ inputs: [logits, targets], attrs }, g) => [apply(crossEntropyGradRow, [logits, targets, g], attrs)],
+  lower: (inputs, outputs, { ignoreIndex }) => [{ opcode: Opcode.crossEntropy, inputs, outputs, scalars: [ignoreIndex] }],
+  reference: ([logits, targets], [y], { ignoreIndex }) => {
+    const n = rowLength(logits)
+    eachRow('crossEntropy', logits, targets, ignoreIndex, (row, target) => {
+      const { top, logTotal } = logSumRow(logits.data, row * n, n)
+      y.data[row] = target === undefined ? 0 : logTotal + top - logits.data[row * n + target]
+    })
+  },
+})
+
+const crossEntropyGradRow = defineOp<CrossEntropyAttrs>({
+  name: 'crossEntropyGrad',
+  infer: ([logits]) => [{ shape: logits.shape, dtype: logits.dtype }],
+  gradient: ({ inputs: [logits, targets, g], attrs, needs }, gg) => {
+    // y = (p - onehot)·g by row, with p = softmax(logits); ignored rows are zero
+    const kept = targets.ne(attrs.ignoreIndex).to(logits.dtype)
+    const p = softmax(logits)
+    const scaled = mul(gg, unsqueeze(mul(g, kept), 1))
+    const forLogits = mul(p, sub(scaled, sum(mul(scaled, p), { dim: -1, keepdim: true })))
+    const hot = oneHot(targets, logits.shape[1]).to(logits.dtype)
+    return [needs[0] ? forLogits : undefined, undefined, needs[2] ? mul(kept, sum(mul(gg, sub(p, hot)), { dim: -1 })) : undefined]
+  },
+  lower: (inputs, outputs, { ignoreIndex }) => [{ opcode: Opcode.crossEntropyGrad, inputs, outputs, scalars: [ignoreIndex] }],
+  reference: ([logits, targets, g], [y], { ignoreIndex }) => {
+    const n = rowLength(logits)
+    eachRow('crossEntropyGrad', logits, targets, ignoreIndex, (row, target) => {
+      const { top, logTotal } = logSumRow(logits.data, row * n, n)
+      for (let i = 0; i < n; i++) {
+        const p = Math.exp(logits.data[row * n + i] - top - logTotal)
+        y.data[row * n + i] = target === undefined ? 0 : (p - (i === target ? 1 : 0)) * g.data[row]
+      }
+    })
+  },
+})
+
+/**
+ * @internal -log softmax(logits)[target] for each row of `logits: [R, C]`, with targets `[R]` int32 or uint8; rows whose target is
+ * `ignoreIndex` give 0. `losses.crossEntropy` is the public form.
+ */
+export function crossEntropyRows(logits: Tensor, targets: Tensor, ignoreIndex: number): Tensor {
+  return apply(crossEntropyRow, [logits, targets], { ignoreIndex })
+}

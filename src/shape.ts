@@ -1,0 +1,176 @@
+/**
+ * Shapes and strides: run-time rules. Shapes are arrays of sizes, strides count elements. The same relations as types are in
+ * `types.ts`. Nothing here knows about storage or ops.
+ */
+import { ArgumentError, ShapeError, showShape } from './errors.js'
+
+export type Shape = readonly number[]
+
+/** Offsets and extents are 32-bit in programs. */
+export const maxElements = 2 ** 31 - 1
+export const maxRank = 8
+
+export function sizeOf(shape: Shape): number {
+  let n = 1
+  for (let i = 0; i < shape.length; i++) n *= shape[i]
+  return n
+}
+
+/** Checks a shape given by the user: integers from 0, at most 8 dimensions, at most 2^31 - 1 elements. */
+export function checkShape(op: string, shape: Shape): Shape {
+  if (!Array.isArray(shape)) {
+    throw new ArgumentError('ERR_SHAPE_INVALID', `${op}: a shape is an array of sizes, received ${String(shape)}.`)
+  }
+  if (shape.length > maxRank) {
+    throw new ShapeError('ERR_RANK_TOO_HIGH', `${op}: at most ${maxRank} dimensions, received ${showShape(shape)}.`)
+  }
+  for (const d of shape) {
+    if (!Number.isInteger(d) || d < 0) {
+      throw new ShapeError('ERR_SHAPE_INVALID', `${op}: sizes are integers from 0, received ${showShape(shape)}.`)
+    }
+  }
+  checkSize(op, shape)
+  return shape
+}
+
+export function checkSize(op: string, shape: Shape): void {
+  if (sizeOf(shape) > maxElements) {
+    throw new ShapeError(
+      'ERR_TOO_LARGE',
+      `${op}: ${showShape(shape)} has more than ${maxElements} elements. Work in smaller batches.`,
+    )
+  }
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Row-major strides. */
+export function contiguousStrides(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length)
+  let step = 1
+  for (let i = shape.length - 1; i >= 0; i--) {
+    strides[i] = step
+    step *= Math.max(1, shape[i])
+  }
+  return strides
+}
+
+export function isContiguous(shape: Shape, strides: readonly number[]): boolean {
+  let step = 1
+  for (let i = shape.length - 1; i >= 0; i--) {
+    if (shape[i] === 0) return true
+    if (shape[i] !== 1 && strides[i] !== step) return false
+    step *= shape[i]
+  }
+  return true
+}
+
+/** NumPy's broadcasting of two shapes; `undefined` when they do not fit. */
+export function broadcastShapes(a: Shape, b: Shape): number[] | undefined {
+  const n = Math.max(a.length, b.length)
+  const out = new Array<number>(n)
+  for (let i = 1; i <= n; i++) {
+    const x = i <= a.length ? a[a.length - i] : 1
+    const y = i <= b.length ? b[b.length - i] : 1
+    if (x !== y && x !== 1 && y !== 1) return undefined
+    out[n - i] = x === 1 ? y : x
+  }
+  return out
+}
+
+export function broadcast(op: string, a: Shape, b: Shape): number[] {
+  const out = broadcastShapes(a, b)
+  if (out === undefined) {
+    throw new ShapeError(
+      'ERR_BROADCAST',
+      `${op}: shapes do not broadcast: ${showShape(a)} with ${showShape(b)}. From the right, sizes must be equal or 1.`,
+    )
+  }
+  checkSize(op, out)
+  return out
+}
+
+/** Strides that read a view of `shape` as if it had the (broader) shape `target`. */
+export function broadcastStrides(shape: Shape, strides: readonly number[], target: Shape): number[] {
+  const out = new Array<number>(target.length)
+  const lead = target.length - shape.length
+  for (let i = 0; i < target.length; i++) {
+    const j = i - lead
+    out[i] = j < 0 || (shape[j] === 1 && target[i] !== 1) ? 0 : strides[j]
+  }
+  return out
+}
+
+/** A dimension counted from the end when negative, checked. */
+export function normalizeDim(op: string, dim: number, ndim: number): number {
+  const d = dim < 0 ? dim + ndim : dim
+  if (!Number.isInteger(dim) || d < 0 || d >= ndim) {
+    throw new ShapeError(
+      'ERR_DIM_RANGE',
+      `${op}: dim ${dim} is out of range for ${ndim} dimension${ndim === 1 ? '' : 's'} (allowed ${-ndim} to ${ndim - 1}).`,
+    )
+  }
+  return d
+}
+
+/** Dimensions as a sorted list without repeats; all of them when undefined. */
+export function normalizeDims(op: string, dims: number | readonly number[] | undefined, ndim: number): number[] {
+  if (dims === undefined) return Array.from({ length: ndim }, (_, i) => i)
+  const list = (typeof dims === 'number' ? [dims] : [...dims]).map((d) => normalizeDim(op, d, ndim))
+  const unique = [...new Set(list)].sort((a, b) => a - b)
+  if (unique.length !== list.length) {
+    throw new ShapeError('ERR_DIM_REPEATED', `${op}: a dimension appears twice in [${list.join(', ')}].`)
+  }
+  return unique
+}
+
+/**
+ * Strides that show the same memory under another shape, or `undefined` where only a copy can. Both shapes have the same size.
+ */
+export function reshapeStrides(shape: Shape, strides: readonly number[], target: Shape): number[] | undefined {
+  if (sizeOf(shape) === 0 || isContiguous(shape, strides)) return contiguousStrides(target)
+  const out = new Array<number>(target.length).fill(0)
+  const from = shape.map((_, i) => i).filter((i) => shape[i] !== 1)
+  let t = 0
+  let f = 0
+  while (f < from.length) {
+    // grow a group of source dimensions and a group of target dimensions until their sizes are equal
+    let a = shape[from[f]]
+    const f0 = f++
+    while (t < target.length && target[t] === 1) t++
+    const t0 = t
+    let b = target[t++]
+    while (a !== b) {
+      if (a < b) a *= shape[from[f++]]
+      else b *= target[t++]
+    }
+    for (let i = f0; i < f - 1; i++) {
+      if (strides[from[i]] !== strides[from[i + 1]] * shape[from[i + 1]]) return undefined
+    }
+    let step = strides[from[f - 1]]
+    for (let i = t - 1; i >= t0; i--) {
+      out[i] = step
+      step *= target[i]
+    }
+  }
+  return out
+}
+
+/** The shape a user asked for in `reshape`, with one -1 resolved. */
+export function resolveReshape(shape: Shape, wanted: readonly number[]): number[] {
+  const n = sizeOf(shape)
+  const holes = wanted.filter((d) => d === -1).length
+  const known = wanted.reduce((p, d) => (d === -1 ? p : p * d), 1)
+  const bad = holes > 1 || wanted.some((d) => !Number.isInteger(d) || d < -1)
+  if (bad || (holes === 1 ? known === 0 || n % known !== 0 : known !== n)) {
+    throw new ShapeError(
+      'ERR_RESHAPE',
+      `reshape: cannot make ${showShape(wanted)} of ${showShape(shape)} (${n} elements). Sizes must multiply to ${n}; one may be -1.`,
+    )
+  }
+  return wanted.map((d) => (d === -1 ? n / known : d))
+}

@@ -1,0 +1,153 @@
+/**
+ * Storage: the memory of tensors, and what keeps background programs and JavaScript apart on it.
+ *
+ * Memory is V8's own (DESIGN.md, rule 3). State that background programs use by reference (parameters, buffers, optimizer state) lies
+ * in a SharedArrayBuffer, which cannot be detached. A storage knows the tickets of the queued programs that read and write it:
+ * whoever wants to read waits for the writers, whoever wants to write waits for both.
+ */
+import { tickets } from './backend/tickets.js'
+import { StateError } from './errors.js'
+
+/** Freed large buffers by size class, for reuse: fresh memory is dear (2 µs per 4 KB page). */
+const pool = new Map<number, Uint8Array[]>()
+let pooledBytes = 0
+const poolMinimum = 64 * 1024
+const poolLimit = 256 * 1024 * 1024
+
+/** Sizes are rounded up to an eighth of a power of two. */
+function sizeClass(bytes: number): number {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(bytes)) - 3)
+  return Math.ceil(bytes / step) * step
+}
+
+export class Storage {
+  /** All bytes of this storage, or `undefined` once disposed. */
+  private memory: Uint8Array | undefined
+  readonly byteLength: number
+  shared: boolean
+  /** Counts writes by the library; caches of what was derived from the contents compare it. */
+  version = 0
+  /** True once JavaScript got hold of the memory and may write it unseen. */
+  exposed = false
+  /** Tickets of the last queued programs that read this storage, one a queue. */
+  private readonly lastReaders = [0, 0]
+  /** Ticket of the last queued program that writes it; writers share one queue. */
+  private lastWriter = 0
+
+  constructor(memory: Uint8Array, shared: boolean) {
+    this.memory = memory
+    this.byteLength = memory.byteLength
+    this.shared = shared
+  }
+
+  /** Memory whose contents are unspecified. */
+  static allocate(bytes: number): Storage {
+    if (bytes >= poolMinimum) {
+      const size = sizeClass(bytes)
+      const free = pool.get(size)?.pop()
+      if (free !== undefined) {
+        pooledBytes -= size
+        return new Storage(new Uint8Array(free.buffer, 0, bytes), false)
+      }
+      const memory = Buffer.allocUnsafeSlow(size)
+      return new Storage(new Uint8Array(memory.buffer, 0, bytes), false)
+    }
+    // small buffers: the engine's zeroing costs less than a call out
+    return new Storage(new Uint8Array(bytes), false)
+  }
+
+  /** Zeroed memory that background programs may use by reference. */
+  static allocateShared(bytes: number): Storage {
+    return new Storage(new Uint8Array(new SharedArrayBuffer(Math.max(bytes, 1)), 0, bytes), true)
+  }
+
+  /** The bytes, for native code and typed-array views. Throws where they are gone. */
+  get bytes(): Uint8Array {
+    const memory = this.memory
+    if (memory === undefined) {
+      throw new StateError('ERR_TENSOR_DISPOSED', 'tensor: used after dispose(). Dispose a tensor only when nothing needs it any more.')
+    }
+    if (memory.byteLength !== this.byteLength) {
+      throw new StateError(
+        'ERR_BUFFER_DETACHED',
+        `tensor: its memory was transferred or resized (${this.byteLength} bytes expected, ${memory.byteLength} left). Copy with tensor() instead of fromBuffer() where buffers are handed on.`,
+      )
+    }
+    return memory
+  }
+
+  get disposed(): boolean {
+    return this.memory === undefined
+  }
+
+  /**
+   * Moves the contents to shared memory, so that background programs can use them by reference. Impossible once JavaScript holds a
+   * view of the old memory.
+   */
+  share(): boolean {
+    if (this.shared) return true
+    if (this.exposed) return false
+    this.waitToWrite()
+    const { bytes } = this
+    const shared = new Uint8Array(new SharedArrayBuffer(Math.max(1, bytes.byteLength)), 0, bytes.byteLength)
+    shared.set(bytes)
+    this.memory = shared
+    this.shared = true
+    return true
+  }
+
+  /** Notes that a queued program reads, or writes, this storage. */
+  queued(ticket: number, queue: 0 | 1, writes: boolean): void {
+    if (writes) {
+      this.lastWriter = ticket
+      this.version++
+    } else {
+      this.lastReaders[queue] = ticket
+    }
+  }
+
+  /** Blocks until no queued program writes this storage. */
+  waitToRead(): void {
+    if (this.lastWriter !== 0) {
+      tickets.wait(this.lastWriter)
+      this.lastWriter = 0
+    }
+  }
+
+  /** Blocks until no queued program reads or writes this storage, then counts a write. */
+  waitToWrite(): void {
+    this.waitToRead()
+    for (let queue = 0; queue < 2; queue++) {
+      if (this.lastReaders[queue] !== 0) {
+        tickets.wait(this.lastReaders[queue])
+        this.lastReaders[queue] = 0
+      }
+    }
+    this.version++
+  }
+
+  /** Resolves when no queued program writes this storage. */
+  async readable(): Promise<void> {
+    while (this.lastWriter !== 0) {
+      const ticket = this.lastWriter
+      if (!tickets.completed(ticket)) await tickets.done(ticket)
+      if (this.lastWriter === ticket) this.lastWriter = 0
+    }
+  }
+
+  /** Gives the memory back for reuse. Harmless when called twice. */
+  dispose(): void {
+    const memory = this.memory
+    if (memory === undefined) return
+    this.waitToWrite()
+    this.memory = undefined
+    const size = memory.buffer.byteLength
+    if (!this.shared && !this.exposed && size >= poolMinimum && sizeClass(size) === size && pooledBytes + size <= poolLimit) {
+      pooledBytes += size
+      const list = pool.get(size)
+      const whole = new Uint8Array(memory.buffer)
+      if (list === undefined) pool.set(size, [whole])
+      else list.push(whole)
+    }
+  }
+}

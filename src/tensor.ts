@@ -1,0 +1,388 @@
+/**
+ * The tensor handle: shape, dtype, strides and storage, or a traced value inside `compile`. Reading and printing are here; operations
+ * are in `ops/`, which installs the fluent methods, and gradients in `autograd/`.
+ */
+import { type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from './dtype.js'
+import { ArgumentError, ShapeError, StateError, showShape } from './errors.js'
+import { formatTensor } from './print.js'
+import { checkShape, contiguousStrides, isContiguous, sizeOf } from './shape.js'
+import { Storage } from './storage.js'
+import { tracing } from './tracing.js'
+
+/** Numbers nested to any depth, as `toArray` returns and `tensor` takes. */
+export type NestedArray = number | boolean | readonly NestedArray[]
+
+/** How a tensor that is not a leaf came to be; walked by `backward`. */
+export interface GradNode {
+  readonly row: { name: string }
+  readonly attrs: unknown
+  readonly inputs: readonly Tensor[]
+  readonly outputs: Tensor[]
+  /** Rises with creation, so that descending order is a topological one. */
+  readonly id: number
+  /** Versions of the inputs' storages at recording: an in-place change before `backward` is an error. */
+  readonly versions: readonly number[]
+  /** Where the op was called, in anomaly mode. */
+  readonly stack: string | undefined
+}
+
+interface TensorInit {
+  shape: readonly number[]
+  strides: readonly number[]
+  offset: number
+  dtype: DType
+  storage?: Storage
+  /** The graph value of a traced tensor. */
+  value?: object
+  /** A number that needs no memory until somebody asks. */
+  constant?: number
+}
+
+/**
+ * An n-dimensional array. `S` is the shape as far as `tsc` knows it (see `types.ts`); at run time `shape` is the truth.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: an unknown shape must be assignable both ways
+export class Tensor<S = any> {
+  /** Carries `S` for the type checker only. */
+  declare readonly __shape?: S
+  readonly shape: readonly number[]
+  /** In elements. */
+  readonly strides: readonly number[]
+  /** In elements. */
+  readonly offset: number
+  readonly dtype: DType
+  /** @internal */ value: object | undefined
+  /** @internal */ readonly constant: number | undefined
+  /** @internal */ gradNode: GradNode | undefined = undefined
+  /** @internal the gradient as the library keeps it; `grad` is what users see */
+  leafGrad: Tensor | undefined = undefined
+  /** @internal true once user code held the current `.grad` */
+  gradSeen = false
+  private memory: Storage | undefined
+  private wantsGrad = false
+
+  /** @internal */
+  constructor(init: TensorInit) {
+    this.shape = init.shape
+    this.strides = init.strides
+    this.offset = init.offset
+    this.dtype = init.dtype
+    this.value = init.value
+    this.constant = init.constant
+    this.memory = init.storage
+  }
+
+  /** @internal */
+  static contiguous(storage: Storage, shape: readonly number[], dtype: DType): Tensor {
+    return new Tensor({ shape, strides: contiguousStrides(shape), offset: 0, dtype, storage })
+  }
+
+  /** @internal a number as a 0-d tensor without memory */
+  static scalar(value: number, dtype: DType): Tensor {
+    return new Tensor({ shape: [], strides: [], offset: 0, dtype, constant: value })
+  }
+
+  get ndim(): number {
+    return this.shape.length
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape)
+  }
+
+  /** True inside `compile`, where a tensor stands for a value that does not exist yet. */
+  get traced(): boolean {
+    return this.value !== undefined
+  }
+
+  /** @internal the memory; an error for a traced tensor */
+  get storage(): Storage {
+    if (this.memory !== undefined) return this.memory
+    if (this.constant !== undefined) {
+      const storage = Storage.allocate(itemSize(this.dtype))
+      viewMemory(this.dtype, storage.bytes.buffer, 0, 1)[0] = this.constant
+      this.memory = storage
+      return storage
+    }
+    throw new StateError(
+      'ERR_TRACED_READ',
+      `tensor ${showShape(this.shape)}: a traced tensor has no data. Inside compile() return what you want to read, and read it after the call.`,
+    )
+  }
+
+  /** Whether gradients are collected for this tensor. True for a result computed from such a tensor. */
+  get requiresGrad(): boolean {
+    if (this.gradNode !== undefined) return true
+    if (tracing.recorder !== undefined && this.value === undefined && this.constant === undefined) {
+      tracing.recorder.observe(this, 'requiresGrad', () => this.wantsGrad)
+    }
+    return this.wantsGrad
+  }
+
+  set requiresGrad(wanted: boolean) {
+    if (wanted && this.dtype !== 'float32' && this.dtype !== 'float64') {
+      throw new ArgumentError('ERR_GRAD_DTYPE', `requiresGrad: only float tensors have gradients, received ${this.dtype}.`)
+    }
+    if (!wanted && this.gradNode !== undefined) {
+      throw new StateError('ERR_GRAD_NOT_LEAF', 'requiresGrad: only leaves can be switched off. Use detach() for a result.')
+    }
+    this.wantsGrad = wanted
+  }
+
+  /** The gradient left by `backward()`, or `undefined`. Calls of `backward` add to it. */
+  get grad(): Tensor<S> | undefined {
+    if (tracing.recorder !== undefined) {
+      if (this.value === undefined) tracing.recorder.observe(this, 'grad', () => this.leafGrad !== undefined)
+    } else {
+      this.gradSeen = true
+    }
+    return this.leafGrad
+  }
+
+  set grad(grad: Tensor | undefined) {
+    if (tracing.recorder !== undefined && this.value === undefined) tracing.recorder.setGrad(this, grad)
+    this.leafGrad = grad
+    this.gradSeen = true
+  }
+
+  /**
+   * The elements in row-major order. Memory is shared with the tensor when it is contiguous, a copy otherwise. Waits for queued programs
+   * that write the tensor; `read()` does so without blocking.
+   */
+  get data(): TypedArray {
+    const storage = this.storage
+    storage.waitToRead()
+    if (!isContiguous(this.shape, this.strides)) return this.copyOut()
+    storage.exposed = true
+    const { bytes } = storage
+    return viewMemory(this.dtype, bytes.buffer, bytes.byteOffset + this.offset * itemSize(this.dtype), this.size)
+  }
+
+  /** As `data`, but always a copy, and waits without blocking the event loop. */
+  async read(): Promise<TypedArray> {
+    await this.storage.readable()
+    return this.copyOut()
+  }
+
+  /** The only element as a number. */
+  item(): number {
+    if (this.size !== 1) {
+      throw new ShapeError('ERR_ITEM_SIZE', `item: the tensor has ${this.size} elements, shape ${showShape(this.shape)}. Use toArray() or data.`)
+    }
+    if (this.constant !== undefined) return this.constant
+    this.storage.waitToRead()
+    const { bytes } = this.storage
+    return viewMemory(this.dtype, bytes.buffer, bytes.byteOffset + this.offset * itemSize(this.dtype), 1)[0]
+  }
+
+  /** The elements as nested arrays of numbers (booleans for `bool`). */
+  toArray(): NestedArray {
+    this.storage.waitToRead()
+    const data = this.copyOut()
+    const bool = this.dtype === 'bool'
+    let next = 0
+    const build = (dim: number): NestedArray => {
+      if (dim === this.shape.length) return bool ? data[next++] !== 0 : data[next++]
+      const out: NestedArray[] = new Array(this.shape[dim])
+      for (let i = 0; i < out.length; i++) out[i] = build(dim + 1)
+      return out
+    }
+    return build(0)
+  }
+
+  /** Gives large memory back for reuse at once instead of at garbage collection. Optional. */
+  dispose(): void {
+    if (this.memory !== undefined) this.memory.dispose()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  toString(): string {
+    return formatTensor(this)
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return formatTensor(this)
+  }
+
+  /** Arithmetic on a tensor with JavaScript's operators is a mistake; reading a one-element tensor as a number is not. */
+  [Symbol.toPrimitive](hint: string): number | string {
+    if (hint === 'string') return this.toString()
+    if (this.traced) {
+      throw new StateError('ERR_TRACED_READ', 'tensor: a traced tensor cannot be used as a number. Use the methods (add, mul, …) instead of operators.')
+    }
+    return this.item()
+  }
+
+  private copyOut(): TypedArray {
+    const { bytes } = this.storage
+    const n = this.size
+    const source = viewMemory(
+      this.dtype,
+      bytes.buffer,
+      bytes.byteOffset,
+      Math.floor(bytes.byteLength / itemSize(this.dtype)),
+    )
+    if (isContiguous(this.shape, this.strides)) return source.slice(this.offset, this.offset + n)
+    const out = viewMemory(this.dtype, new ArrayBuffer(n * itemSize(this.dtype)), 0, n)
+    copyStrided(source, this.offset, this.shape, this.strides, out)
+    return out
+  }
+}
+
+/** Copies a strided view into row-major order. */
+export function copyStrided(
+  source: TypedArray,
+  offset: number,
+  shape: readonly number[],
+  strides: readonly number[],
+  out: TypedArray,
+): void {
+  const n = sizeOf(shape)
+  if (n === 0) return
+  const rank = shape.length
+  const inner = rank === 0 ? 1 : shape[rank - 1]
+  const step = rank === 0 ? 0 : strides[rank - 1]
+  const index = new Array<number>(rank).fill(0)
+  let from = offset
+  for (let to = 0; to < n; ) {
+    for (let i = 0, p = from; i < inner; i++, p += step) out[to++] = source[p]
+    for (let d = rank - 2; d >= 0; d--) {
+      from += strides[d]
+      if (++index[d] < shape[d]) break
+      from -= strides[d] * shape[d]
+      index[d] = 0
+    }
+  }
+}
+
+function shapeOfNested(op: string, data: NestedArray): number[] {
+  const shape: number[] = []
+  let level: NestedArray = data
+  while (Array.isArray(level)) {
+    shape.push(level.length)
+    if (level.length === 0) break
+    level = level[0]
+  }
+  return checkShape(op, shape) as number[]
+}
+
+function fillNested(data: NestedArray, shape: readonly number[], dim: number, out: TypedArray, at: number): number {
+  if (dim === shape.length) {
+    if (typeof data !== 'number' && typeof data !== 'boolean') {
+      throw new ShapeError('ERR_RAGGED', `tensor: expected a number at depth ${dim} for shape ${showShape(shape)}, received ${describe(data)}.`)
+    }
+    out[at] = Number(data)
+    return at + 1
+  }
+  if (!Array.isArray(data) || data.length !== shape[dim]) {
+    throw new ShapeError(
+      'ERR_RAGGED',
+      `tensor: rows differ in length: expected ${shape[dim]} at depth ${dim}, received ${describe(data)}. All rows of a nested array must be equally long.`,
+    )
+  }
+  for (const part of data) at = fillNested(part, shape, dim + 1, out, at)
+  return at
+}
+
+function describe(data: unknown): string {
+  return Array.isArray(data) ? `an array of ${data.length}` : `${typeof data} ${String(data)}`
+}
+
+export interface TensorOptions {
+  /** Default: a typed array keeps its type, booleans become bool, other numbers float32. */
+  dtype?: DType
+  requiresGrad?: boolean
+}
+
+/**
+ * A tensor with a copy of `data`: a number, nested arrays, or a typed array with a `shape`.
+ *
+ *     tensor([[1, 2], [3, 4]])                       // float32 [2, 2]
+ *     tensor(new Float32Array(6), { shape: [2, 3] })
+ *
+ * @throws ShapeError when rows differ in length or the shape does not fit; DTypeError for typed arrays without a dtype here.
+ */
+export function tensor(
+  data: NestedArray | ArrayBufferView,
+  options: TensorOptions & { shape?: readonly number[] } = {},
+): Tensor {
+  if (ArrayBuffer.isView(data)) {
+    const own = dtypeOfArray(data)
+    const source = data as TypedArray
+    const dtype = options.dtype ?? own
+    const shape = checkShape('tensor', options.shape ?? [source.length])
+    if (sizeOf(shape) !== source.length) {
+      throw new ShapeError('ERR_DATA_SIZE', `tensor: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, the array has ${source.length}.`)
+    }
+    const out = empty(shape, dtype)
+    writeAll(out, (to) => (dtype === 'bool' ? source.forEach((x, i) => void (to[i] = x !== 0 ? 1 : 0)) : to.set(source)))
+    return finish(out, options)
+  }
+  const nested = shapeOfNested('tensor', data)
+  let first: NestedArray = data
+  while (Array.isArray(first)) first = first[0]
+  const out = empty(nested, options.dtype ?? (typeof first === 'boolean' ? 'bool' : 'float32'))
+  writeAll(out, (to) => {
+    fillNested(data, nested, 0, to, 0)
+    if (out.dtype === 'bool') to.forEach((x, i) => void (to[i] = x !== 0 ? 1 : 0))
+  })
+  if (options.shape === undefined) return finish(out, options)
+  const shape = checkShape('tensor', options.shape)
+  if (sizeOf(shape) !== out.size) {
+    throw new ShapeError('ERR_DATA_SIZE', `tensor: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, received ${out.size}.`)
+  }
+  return finish(Tensor.contiguous(out.storage, shape, out.dtype), options)
+}
+
+function finish(t: Tensor, options: TensorOptions): Tensor {
+  if (options.requiresGrad) t.requiresGrad = true
+  return t
+}
+
+/** @internal fills fresh memory that nobody else has seen */
+export function writeAll(t: Tensor, fill: (data: TypedArray) => void): Tensor {
+  const { bytes } = t.storage
+  fill(viewMemory(t.dtype, bytes.buffer, bytes.byteOffset, t.size))
+  return t
+}
+
+/** A tensor whose contents are unspecified. */
+export function empty(shape: readonly number[], dtype: DType = 'float32'): Tensor {
+  checkShape('empty', shape)
+  return Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), [...shape], dtype)
+}
+
+/**
+ * A tensor on memory of your own, without a copy; writes on either side are seen on the other.
+ *
+ *     const t = fromBuffer(new Float32Array(sharedArrayBuffer), [2, 3])
+ *
+ * @throws ShapeError when the array's length is not that of the shape.
+ */
+export function fromBuffer(array: TypedArray, shape: readonly number[] = [array.length]): Tensor {
+  const dtype = dtypeOfArray(array)
+  checkShape('fromBuffer', shape)
+  if (sizeOf(shape) !== array.length) {
+    throw new ShapeError('ERR_DATA_SIZE', `fromBuffer: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, the array has ${array.length}.`)
+  }
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+  const storage = new Storage(bytes, typeof SharedArrayBuffer !== 'undefined' && array.buffer instanceof SharedArrayBuffer)
+  storage.exposed = true
+  return Tensor.contiguous(storage, [...shape], dtype)
+}
+
+const countings = new Map<number, Tensor>()
+
+/** @internal the int32 numbers 0 … n-1, kept for reuse while small */
+export function arangeTensor(n: number): Tensor {
+  let t = countings.get(n)
+  if (t === undefined) {
+    t = writeAll(Tensor.contiguous(Storage.allocateShared(n * 4), [n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
+    if (n <= 4096 && countings.size < 64) countings.set(n, t)
+  }
+  return t
+}

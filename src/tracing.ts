@@ -1,0 +1,26 @@
+/**
+ * Who listens while a function is traced. `compile` installs a recorder; tensors, ops and modules report to it. It lives on this low
+ * floor so that they can do so without knowing `compile`.
+ */
+import type { Tensor } from './tensor.js'
+
+export interface Recorder {
+  /** Records an op instead of running it; returns its traced outputs. */
+  record(row: { name: string }, inputs: readonly Tensor[], attrs: unknown, outputs: readonly Meta[]): Tensor[]
+  /** Records an in-place update of a tensor made outside. */
+  assign(target: Tensor, value: Tensor): void
+  /** Notes that the trace depends on `read()` of something outside, to be compared before the program is reused. */
+  observe(owner: object, key: string, read: () => unknown): void
+  /** Reserves random numbers, counted in blocks of four; returns the generator's state and where to start. */
+  random(blocks: number): { state: Tensor; offset: number }
+  /** A `.grad` was set on a tensor made outside. */
+  setGrad(leaf: Tensor, grad: Tensor | undefined): void
+}
+
+export interface Meta {
+  readonly shape: readonly number[]
+  readonly dtype: import('./dtype.js').DType
+}
+
+/** The recorder of the trace that is going on, if any. */
+export const tracing: { recorder: Recorder | undefined } = { recorder: undefined }

@@ -1,0 +1,15 @@
+/** How `vitest run` finds and runs the tests. With `CHAINRULE_TEST_RESULTS` it also writes its results there, for scripts/ci-summary.js. */
+import { defineConfig } from 'vitest/config'
+
+const results = process.env.CHAINRULE_TEST_RESULTS
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // a process for each file: the addon, its threads and the environment variables belong to a process
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    reporters: results === undefined ? ['default'] : ['default', ['json', { outputFile: results }]],
+  },
+})
