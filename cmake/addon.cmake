@@ -12,7 +12,7 @@ else()
   set(_kind MODULE)
 endif()
 add_library(chainrule ${_kind} ${ADDON_SOURCES} ${CMAKE_JS_SRC})
-target_link_libraries(chainrule PRIVATE chainrule_runtime $<TARGET_OBJECTS:chainrule_runtime> chainrule_kernels chainrule_flags ${CMAKE_JS_LIB} ${CMAKE_DL_LIBS})
+target_link_libraries(chainrule PRIVATE chainrule_runtime chainrule_kernels chainrule_flags ${CMAKE_JS_LIB} ${CMAKE_DL_LIBS})
 target_include_directories(chainrule SYSTEM PRIVATE ${NODE_API_DIR})
 target_compile_definitions(chainrule PRIVATE
   NAPI_VERSION=8 NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED BUILDING_NODE_EXTENSION CHAINRULE_VERSION="${CHAINRULE_VERSION}")

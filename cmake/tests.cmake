@@ -14,3 +14,12 @@ chainrule_test(check_test SOURCES native/test/check_test.cc ${_fake})
 chainrule_test(fuzz_test SOURCES native/test/fuzz_test.cc ${_fake})
 chainrule_test(pool_test SOURCES native/test/pool_test.cc ${_fake})
 chainrule_test(queue_test SOURCES native/test/queue_test.cc ${_fake})
+
+# The same damaged programs on the real kernels, once for each instruction set of this machine.
+if(TARGET chainrule_kernels)
+  chainrule_test(kernel_fuzz_test SOURCES native/test/fuzz_test.cc native/test/programs.cc native/test/real_kernels.cc LIBRARIES chainrule_kernels)
+  foreach(_isa IN LISTS CHAINRULE_ISAS)
+    add_test(NAME kernel_fuzz_${_isa} COMMAND kernel_fuzz_test 20000)
+    set_tests_properties(kernel_fuzz_${_isa} PROPERTIES TIMEOUT 300 ENVIRONMENT CHAINRULE_ISA=${_isa})
+  endforeach()
+endif()

@@ -1,8 +1,8 @@
 /**
  * Builds the package's JavaScript and types. In: src/index.ts. Out, in dist/:
  *
- * - index.cjs, the one implementation, a CommonJS bundle;
- * - index.mjs, which re-exports its names, so that `import` and `require` in one process share all state;
+ * - chainrule.cjs, the one implementation, a CommonJS bundle;
+ * - index.cjs, which hands it on, and index.mjs, which re-exports its names, so that `import` and `require` in one process share all state;
  * - types/, the declarations, with index.d.ts and index.d.cts pointing at them. They are marked CommonJS, as the implementation is: both
  *   module systems may import such declarations, and there is one class `Tensor` for tsc as well.
  */
@@ -38,7 +38,7 @@ async function bundle() {
   await build({
     absWorkingDir: root,
     entryPoints: ['src/index.ts'],
-    outfile: 'dist/index.cjs',
+    outfile: 'dist/chainrule.cjs',
     bundle: true,
     // `sideEffects: false` in package.json speaks of the bundle; our modules do register things when they load
     ignoreAnnotations: true,
@@ -53,9 +53,11 @@ async function bundle() {
   })
 }
 
-function writeEsmEntry() {
-  const names = Object.keys(createRequire(import.meta.url)(join(dist, 'index.cjs'))).sort()
-  writeFileSync(join(dist, 'index.mjs'), `import cjs from './index.cjs'\nexport const {\n  ${names.join(',\n  ')},\n} = cjs\n`)
+function writeEntries() {
+  // Not `module.exports = require(…)`: Node follows that to look for names, and reading the whole bundle for them takes 100 ms.
+  writeFileSync(join(dist, 'index.cjs'), `'use strict'\nconst chainrule = require('./chainrule.cjs')\nmodule.exports = chainrule\n`)
+  const names = Object.keys(createRequire(import.meta.url)(join(dist, 'chainrule.cjs'))).sort()
+  writeFileSync(join(dist, 'index.mjs'), `import chainrule from './index.cjs'\nexport const {\n  ${names.join(',\n  ')},\n} = chainrule\n`)
 }
 
 function writeTypes() {
@@ -68,5 +70,5 @@ function writeTypes() {
 
 mkdirSync(dist, { recursive: true })
 await bundle()
-writeEsmEntry()
+writeEntries()
 writeTypes()

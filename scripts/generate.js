@@ -21,6 +21,7 @@ async function loadTable() {
     bundle: true,
     // package.json says `sideEffects: false` for the bundle users get; our modules do register things when they load
     ignoreAnnotations: true,
+    define: { 'import.meta.url': JSON.stringify(import.meta.url), 'import.meta.dirname': JSON.stringify(root) },
     write: false,
     platform: 'node',
     format: 'esm',

@@ -21,6 +21,23 @@ struct ProgramTable {
   void release();
 };
 
+/// Programs of runOne by their words: eager code repeats the same few instructions, and decoding costs more than running a small one.
+class OneCache {
+ public:
+  OneCache() = default;
+  ~OneCache();
+  OneCache(const OneCache&) = delete;
+  OneCache& operator=(const OneCache&) = delete;
+  /// The decoded program, good until the next call. `words` must not change meanwhile. After a failure `status` says why.
+  const Program* find(const int32_t* words, int64_t count, const KernelTable& kernels, Status& status);
+
+ private:
+  static constexpr uint64_t kEntries = 128;
+  static constexpr int64_t kMaxWords = 1024;  ///< longer ones are decoded each time, to bound the memory
+  Program* entries_[kEntries] = {};
+  Program large_;
+};
+
 /// A submitted job with its slots and copies, all in one staging block.
 struct JobRecord : Job {
   StagingBlock block;
@@ -42,7 +59,7 @@ struct Environment {
   Caller caller;
   Arena arena;
   Arena words;  ///< private copy of the words of runOne
-  Program one;
+  OneCache one;
 
   // Jobs. The list holds all that JavaScript has not heard of, in order of their tickets.
   Owner owner;

@@ -144,8 +144,8 @@ bool openJobs(Environment& environment) {
   napi_env env = environment.env;
   napi_value name;
   return napi_create_string_utf8(env, "chainrule", NAPI_AUTO_LENGTH, &name) == napi_ok &&
-         napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, &environment, deliver, &environment.completions) ==
-             napi_ok &&
+         napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, &environment, deliver,
+                                         &environment.completions) == napi_ok &&
          napi_unref_threadsafe_function(env, environment.completions) == napi_ok &&
          napi_add_env_cleanup_hook(env, closeJobs, &environment) == napi_ok;
 }
@@ -166,9 +166,12 @@ napi_value submit(napi_env env, napi_callback_info info) {
   const Status checked = checkSlots(*program, slots.memory(), slots.resolved());
   if (!checked.ok()) return statusValue(env, checked);
 
-  // What JavaScript could detach or resize while we read it is copied; in the table such a slot has no address yet.
+  // What JavaScript could detach or resize while we read it is copied, and indices, which another thread could change after their check.
   const size_t table = roundUp(sizeof(JobRecord)), copies = table + roundUp(static_cast<size_t>(program->slotCount) * sizeof(SlotMemory));
-  auto isCopied = [&](int32_t s) { return program->slots[s].read && !program->slots[s].written && slots.detachable(env, s); };
+  auto isCopied = [&](int32_t s) {
+    const SlotInfo& slot = program->slots[s];
+    return slot.read && !slot.written && (slot.index || slots.detachable(env, s));
+  };
   constexpr int32_t kMarks = 64;
   bool marks[kMarks];
   size_t total = copies;

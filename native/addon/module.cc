@@ -53,7 +53,8 @@ napi_value failIsa(napi_env env, const char* what, const char* name) {
   const KernelTable* tables[kMaxIsas];
   const int count = availableIsas(tables);
   char message[256];
-  size_t length = static_cast<size_t>(snprintf(message, sizeof message, "%s: no instruction set '%.32s' on this machine; there are:", what, name));
+  size_t length =
+      static_cast<size_t>(snprintf(message, sizeof message, "%s: no instruction set '%.32s' on this machine; there are:", what, name));
   for (int i = 0; i < count && length < sizeof message; ++i)
     length += static_cast<size_t>(snprintf(message + length, sizeof message - length, " %s", tables[i]->name));
   return fail(env, message, "ERR_CHAINRULE_ISA");
@@ -85,7 +86,8 @@ napi_value threads(napi_env env, napi_callback_info info) {
   if (arguments[0]) napi_typeof(env, arguments[0], &type);
   if (type != napi_undefined) {
     double count = 0;
-    if (napi_get_value_double(env, arguments[0], &count) != napi_ok || !(count >= 1 && count <= kMaxThreads) || count != static_cast<int>(count))
+    if (napi_get_value_double(env, arguments[0], &count) != napi_ok || !(count >= 1 && count <= kMaxThreads) ||
+        count != static_cast<int>(count))
       return fail(env, "threads(n): n must be an integer from 1 to 256");
     Pool::instance().setThreads(static_cast<int>(count), "set");
   }
@@ -97,7 +99,8 @@ napi_value forceIsa(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   char name[64];
   size_t length = 0;
-  if (!environment || !arguments.ok || !arguments[0] || napi_get_value_string_utf8(env, arguments[0], name, sizeof name, &length) != napi_ok)
+  if (!environment || !arguments.ok || !arguments[0] ||
+      napi_get_value_string_utf8(env, arguments[0], name, sizeof name, &length) != napi_ok)
     return fail(env, "forceIsa(name): name must be a string");
   const KernelTable* table = findIsa(name);
   if (!table) return failIsa(env, "forceIsa", name);
@@ -128,9 +131,10 @@ napi_value initialize(napi_env env, napi_value exports) {
     napi_callback function;
   };
   const Export table[] = {
-      {"load", load},       {"programInfo", programInfo}, {"runSync", runSync}, {"runOne", runOne},  {"submit", submit},
-      {"onComplete", onComplete}, {"wait", wait},         {"pending", pending}, {"cancel", cancel},  {"info", info},
-      {"threads", threads}, {"forceIsa", forceIsa},
+      {"load", load},     {"programInfo", programInfo}, {"runSync", runSync},
+      {"runOne", runOne}, {"submit", submit},           {"onComplete", onComplete},
+      {"wait", wait},     {"pending", pending},         {"cancel", cancel},
+      {"info", info},     {"threads", threads},         {"forceIsa", forceIsa},
   };
   for (const Export& entry : table) {
     napi_value function;

@@ -38,6 +38,28 @@ void ProgramTable::release() {
   delete this;
 }
 
+OneCache::~OneCache() {
+  for (Program* program : entries_)
+    if (program) program->release();
+}
+
+const Program* OneCache::find(const int32_t* words, int64_t count, const KernelTable& kernels, Status& status) {
+  Program* program = &large_;
+  if (count <= kMaxWords) {
+    uint64_t hash = static_cast<uint64_t>(count);
+    for (int64_t i = 0; i < count; ++i) hash = (hash ^ static_cast<uint32_t>(words[i])) * 0x9e3779b97f4a7c15u;
+    Program*& entry = entries_[(hash >> 40) % kEntries];
+    if (!entry) entry = new (std::nothrow) Program;
+    if (entry) program = entry;
+    // An entry that failed to decode has no words.
+    if (program->kernels == &kernels && program->wordCount == count && count > 0 &&
+        !memcmp(program->words, words, static_cast<size_t>(count) * sizeof(int32_t)))
+      return program;
+  }
+  status = program->decode(words, count, kernels);
+  return status.ok() ? program : nullptr;
+}
+
 namespace {
 
 void finalizeProgram(napi_env, void* handle, void* hint) {
@@ -142,14 +164,14 @@ napi_value runOne(napi_env env, napi_callback_info info) {
   // From here on no JavaScript runs.
   if (!typedMemory(env, arguments[0], memory) || memory.type != napi_int32_array || count < 0 || count > memory.bytes / 4)
     return fail(env, "runOne(words, count, slots): words must be an Int32Array of at least count words");
-  Program& program = environment->one;
+  Status status{StatusCode::outOfMemory, -1};
   const int32_t* words = privateWords(environment->words, memory, count);
-  Status status = words ? program.decode(words, count, *environment->kernels) : Status{StatusCode::outOfMemory, -1};
-  if (status.ok()) {
-    if (!slots.resolve(env, program.slotCount)) return nullptr;
-    status = checkSlots(program, slots.memory(), slots.resolved());
+  const Program* program = words ? environment->one.find(words, count, *environment->kernels, status = {}) : nullptr;
+  if (program) {
+    if (!slots.resolve(env, program->slotCount)) return nullptr;
+    status = checkSlots(*program, slots.memory(), slots.resolved());
   }
-  if (status.ok()) status = runProgram(program, slots.memory(), environment->arena, environment->caller, nullptr);
+  if (program && status.ok()) status = runProgram(*program, slots.memory(), environment->arena, environment->caller, nullptr);
   return statusValue(env, status);
 }
 

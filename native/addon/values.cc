@@ -40,16 +40,25 @@ bool typedMemory(napi_env env, napi_value value, TypedMemory& memory, napi_value
   switch (memory.type) {
     case napi_int8_array:
     case napi_uint8_array:
-    case napi_uint8_clamped_array: size = 1; break;
+    case napi_uint8_clamped_array:
+      size = 1;
+      break;
     case napi_int16_array:
-    case napi_uint16_array: size = 2; break;
+    case napi_uint16_array:
+      size = 2;
+      break;
     case napi_int32_array:
     case napi_uint32_array:
-    case napi_float32_array: size = 4; break;
+    case napi_float32_array:
+      size = 4;
+      break;
     case napi_float64_array:
     case napi_bigint64_array:
-    case napi_biguint64_array: size = 8; break;
-    default: return false;
+    case napi_biguint64_array:
+      size = 8;
+      break;
+    default:
+      return false;
   }
   memory.bytes = static_cast<int64_t>(length) * size;
   return true;

@@ -34,8 +34,8 @@ struct TypedMemory {
 /// False when the value is no typed array. A detached one has no bytes. Runs no JavaScript.
 bool typedMemory(napi_env env, napi_value value, TypedMemory& memory, napi_value* buffer = nullptr);
 
-/// The slots argument: an array of typed arrays. Reading the array can run hostile getters, so it is read in whole first; addresses are taken
-/// afterwards and hold until JavaScript runs again.
+/// The slots argument: an array of typed arrays. Reading the array can run hostile getters, so it is read in whole first; addresses are
+/// taken afterwards and hold until JavaScript runs again.
 class Slots {
  public:
   Slots() = default;

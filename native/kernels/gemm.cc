@@ -52,7 +52,12 @@ struct Chunk {
   const Finish* finish;
   std::byte* scratch;
 
-  int64_t rowOf(int64_t panel) const { return cut(job.plan->m, job.plan->mPanels, panel); }
+  // Panels differ by one row at most: no tile of two rows at the end that would run at half speed.
+  int64_t rowOf(int64_t panel) const {
+    const GemmPlan& p = *job.plan;
+    return panel * p.panelRows + smaller(panel, p.tallPanels);
+  }
+  int64_t rowsOf(int64_t panel) const { return job.plan->panelRows + (panel < job.plan->tallPanels); }
 
   RightPanel rightPanel(int64_t q, int64_t from, int64_t steps) const {
     const GemmPlan& p = *job.plan;
@@ -81,10 +86,12 @@ struct Chunk {
     for (int64_t q = q0; q < q1; q++) {
       const int64_t n = q * kTileColumns, columns = smaller(kTileColumns, p.n - n);
       const RightPanel right = rightPanel(q, from, steps);
+      Tile tile{nullptr, cStep, columns, from != k0, last ? finish : nullptr, rowOf(r0), n};
       for (int64_t r = r0; r < r1; r++) {
-        const int64_t m = rowOf(r), rows = rowOf(r + 1) - m;
-        const Tile tile{c + m * cStep + n, cStep, columns, from != k0, last ? finish : nullptr, m, n};
-        microFor<Left>(rows, columns)(steps, left(m, rows), leftStep, right.p, right.step, tile);
+        const int64_t rows = rowsOf(r);
+        tile.c = c + tile.m * cStep + n;
+        microFor<Left>(rows, columns)(steps, left(tile.m, rows), leftStep, right.p, right.step, tile);
+        tile.m += rows;
       }
     }
   }
@@ -105,7 +112,7 @@ struct Chunk {
           float* packed = reinterpret_cast<float*>(scratch + p.localLeft);
           const int64_t m0 = rowOf(r0);
           for (int64_t r = r0; r < r1; r++) {
-            const int64_t m = rowOf(r), rows = rowOf(r + 1) - m;
+            const int64_t m = rowOf(r), rows = rowsOf(r);
             packLeft(packed + (m - m0) * steps, at.a + m * p.a.m + from * p.a.n, p.a.m, p.a.n, rows, steps);
           }
           tiles<PackedLeft>(r0, r1, from, steps, 0, [&](int64_t m, int64_t) { return packed + (m - m0) * steps; });

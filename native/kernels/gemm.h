@@ -34,6 +34,7 @@ struct GemmPlan {
   int64_t batch, m, n, k;
   Operand a, b;  ///< a: m, n are M, K; b: m, n are K, N
   int64_t mPanels, nPanels;
+  int64_t panelRows, tallPanels;     ///< rows of a panel; the first ones have one more
   int64_t mBlocks, nBlocks, splits;  ///< chunks of one matrix
   int64_t batchBlocks;               ///< chunks of the batch
   int64_t kBlock;                    ///< most steps of k at a time

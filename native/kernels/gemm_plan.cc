@@ -57,7 +57,19 @@ void foldBatch(GemmPlan& p) {
 /// How many chunks are worth while for this much work.
 int64_t chunksFor(int64_t work) {
   if (work < 2 * kChunkWork) return 1;
-  return smaller(smaller(work / kChunkWork, 8 + work / (kChunkWork * 32)), 256);
+  return smaller(smaller(work / kChunkWork, 8 + work / (kChunkWork * 64)), 64);
+}
+
+/// How many of `want` chunks lie along m: as square as can be, as each chunk reads its rows of A and its columns of B.
+/// Few rows are not cut, so that each chunk can pack its own columns and nothing is packed twice.
+int64_t rowBlocks(int64_t m, int64_t n, int64_t want) {
+  if (m <= 256 && n / want >= kTileColumns) return 1;
+  int64_t best = 1, least = INT64_MAX;
+  for (int64_t mb = 1; mb <= want; mb++) {
+    const int64_t nb = ceilDiv(want, mb), border = (m / mb + n / nb) * 16 + (mb * nb - want) * (m / mb + n / nb);
+    if (border < least) least = border, best = mb;
+  }
+  return best;
 }
 
 /// Modes dots and axpy: bound by memory, so a chunk is worth while four times earlier. Cut along n.
@@ -73,6 +85,8 @@ void planVectors(GemmPlan& p) {
 int64_t planBlocks(GemmPlan& p) {
   p.mPanels = ceilDiv(p.m, kTileRows);
   p.nPanels = ceilDiv(p.n, kTileColumns);
+  p.panelRows = p.m / p.mPanels;
+  p.tallPanels = p.m % p.mPanels;
   const int64_t kBlocks = larger(1, ceilDiv(p.k, kKBlock));
   p.kBlock = ceilDiv(p.k, kBlocks);
   p.splits = 1;
@@ -86,11 +100,11 @@ int64_t planBlocks(GemmPlan& p) {
   const bool fits = p.n * p.k * 4 <= (24 << 10);
   p.right = rightVectors && (fewUses || fits) ? RightForm::direct : RightForm::local;
 
-  // Cut along n first: each chunk then packs its own columns and nothing is packed twice.
-  p.nBlocks = smaller(p.nPanels, wantEach);
+  p.mBlocks = smaller(p.mPanels, rowBlocks(p.m, p.n, wantEach));
+  p.nBlocks = smaller(p.nPanels, ceilDiv(wantEach, p.mBlocks));
   p.nBlocks = larger(p.nBlocks, ceilDiv(p.nPanels * kTileColumns * p.kBlock * 4, kLocalRightBytes - kTileColumns * kKBlock * 4));
   p.nBlocks = smaller(p.nBlocks, p.nPanels);
-  p.mBlocks = smaller(p.mPanels, ceilDiv(wantEach, p.nBlocks));
+  p.mBlocks = smaller(p.mPanels, larger(p.mBlocks, ceilDiv(wantEach, p.nBlocks)));
   const int64_t blockColumns = ceilDiv(p.nPanels, p.nBlocks) * kTileColumns;
   const bool needTile = p.product.target < 0;
   if (needTile) {
@@ -102,7 +116,8 @@ int64_t planBlocks(GemmPlan& p) {
   // The left operand: packed where it is used often enough or cannot be read in place.
   const bool rows = p.a.n == 1 || p.k == 1, columns = p.a.m == 1 || p.m == 1;
   const bool often = p.nPanels >= 16 && p.m * p.k > (16 << 10);
-  p.left = !often && rows ? LeftForm::rows : !often && columns ? LeftForm::columns : LeftForm::local;
+  const bool inL1 = (p.a.n < 0 ? -p.a.n : p.a.n) * p.k * 4 <= (16 << 10);
+  p.left = !often && rows ? LeftForm::rows : inL1 && columns ? LeftForm::columns : LeftForm::local;
   if (p.left == LeftForm::local && p.nBlocks > 1 && (p.batch == 1 || p.sequential)) p.left = LeftForm::shared;
   if (p.right == RightForm::local && p.mBlocks > 1 && (p.batch == 1 || p.sequential)) p.right = RightForm::shared;
 

@@ -130,7 +130,7 @@ Status prepareMap(Instruction& instruction) {
     instruction.plan = nullptr;
     return {StatusCode::outOfMemory};
   }
-  if (plan->count > 0 && planTranspose(*plan, instruction)) return {};
+  if (plan->count == 0 || planTranspose(*plan, instruction)) return {};
   if (space.rank > 1 && space.shape[space.rank - 1] < kShortRow) {
     plan->walk = Walk::linear;
     planLinear(*plan, *plan->micro(), reinterpret_cast<Access*>(plan) + accessAt);

@@ -102,6 +102,7 @@ MicroPlan* prepareMicro(const int32_t* words, const DType* operandTypes, int32_t
   memcpy(const_cast<DType*>(plan->resultTypes()), resultTypes, static_cast<size_t>(resultCount));
   plan->slots = allocateSlots(*plan, lastUse, lastUse + values);
   plan->cost = cost;
+  plan->resultType = types[w.resultWords[0]];
   plan->identity = w.results == 1 && w.resultWords[0] == 0;
   // Cursors, steps, streams, stride cells, single values: see bindMicro.
   const int64_t moves = operandCount + resultCount;

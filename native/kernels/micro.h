@@ -44,6 +44,7 @@ struct MicroPlan {
   int32_t operands, constants, ops, results, slots;
   int32_t cost;           ///< about passes over a tile, for choosing chunks
   bool identity;
+  ValueType resultType;   ///< of result 0
   int32_t fixedBytes;     ///< scratch that does not depend on the tile's length
   int64_t tile;           ///< longest tile that fits kMicroScratchBytes
   // Then: MicroOp[ops], int32 constants[], int32 results[], int32 lastUse[operands], DType operandTypes[], DType resultTypes[].

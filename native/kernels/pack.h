@@ -96,6 +96,7 @@ inline void packLeft(float* dst, const float* src, int64_t laneStep, int64_t kSt
 
 /// Cuts `size` into `parts` that differ by at most one; where part i begins.
 constexpr int64_t cut(int64_t size, int64_t parts, int64_t i) {
+  if (parts == 1) return i == 0 ? 0 : size;  // divisions cost more than a small product
   const int64_t base = size / parts, more = size % parts;
   return i * base + (i < more ? i : more);
 }

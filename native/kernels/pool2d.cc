@@ -64,7 +64,7 @@ Best bestOf(const Geometry& g, const float* x, const int64_t* stride, int64_t ro
 }
 
 CHAINRULE_INLINE void take(F value, I index, F& best, I& at) {
-  const M better = !le(value, best) & eq(best, best);
+  const M better = (!le(value, best)) & eq(best, best);
   best = select(better, value, best);
   at = select(better, index, at);
 }
@@ -109,6 +109,8 @@ void maxChunk(void* argument, int64_t chunk, std::byte*) {
     int32_t* index = job.run->data<int32_t>(is) + planeOffset(is, g, plane) + row * is.stride[2];
     const bool inside = top >= 0 && top + (g.kh - 1) * g.dh < g.height;
     for (int64_t c = 0; c < g.outWidth;) {
+      // The last vector of a row may overlap the one before.
+      if (inside && c > firstInside && c < endInside && c + kWidth > endInside && endInside - kWidth >= firstInside) c = endInside - kWidth;
       const int64_t left = c * g.sw - g.pw;
       if (inside && c >= firstInside && c + kWidth <= endInside) {
         const float* corner = x + top * xs.stride[2] + left * xs.stride[3];

@@ -41,7 +41,7 @@ Sum matchSum(const int32_t* words, int32_t operands) {
 
 /// Whether the finish can do the sum: its order is along n, along m, full, and each at most once.
 bool asFinish(ProductPlan& p, const Sum& sum) {
-  if (!sum.matched || p.outputCount != 1 || p.output(0).dtype != DType::float32 || p.output(0).n != 1) return false;
+  if (!sum.matched || p.outputCount != 1 || p.output(0).dtype != DType::float32 || p.output(0).n != 1 || p.output(0).h != 0) return false;
   int32_t last = -1;
   for (int32_t i = 0; i < sum.count; i++) {
     const int32_t which = sum.value[i] - 1;

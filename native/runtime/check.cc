@@ -44,9 +44,7 @@ struct Checker {
   }
   bool rank(const View& view, int rank, int64_t which) { return require(view.rank == rank, Check::operandRank, which); }
   bool shape(const View& view, const View& like, int64_t which) { return require(sameShape(view, like), Check::operandShape, which); }
-  bool inRange(int at, int32_t low, int32_t high) {
-    return require(attribute(at) >= low && attribute(at) <= high, Check::attribute, at);
-  }
+  bool inRange(int at, int32_t low, int32_t high) { return require(attribute(at) >= low && attribute(at) <= high, Check::attribute, at); }
   bool atLeastOne(int from, int to) {
     for (int i = from; i < to; ++i)
       if (attribute(i) < 1) return fail(Check::attribute, i);
@@ -107,8 +105,8 @@ bool Checker::reduce() {
   if (!require(instruction.attributeCount >= 3, Check::attributeCount) || !inRange(0, 0, 5)) return false;
   const int32_t kind = attribute(0), prologueInputs = attribute(1), rank = attribute(2);
   if (!require(prologueInputs >= 0 && prologueInputs <= instruction.inputCount, Check::attribute, 1) ||
-      !require(rank >= 0 && rank <= kMaxRank, Check::attribute, 2) || !require(instruction.attributeCount >= 3 + rank, Check::attributeCount) ||
-      !atLeast(prologueInputs, 1))
+      !require(rank >= 0 && rank <= kMaxRank, Check::attribute, 2) ||
+      !require(instruction.attributeCount >= 3 + rank, Check::attributeCount) || !atLeast(prologueInputs, 1))
     return false;
   View domain{};
   domain.rank = rank;
@@ -151,7 +149,8 @@ bool Checker::gemm() {
       !this->rank(b, rank, 1))
     return false;
   for (int d = 0; d < rank - 2; ++d)
-    if (!require(a.shape[d] == c.shape[d], Check::operandShape, 0) || !require(b.shape[d] == c.shape[d], Check::operandShape, 1)) return false;
+    if (!require(a.shape[d] == c.shape[d], Check::operandShape, 0) || !require(b.shape[d] == c.shape[d], Check::operandShape, 1))
+      return false;
   if (!require(a.shape[rank - 2] == c.shape[rank - 2], Check::operandShape, 0) ||
       !require(b.shape[rank - 1] == c.shape[rank - 1], Check::operandShape, 1) ||
       !require(a.shape[rank - 1] == b.shape[rank - 2], Check::operandShape, 1) || !shapesFrom(2, c))
@@ -201,8 +200,8 @@ bool Checker::window(int64_t in, int64_t out, int64_t kernel, int64_t stride, in
 bool Checker::maxPool() {
   if (!counts(1, 2) || !attributes(8) || !atLeastOne(0, 4) || !notNegative(4, 6) || !atLeastOne(6, 8)) return false;
   const View &x = input(0), &y = output(0), &index = output(1);
-  if (!isFloat(x, 0) || !isFloat(y, 1) || !require(index.dtype == DType::int32, Check::operandType, 2) || !rank(x, 4, 0) || !rank(y, 4, 1) ||
-      !shape(index, y, 2) || !require(x.shape[0] == y.shape[0] && x.shape[1] == y.shape[1], Check::operandShape, 1))
+  if (!isFloat(x, 0) || !isFloat(y, 1) || !require(index.dtype == DType::int32, Check::operandType, 2) || !rank(x, 4, 0) ||
+      !rank(y, 4, 1) || !shape(index, y, 2) || !require(x.shape[0] == y.shape[0] && x.shape[1] == y.shape[1], Check::operandShape, 1))
     return false;
   for (int d = 0; d < 2; ++d)
     if (!window(x.shape[2 + d], y.shape[2 + d], attribute(d), attribute(2 + d), attribute(4 + d), attribute(6 + d), 1)) return false;
@@ -210,8 +209,8 @@ bool Checker::maxPool() {
 }
 
 bool Checker::avgPool(const View& x, const View& y) {
-  if (!isFloat(x, 0) || !isFloat(y, 1) || !atLeastOne(0, 4) || !notNegative(4, 6) || !inRange(6, 0, 1) || !rank(x, 4, 0) || !rank(y, 4, 1) ||
-      !require(x.shape[0] == y.shape[0] && x.shape[1] == y.shape[1], Check::operandShape, 1))
+  if (!isFloat(x, 0) || !isFloat(y, 1) || !atLeastOne(0, 4) || !notNegative(4, 6) || !inRange(6, 0, 1) || !rank(x, 4, 0) ||
+      !rank(y, 4, 1) || !require(x.shape[0] == y.shape[0] && x.shape[1] == y.shape[1], Check::operandShape, 1))
     return false;
   for (int d = 0; d < 2; ++d)
     if (!window(x.shape[2 + d], y.shape[2 + d], attribute(d), attribute(2 + d), attribute(4 + d), 1, 1)) return false;
@@ -226,17 +225,20 @@ bool Checker::softmax() {
 bool Checker::crossEntropy(bool gradient) {
   if (!counts(gradient ? 3 : 2, 1) || !attributes(1)) return false;
   const View &logits = input(0), &targets = input(1), &rows = gradient ? input(2) : output(0);
-  if (!isFloat(logits, 0) || !isIndex(targets, 1) || !isFloat(rows, 2) || !rank(logits, 2, 0) || !rank(targets, 1, 1) || !rank(rows, 1, 2) ||
-      !require(targets.shape[0] == logits.shape[0], Check::operandShape, 1) || !require(rows.shape[0] == logits.shape[0], Check::operandShape, 2))
+  if (!isFloat(logits, 0) || !isIndex(targets, 1) || !isFloat(rows, 2) || !rank(logits, 2, 0) || !rank(targets, 1, 1) ||
+      !rank(rows, 1, 2) || !require(targets.shape[0] == logits.shape[0], Check::operandShape, 1) ||
+      !require(rows.shape[0] == logits.shape[0], Check::operandShape, 2))
     return false;
   return !gradient || (isFloat(output(0), 3) && shape(output(0), logits, 3));
 }
 
 /// gather: large is x, moved is y. scatterAdd: large is y, moved is src.
 bool Checker::gather(const View& large, const View& moved, bool scatter) {
-  if (!counts(2, 1) || !attributes(1) || !isIndex(input(1), 1) || !require(input(0).dtype == output(0).dtype, Check::operandType, 2)) return false;
+  if (!counts(2, 1) || !attributes(1) || !isIndex(input(1), 1) || !require(input(0).dtype == output(0).dtype, Check::operandType, 2))
+    return false;
   if (scatter && !require(large.dtype == DType::float32 || large.dtype == DType::int32, Check::operandType, 2)) return false;
-  if (!require(large.rank >= 1, Check::operandRank) || !rank(moved, large.rank, 0) || !shape(input(1), moved, 1) || !inRange(0, 0, large.rank - 1))
+  if (!require(large.rank >= 1, Check::operandRank) || !rank(moved, large.rank, 0) || !shape(input(1), moved, 1) ||
+      !inRange(0, 0, large.rank - 1))
     return false;
   for (int d = 0; d < large.rank; ++d)
     if (d != attribute(0) && !require(large.shape[d] == moved.shape[d], Check::operandShape, 0)) return false;
@@ -246,7 +248,8 @@ bool Checker::gather(const View& large, const View& moved, bool scatter) {
 bool Checker::random() {
   if (!counts(1, 1) || !attributes(4) || !inRange(0, 0, 2)) return false;
   const View &state = input(0), &y = output(0);
-  if (!require(state.dtype == DType::int32, Check::operandType, 0) || !rank(state, 1, 0) || !require(state.shape[0] == 4, Check::operandShape, 0) ||
+  if (!require(state.dtype == DType::int32, Check::operandType, 0) || !rank(state, 1, 0) ||
+      !require(state.shape[0] == 4, Check::operandShape, 0) ||
       !require(y.dtype == DType::float32 || (attribute(0) == 2 && y.dtype == DType::boolean), Check::operandType, 1))
     return false;
   int64_t stride = 1;
@@ -259,22 +262,39 @@ bool Checker::random() {
 
 bool Checker::run() {
   switch (instruction.opcode) {
-    case Opcode::map: return map();
-    case Opcode::reduce: return reduce();
-    case Opcode::gemm: return gemm();
-    case Opcode::conv2d: return conv(false);
-    case Opcode::conv2dInputGrad: return conv(true);
-    case Opcode::conv2dWeightGrad: return convWeightGrad();
-    case Opcode::maxPool2d: return maxPool();
-    case Opcode::avgPool2d: return counts(1, 1) && attributes(7) && avgPool(input(0), output(0));
-    case Opcode::avgPool2dGrad: return counts(1, 1) && attributes(7) && avgPool(output(0), input(0));
-    case Opcode::softmax: return softmax();
-    case Opcode::crossEntropy: return crossEntropy(false);
-    case Opcode::crossEntropyGrad: return crossEntropy(true);
-    case Opcode::gather: return counts(2, 1) && gather(input(0), output(0), false);
-    case Opcode::scatterAdd: return counts(2, 1) && gather(output(0), input(0), true);
-    case Opcode::random: return random();
-    case Opcode::collective: status = {StatusCode::unsupported, 0, {static_cast<int64_t>(instruction.opcode), 0}}; return false;
+    case Opcode::map:
+      return map();
+    case Opcode::reduce:
+      return reduce();
+    case Opcode::gemm:
+      return gemm();
+    case Opcode::conv2d:
+      return conv(false);
+    case Opcode::conv2dInputGrad:
+      return conv(true);
+    case Opcode::conv2dWeightGrad:
+      return convWeightGrad();
+    case Opcode::maxPool2d:
+      return maxPool();
+    case Opcode::avgPool2d:
+      return counts(1, 1) && attributes(7) && avgPool(input(0), output(0));
+    case Opcode::avgPool2dGrad:
+      return counts(1, 1) && attributes(7) && avgPool(output(0), input(0));
+    case Opcode::softmax:
+      return softmax();
+    case Opcode::crossEntropy:
+      return crossEntropy(false);
+    case Opcode::crossEntropyGrad:
+      return crossEntropy(true);
+    case Opcode::gather:
+      return counts(2, 1) && gather(input(0), output(0), false);
+    case Opcode::scatterAdd:
+      return counts(2, 1) && gather(output(0), input(0), true);
+    case Opcode::random:
+      return random();
+    case Opcode::collective:
+      status = {StatusCode::unsupported, 0, {static_cast<int64_t>(instruction.opcode), 0}};
+      return false;
   }
   return fail(Check::opcode, static_cast<int64_t>(instruction.opcode));
 }

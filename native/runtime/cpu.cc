@@ -78,7 +78,9 @@ void countAffinity(int& logical, int& physical) {
   }
 }
 
-int quotaOf(double quota, double period) { return quota > 0 && period > 0 ? std::max(1, static_cast<int>((quota + period - 1) / period)) : 0; }
+int quotaOf(double quota, double period) {
+  return quota > 0 && period > 0 ? std::max(1, static_cast<int>((quota + period - 1) / period)) : 0;
+}
 
 int quotaV2(const char* directory) {
   char path[700], text[64];

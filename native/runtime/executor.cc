@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "check.h"
+
 namespace chainrule {
 namespace {
 
@@ -17,6 +19,16 @@ bool poisoned() {
     return text && !strcmp(text, "1");
   }();
   return on;
+}
+
+/// The decoder has seen to it that no instruction writes its own indices through one slot; two slots may still be given the same memory.
+bool indicesApart(const Program& program, const SlotMemory* slots) {
+  auto start = [&](int32_t s) { return reinterpret_cast<uintptr_t>(slots[s].data); };
+  auto end = [&](int32_t s) { return start(s) + static_cast<uintptr_t>(program.slots[s].bytes); };
+  for (int32_t s = 0; s < program.slotCount; ++s)
+    for (int32_t other = 0; program.slots[s].index && other < program.slotCount; ++other)
+      if (other != s && program.slots[other].written && start(other) < end(s) && start(s) < end(other)) return false;
+  return true;
 }
 
 constexpr size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
@@ -33,9 +45,11 @@ bool Caller::prepare() {
 Status checkSlots(const Program& program, const SlotMemory* slots, int64_t count) {
   for (int32_t s = 0; s < program.slotCount; ++s) {
     const SlotInfo& info = program.slots[s];
-    if (s >= count || slots[s].bytes < info.bytes || reinterpret_cast<uintptr_t>(slots[s].data) % static_cast<uintptr_t>(info.alignment) != 0)
+    if (s >= count || slots[s].bytes < info.bytes ||
+        reinterpret_cast<uintptr_t>(slots[s].data) % static_cast<uintptr_t>(info.alignment) != 0)
       return {StatusCode::badSlot, -1, {s, info.bytes}};
   }
+  if (program.indexed && !indicesApart(program, slots)) return {StatusCode::malformed, -1, {static_cast<int64_t>(Check::aliasing), 0}};
   return {};
 }
 
@@ -70,7 +84,8 @@ Status runProgram(const Program& program, const SlotMemory* slots, Arena& arena,
   Execution execution;
   Status status = execution.begin(program, slots, arena, caller);
   while (status.ok() && !execution.done()) {
-    if (cancelled && !execution.committed() && cancelled->load(std::memory_order_relaxed)) return {StatusCode::cancelled, execution.instruction()};
+    if (cancelled && !execution.committed() && cancelled->load(std::memory_order_relaxed))
+      return {StatusCode::cancelled, execution.instruction()};
     status = execution.step();
   }
   return status;

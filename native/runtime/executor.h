@@ -1,5 +1,5 @@
-// Runs decoded programs. In: a program, the base address and length of each slot, a workspace. Out: a Status. An Execution runs step by step,
-// so that the queue can put another program in between; runProgram runs it in one go.
+// Runs decoded programs. In: a program, the base address and length of each slot, a workspace. Out: a Status. An Execution runs step by
+// step, so that the queue can put another program in between; runProgram runs it in one go.
 #pragma once
 #include "arena.h"
 #include "pool.h"

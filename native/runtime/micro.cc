@@ -27,7 +27,8 @@ constexpr Signature signatureOf(int32_t op) {
     case MapOp::abs:
     case MapOp::sign:
     case MapOp::square:
-    case MapOp::relu: return Signature::numberUnary;
+    case MapOp::relu:
+      return Signature::numberUnary;
     case MapOp::floor:
     case MapOp::ceil:
     case MapOp::round:
@@ -43,40 +44,55 @@ constexpr Signature signatureOf(int32_t op) {
     case MapOp::cos:
     case MapOp::tanh:
     case MapOp::sigmoid:
-    case MapOp::erf: return Signature::floatUnary;
+    case MapOp::erf:
+      return Signature::floatUnary;
     case MapOp::add:
     case MapOp::sub:
     case MapOp::mul:
     case MapOp::maximum:
-    case MapOp::minimum: return Signature::numberBinary;
+    case MapOp::minimum:
+      return Signature::numberBinary;
     case MapOp::div:
-    case MapOp::pow: return Signature::floatBinary;
+    case MapOp::pow:
+      return Signature::floatBinary;
     case MapOp::eq:
     case MapOp::ne:
     case MapOp::lt:
-    case MapOp::le: return Signature::compare;
+    case MapOp::le:
+      return Signature::compare;
     case MapOp::logicalAnd:
-    case MapOp::logicalOr: return Signature::maskBinary;
-    case MapOp::logicalNot: return Signature::maskUnary;
-    case MapOp::where: return Signature::select;
-    case MapOp::toFloat32: return Signature::toFloat32;
-    case MapOp::toInt32: return Signature::toInt32;
-    case MapOp::toBool: return Signature::toBool;
-    case MapOp::fma: return Signature::floatTernary;
+    case MapOp::logicalOr:
+      return Signature::maskBinary;
+    case MapOp::logicalNot:
+      return Signature::maskUnary;
+    case MapOp::where:
+      return Signature::select;
+    case MapOp::toFloat32:
+      return Signature::toFloat32;
+    case MapOp::toInt32:
+      return Signature::toInt32;
+    case MapOp::toBool:
+      return Signature::toBool;
+    case MapOp::fma:
+      return Signature::floatTernary;
   }
   return Signature::unknown;
 }
 
 constexpr int arityOf(Signature s) {
   switch (s) {
-    case Signature::unknown: return 0;
+    case Signature::unknown:
+      return 0;
     case Signature::numberBinary:
     case Signature::floatBinary:
     case Signature::compare:
-    case Signature::maskBinary: return 2;
+    case Signature::maskBinary:
+      return 2;
     case Signature::select:
-    case Signature::floatTernary: return 3;
-    default: return 1;
+    case Signature::floatTernary:
+      return 3;
+    default:
+      return 1;
   }
 }
 
@@ -91,28 +107,56 @@ static_assert(everyOperationHasASignature(), "an operation of opcodes.h is missi
 bool resultOf(Signature signature, ValueType a, ValueType b, ValueType c, ValueType& result) {
   constexpr ValueType f32 = ValueType::f32, i32 = ValueType::i32, mask = ValueType::mask;
   switch (signature) {
-    case Signature::numberUnary: result = a; return a != mask;
-    case Signature::floatUnary: result = f32; return a == f32;
-    case Signature::numberBinary: result = a; return a != mask && a == b;
-    case Signature::floatBinary: result = f32; return a == f32 && b == f32;
-    case Signature::compare: result = mask; return a != mask && a == b;
-    case Signature::maskBinary: result = mask; return a == mask && b == mask;
-    case Signature::maskUnary: result = mask; return a == mask;
-    case Signature::select: result = b; return a == mask && b != mask && b == c;
-    case Signature::toFloat32: result = f32; return a != f32;
-    case Signature::toInt32: result = i32; return a != i32;
-    case Signature::toBool: result = mask; return a != mask;
-    case Signature::floatTernary: result = f32; return a == f32 && b == f32 && c == f32;
-    case Signature::unknown: break;
+    case Signature::numberUnary:
+      result = a;
+      return a != mask;
+    case Signature::floatUnary:
+      result = f32;
+      return a == f32;
+    case Signature::numberBinary:
+      result = a;
+      return a != mask && a == b;
+    case Signature::floatBinary:
+      result = f32;
+      return a == f32 && b == f32;
+    case Signature::compare:
+      result = mask;
+      return a != mask && a == b;
+    case Signature::maskBinary:
+      result = mask;
+      return a == mask && b == mask;
+    case Signature::maskUnary:
+      result = mask;
+      return a == mask;
+    case Signature::select:
+      result = b;
+      return a == mask && b != mask && b == c;
+    case Signature::toFloat32:
+      result = f32;
+      return a != f32;
+    case Signature::toInt32:
+      result = i32;
+      return a != i32;
+    case Signature::toBool:
+      result = mask;
+      return a != mask;
+    case Signature::floatTernary:
+      result = f32;
+      return a == f32 && b == f32 && c == f32;
+    case Signature::unknown:
+      break;
   }
   return false;
 }
 
 bool fits(ValueType value, DType view) {
   switch (value) {
-    case ValueType::f32: return view == DType::float32;
-    case ValueType::i32: return view == DType::int32 || view == DType::uint8;
-    case ValueType::mask: return view == DType::boolean;
+    case ValueType::f32:
+      return view == DType::float32;
+    case ValueType::i32:
+      return view == DType::int32 || view == DType::uint8;
+    case ValueType::mask:
+      return view == DType::boolean;
   }
   return false;
 }
@@ -133,7 +177,8 @@ Micro checkMicro(const int32_t* words, int64_t available, const ValueType* opera
   Micro micro;
   micro.words = 3 + 2 * constants + 4 * operations + given;
   if (micro.words > available || given != resultCount) return failed(Check::microSize, micro.words);
-  if (operandCount + constants + operations > kMaxMicroValues) return {{StatusCode::unsupported, 0, {operandCount + constants + operations, 0}}};
+  if (operandCount + constants + operations > kMaxMicroValues)
+    return {{StatusCode::unsupported, 0, {operandCount + constants + operations, 0}}};
 
   ValueType types[kMaxMicroValues];
   int64_t count = 0;

@@ -14,8 +14,8 @@ constexpr int kMaxMicroValues = 4096;
 
 struct Micro {
   Status status;
-  int64_t words = 0;                        ///< length of the micro-program
-  ValueType resultType = ValueType::f32;    ///< of the first result
+  int64_t words = 0;                      ///< length of the micro-program
+  ValueType resultType = ValueType::f32;  ///< of the first result
 };
 
 /// `operands[0..operandCount)` are the types of values 0…; `results` may be null when the caller looks at resultType alone.

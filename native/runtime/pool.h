@@ -47,8 +47,8 @@ class Pool {
   void join();
   bool hasWork() const { return static_cast<uint32_t>(word_.load(std::memory_order_seq_cst)) != 0; }
 
-  // Generation in the upper half, chunks not yet claimed in the lower. A claim is a compare-and-swap, so a worker that read the job below and
-  // then slept through its end cannot claim a chunk of the next job with the old data.
+  // Generation in the upper half, chunks not yet claimed in the lower. A claim is a compare-and-swap, so a worker that read the job below
+  // and then slept through its end cannot claim a chunk of the next job with the old data.
   alignas(64) std::atomic<uint64_t> word_{0};
   alignas(64) std::atomic<int64_t> pending_{0};  ///< chunks not yet finished
   std::atomic<bool> joining_{false};             ///< the caller may be asleep at joinGate_

@@ -1,5 +1,5 @@
-// Decoding and checking of whole programs (see program.h). One memory block holds everything a program needs; the size is found by a first pass
-// over the instruction headers, so that hostile counts never reach an allocation.
+// Decoding and checking of whole programs (see program.h). One memory block holds everything a program needs; the size is found by a first
+// pass over the instruction headers, so that hostile counts never reach an allocation.
 #include "program.h"
 
 #include <algorithm>
@@ -48,7 +48,8 @@ struct Program::Decoder {
 Status Program::Decoder::checkHeader(int64_t count) {
   if (count < kHeaderWords) return {StatusCode::truncated, -1, {count, kHeaderWords}};
   if (header[0] != kProgramMagic || header[1] != kFormatVersion) return {StatusCode::badHeader, -1, {header[0], header[1]}};
-  if (static_cast<uint32_t>(header[2]) != kTableHash) return {StatusCode::tableMismatch, -1, {static_cast<uint32_t>(header[2]), kTableHash}};
+  if (static_cast<uint32_t>(header[2]) != kTableHash)
+    return {StatusCode::tableMismatch, -1, {static_cast<uint32_t>(header[2]), kTableHash}};
   auto bad = [](Check check, int64_t which) { return atInstruction(malformed(check, which), -1); };
   if (header[10] > count) return {StatusCode::truncated, -1, {count, header[10]}};
   if (header[10] != count) return bad(Check::totalWords, header[10]);
@@ -86,7 +87,7 @@ Status Program::Decoder::measure() {
 }
 
 Status Program::Decoder::decodeBuffers() {
-  for (int32_t s = 0; s < program.slotCount; ++s) program.slots[s] = {0, 1, false, false};
+  for (int32_t s = 0; s < program.slotCount; ++s) program.slots[s] = {0, 1, false, false, false};
   const int32_t* at = header + kHeaderWords;
   for (int32_t b = 0; b < program.bufferCount; ++b, at += kBufferWords) {
     if (at[3] != 0 || (at[0] != 0 && at[0] != 1)) return atInstruction(malformed(Check::buffer, b), -1);
@@ -181,7 +182,8 @@ Status Program::Decoder::decodeInstruction(const int32_t*& at, int32_t index) {
   instruction.outputs = views + start[2];
   if (start[0] <= 0 || start[0] >= kOpcodeLimit) return malformed(Check::opcode, start[0]);
   if (start[5] != 0 && start[5] != 1) return malformed(Check::region, start[5]);
-  if (instruction.region && (index == 0 || start[0] != static_cast<int32_t>(Opcode::map) || program.instructions[index - 1].opcode != Opcode::map))
+  if (instruction.region &&
+      (index == 0 || start[0] != static_cast<int32_t>(Opcode::map) || program.instructions[index - 1].opcode != Opcode::map))
     return malformed(Check::region, start[5]);
 
   const int32_t* words = start + kInstructionWords;
@@ -192,6 +194,10 @@ Status Program::Decoder::decodeInstruction(const int32_t*& at, int32_t index) {
   instruction.attributes = words;
   at = end;
   if (Status status = checkInstruction(instruction); !status.ok()) return status;
+  for (int32_t i = 0; i < instruction.inputCount; ++i) {
+    const int32_t slot = program.buffers[instruction.inputs[i].buffer].slot;
+    if (slot >= 0 && isIndexOperand(instruction.opcode, i)) program.slots[slot].index = program.indexed = true;
+  }
   if (index >= program.commitIndex && canFail(instruction.opcode)) return malformed(Check::commit, program.commitIndex);
   if (Status status = checkAliasing(instruction); !status.ok()) return status;
 
@@ -205,8 +211,8 @@ Status Program::Decoder::decodeInstruction(const int32_t*& at, int32_t index) {
   return program.scratchBytes > kMaxMemory ? Status{StatusCode::outOfMemory} : Status{};
 }
 
-/// Maps of a region run at the same time: what one writes, no other may touch. Byte ranges are swept in order of their start; only those that
-/// meet are looked at closely.
+/// Maps of a region run at the same time: what one writes, no other may touch. Byte ranges are swept in order of their start; only those
+/// that meet are looked at closely.
 Status Program::Decoder::checkRegions() const {
   struct Access {
     Placed placed;
@@ -234,7 +240,8 @@ Status Program::Decoder::checkRegions() const {
       });
       int32_t conflict = -1;
       for (int64_t a = 0; a < count && conflict < 0; ++a)
-        for (int64_t b = a + 1; b < count && accesses[b].placed.space == accesses[a].placed.space && accesses[b].placed.low < accesses[a].placed.high; ++b)
+        for (int64_t b = a + 1;
+             b < count && accesses[b].placed.space == accesses[a].placed.space && accesses[b].placed.low < accesses[a].placed.high; ++b)
           if (accesses[a].instruction != accesses[b].instruction && (accesses[a].written || accesses[b].written) &&
               overlap(accesses[a].placed, accesses[b].placed)) {
             conflict = std::max(accesses[a].instruction, accesses[b].instruction);
@@ -248,7 +255,8 @@ Status Program::Decoder::checkRegions() const {
   return {};
 }
 
-/// Groups regions, and leaves out instructions that produce nothing. A skipped or committing instruction splits a region, which is always allowed.
+/// Groups regions, and leaves out instructions that produce nothing. A skipped or committing instruction splits a region, which is always
+/// allowed.
 void Program::Decoder::makeSteps() {
   bool open = false;
   for (int32_t i = 0; i < program.instructionCount; ++i) {
@@ -275,12 +283,9 @@ Status Program::decodeAll(const int32_t* source, int64_t count) {
   if (Status status = decoder.measure(); !status.ok()) return status;
 
   const size_t sizes[] = {
-      roundUp(static_cast<size_t>(count) * sizeof(int32_t)),
-      roundUp(static_cast<size_t>(instructionCount) * sizeof(Instruction)),
-      roundUp(static_cast<size_t>(decoder.viewCount) * sizeof(View)),
-      roundUp(static_cast<size_t>(bufferCount) * sizeof(BufferInfo)),
-      roundUp(static_cast<size_t>(slotCount) * sizeof(SlotInfo)),
-      roundUp(static_cast<size_t>(instructionCount) * sizeof(Step)),
+      roundUp(static_cast<size_t>(count) * sizeof(int32_t)),          roundUp(static_cast<size_t>(instructionCount) * sizeof(Instruction)),
+      roundUp(static_cast<size_t>(decoder.viewCount) * sizeof(View)), roundUp(static_cast<size_t>(bufferCount) * sizeof(BufferInfo)),
+      roundUp(static_cast<size_t>(slotCount) * sizeof(SlotInfo)),     roundUp(static_cast<size_t>(instructionCount) * sizeof(Step)),
   };
   size_t total = 0;
   for (size_t size : sizes) total += size;
@@ -328,6 +333,7 @@ void Program::clear() {
   instructionCount = bufferCount = slotCount = stepCount = commitIndex = 0;
   arenaBytes = scratchBytes = 0;
   wordCount = 0;
+  indexed = false;
 }
 
 Program::~Program() {

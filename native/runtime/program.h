@@ -1,5 +1,5 @@
-// A program as the executor runs it. In: the words of docs/program-format.md, from anywhere, trusted in nothing. Out: instructions with their
-// plans, or a Status that says what is wrong with the words. Immutable once decoded; any number of threads may run it.
+// A program as the executor runs it. In: the words of docs/program-format.md, from anywhere, trusted in nothing. Out: instructions with
+// their plans, or a Status that says what is wrong with the words. Immutable once decoded; any number of threads may run it.
 #pragma once
 #include <atomic>
 
@@ -22,6 +22,7 @@ struct SlotInfo {
   int64_t bytes;      ///< what the typed array must hold at least
   int32_t alignment;  ///< of its first byte
   bool read, written;
+  bool index;  ///< holds indices: must not change while an instruction runs, or a kernel would leave its memory
 };
 
 /// What the executor runs in one go: one instruction, or a region of maps.
@@ -36,8 +37,8 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// Replaces the content. The words are copied, but must not change during the call: memory shared with another thread has to be copied first.
-  /// After a failure the program is empty.
+  /// Replaces the content. The words are copied, but must not change during the call: memory shared with another thread has to be copied
+  /// first. After a failure the program is empty.
   Status decode(const int32_t* words, int64_t count, const KernelTable& kernels);
   void clear();  ///< drops plans, keeps the memory for the next decode
 
@@ -54,6 +55,7 @@ class Program {
   SlotInfo* slots = nullptr;
   Step* steps = nullptr;
   int32_t instructionCount = 0, bufferCount = 0, slotCount = 0, stepCount = 0, commitIndex = 0;
+  bool indexed = false;  ///< some slot holds indices
   size_t arenaBytes = 0;
   size_t scratchBytes = 0;  ///< the largest shared scratch of any instruction
 

@@ -18,8 +18,10 @@ void Executor::updateTop() {
 }
 
 void Executor::pushReady(Queue& queue) {
-  queue.nextReady_ = ready_;
-  ready_ = &queue;
+  Queue** end = &ready_;  // last, so that equals are served in the order they came
+  while (*end) end = &(*end)->nextReady_;
+  *end = &queue;
+  queue.nextReady_ = nullptr;
   updateTop();
 }
 

@@ -1,6 +1,6 @@
-// Background execution: one thread per process that runs the jobs of all environments. In: jobs, submitted to queues. Out: each job's status, and
-// a call of its owner's `completed`. Jobs of a queue run in order. Between two steps a job gives way to queues of higher priority; owners of
-// equal priority take turns, job by job.
+// Background execution: one thread per process that runs the jobs of all environments. In: jobs, submitted to queues. Out: each job's
+// status, and a call of its owner's `completed`. Jobs of a queue run in order. Between two steps a job gives way to queues of higher
+// priority; owners of equal priority take turns, job by job.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -62,9 +62,9 @@ class Owner {
   std::atomic<int64_t> unfinished_{0};
   std::atomic<bool> closed_{false};
   std::atomic<int> waiting_{0};
-  Gate gate_;           ///< opened when a job is done and somebody waits
-  int running_ = 0;     ///< jobs begun, guarded by the executor's lock
-  uint64_t served_ = 0; ///< when it last had a turn, guarded by the executor's lock
+  Gate gate_;            ///< opened when a job is done and somebody waits
+  int running_ = 0;      ///< jobs begun, guarded by the executor's lock
+  uint64_t served_ = 0;  ///< when it last had a turn, guarded by the executor's lock
 };
 
 class Executor {
@@ -76,7 +76,8 @@ class Executor {
   bool submit(Queue& queue, Job& job);
   /// Blocks until the job is done. Only for the thread that would free it.
   void wait(const Job& job);
-  /// Cancels the owner's jobs and waits until none runs. `completed` is not called for jobs that had not begun; they are returned as a list.
+  /// Cancels the owner's jobs and waits until none runs. `completed` is not called for jobs that had not begun; they are returned as a
+  /// list.
   Job* close(Owner& owner, Queue** queues, int count);
 
  private:
@@ -91,7 +92,7 @@ class Executor {
   void updateTop();
 
   Mutex mutex_;
-  Condition idle_;      ///< a job ended
+  Condition idle_;  ///< a job ended
   Queue* ready_ = nullptr;
   uint64_t turn_ = 0;
   bool started_ = false;

@@ -17,7 +17,8 @@ Status decode(const Words& words) {
 
 void expect(int line, const Words& words, StatusCode code, Check check = Check::none, int instruction = 0) {
   const Status status = decode(words);
-  if (status.code == code && (check == Check::none || status.detail[0] == static_cast<int64_t>(check)) && status.instruction == instruction) return;
+  if (status.code == code && (check == Check::none || status.detail[0] == static_cast<int64_t>(check)) && status.instruction == instruction)
+    return;
   fprintf(stderr, "check_test.cc:%d: code %d, check %ld %ld, instruction %d\n", line, static_cast<int>(status.code),
           static_cast<long>(status.detail[0]), static_cast<long>(status.detail[1]), status.instruction);
   exit(1);
@@ -75,7 +76,8 @@ void views() {
   expect(__LINE__, map(dense(1, {2, 2}), {0, f, 0, {2, 2}, {0, 1}}), StatusCode::malformed, Check::selfOverlap);
   expect(__LINE__, map(dense(1, {4}), {0, f, 3, {4}, {-1}}), StatusCode::ok);
   expect(__LINE__, map(dense(1, {0, 4}), {0, f, 0, {0, 4}, {0, 0}}), StatusCode::ok);
-  expect(__LINE__, map(dense(1, {1, 1, 1, 1, 1, 1, 1, 1, 1}), dense(0, {1, 1, 1, 1, 1, 1, 1, 1, 1})), StatusCode::malformed, Check::viewShape);
+  expect(__LINE__, map(dense(1, {1, 1, 1, 1, 1, 1, 1, 1, 1}), dense(0, {1, 1, 1, 1, 1, 1, 1, 1, 1})), StatusCode::malformed,
+         Check::viewShape);
   // Aliasing: the same elements, the next row, interleaved columns, half of each other, another type on the same memory.
   expect(__LINE__, map(dense(8, {16}), dense(8, {16})), StatusCode::ok);
   expect(__LINE__, map(dense(8, {16}), dense(8, {16}, f, 16)), StatusCode::ok);
@@ -83,7 +85,8 @@ void views() {
   expect(__LINE__, map(dense(8, {16}), dense(8, {16}, f, 8)), StatusCode::malformed, Check::aliasing);
   expect(__LINE__, map({8, f, 15, {16}, {-1}}, dense(8, {16})), StatusCode::malformed, Check::aliasing);
   expect(__LINE__, one(Opcode::softmax, {dense(8, {16})}, {dense(8, {16})}, {0}), StatusCode::malformed, Check::aliasing);
-  expect(__LINE__, one(Opcode::map, {dense(0, {4})}, {dense(8, {4}), dense(8, {4})}, {0, 0, 2, 0, 0}), StatusCode::malformed, Check::aliasing);
+  expect(__LINE__, one(Opcode::map, {dense(0, {4})}, {dense(8, {4}), dense(8, {4})}, {0, 0, 2, 0, 0}), StatusCode::malformed,
+         Check::aliasing);
 }
 
 void micros() {
@@ -108,15 +111,16 @@ void micros() {
 
 void opcodes() {
   const Words copy = identityMicro();
-  expect(__LINE__, one(Opcode::gemm, {dense(0, {2, 3}), dense(1, {4, 5})}, {dense(2, {2, 5})}, copy), StatusCode::malformed, Check::operandShape);
+  expect(__LINE__, one(Opcode::gemm, {dense(0, {2, 3}), dense(1, {4, 5})}, {dense(2, {2, 5})}, copy), StatusCode::malformed,
+         Check::operandShape);
   expect(__LINE__, one(Opcode::gemm, {dense(0, {2, 3}), dense(1, {3, 5}, DType::int32)}, {dense(2, {2, 5})}, copy), StatusCode::malformed,
          Check::operandType);
-  expect(__LINE__, one(Opcode::reduce, {dense(0, {0, 3})}, {dense(1, {1, 3})}, {2, 1, 2, 0, 3, 0, 0, 1, 0, 0, 0, 1, 0}), StatusCode::malformed,
-         Check::emptyReduction);
-  expect(__LINE__, one(Opcode::reduce, {dense(0, {4, 3})}, {dense(1, {2, 3})}, {0, 1, 2, 4, 3, 0, 0, 1, 0, 0, 0, 1, 0}), StatusCode::malformed,
-         Check::operandShape);
-  expect(__LINE__, one(Opcode::reduce, {dense(0, {4, 3})}, {dense(1, {1, 3})}, {4, 1, 2, 4, 3, 0, 0, 1, 0, 0, 0, 1, 0}), StatusCode::malformed,
-         Check::microResult);
+  expect(__LINE__, one(Opcode::reduce, {dense(0, {0, 3})}, {dense(1, {1, 3})}, {2, 1, 2, 0, 3, 0, 0, 1, 0, 0, 0, 1, 0}),
+         StatusCode::malformed, Check::emptyReduction);
+  expect(__LINE__, one(Opcode::reduce, {dense(0, {4, 3})}, {dense(1, {2, 3})}, {0, 1, 2, 4, 3, 0, 0, 1, 0, 0, 0, 1, 0}),
+         StatusCode::malformed, Check::operandShape);
+  expect(__LINE__, one(Opcode::reduce, {dense(0, {4, 3})}, {dense(1, {1, 3})}, {4, 1, 2, 4, 3, 0, 0, 1, 0, 0, 0, 1, 0}),
+         StatusCode::malformed, Check::microResult);
   const auto conv = [&](Words geometry, Words y) {
     geometry.insert(geometry.end(), copy.begin(), copy.end());
     return one(Opcode::conv2d, {dense(0, {1, 2, 5, 5}), dense(1, {4, 2, 3, 3})}, {dense(2, std::move(y))}, geometry);
@@ -125,14 +129,18 @@ void opcodes() {
   expect(__LINE__, conv({1, 1, 0, 0, 1, 1, 2}, {1, 4, 3, 3}), StatusCode::malformed, Check::operandShape);
   expect(__LINE__, conv({0, 1, 0, 0, 1, 1, 1}, {1, 4, 3, 3}), StatusCode::malformed, Check::attribute);
   expect(__LINE__, conv({2, 2, 1, 1, 1, 1, 1}, {1, 4, 4, 3}), StatusCode::malformed, Check::operandShape);
-  const auto pool = [&](Words geometry, Words y) { return one(Opcode::avgPool2d, {dense(0, {1, 1, 7, 7})}, {dense(1, std::move(y))}, geometry); };
+  const auto pool = [&](Words geometry, Words y) {
+    return one(Opcode::avgPool2d, {dense(0, {1, 1, 7, 7})}, {dense(1, std::move(y))}, geometry);
+  };
   expect(__LINE__, pool({2, 2, 2, 2, 0, 0, 1}, {1, 1, 3, 3}), StatusCode::ok);
   expect(__LINE__, pool({2, 2, 2, 2, 0, 0, 1}, {1, 1, 4, 4}), StatusCode::ok);
   expect(__LINE__, pool({2, 2, 2, 2, 0, 0, 1}, {1, 1, 5, 4}), StatusCode::malformed, Check::operandShape);
   expect(__LINE__, pool({2, 2, 2, 2, 2, 0, 1}, {1, 1, 5, 3}), StatusCode::malformed, Check::attribute);
   const DType i32 = DType::int32;
-  expect(__LINE__, one(Opcode::gather, {dense(0, {6, 5}), dense(1, {4, 5}, i32)}, {dense(2, {4, 5})}, {1}), StatusCode::malformed, Check::operandShape);
-  expect(__LINE__, one(Opcode::gather, {dense(0, {6, 5}), dense(1, {4, 5}, i32)}, {dense(2, {4, 5})}, {0}, 0), StatusCode::malformed, Check::commit);
+  expect(__LINE__, one(Opcode::gather, {dense(0, {6, 5}), dense(1, {4, 5}, i32)}, {dense(2, {4, 5})}, {1}), StatusCode::malformed,
+         Check::operandShape);
+  expect(__LINE__, one(Opcode::gather, {dense(0, {6, 5}), dense(1, {4, 5}, i32)}, {dense(2, {4, 5})}, {0}, 0), StatusCode::malformed,
+         Check::commit);
   expect(__LINE__, one(Opcode::gather, {dense(0, {6, 5}), dense(1, {4, 5}, i32)}, {dense(2, {4, 5}, i32)}, {0}), StatusCode::malformed,
          Check::operandType);
   expect(__LINE__, one(Opcode::random, {dense(0, {4}, i32)}, {{1, DType::float32, 0, {2, 2}, {1, 2}}}, {0, 0, 0, 0}), StatusCode::malformed,

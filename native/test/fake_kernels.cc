@@ -1,5 +1,5 @@
-// Kernels for the tests of the runtime: whatever the opcode, they read every element of every input and write every element of every output,
-// so that AddressSanitizer vouches for the checks. A map adds its inputs; random sleeps for `offset` microseconds.
+// Kernels for the tests of the runtime: whatever the opcode, they read every element of every input and write every element of every
+// output, so that AddressSanitizer vouches for the checks. A map adds its inputs; random sleeps for `offset` microseconds.
 #include <unistd.h>
 
 #include <cstring>
@@ -49,8 +49,9 @@ void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
   for (int i = 0; i < instruction.inputCount; ++i)
     forEach(instruction.inputs[i], base(instruction.inputs[i]), [&](int64_t, std::byte* p) { checksum += static_cast<unsigned>(*p); });
   for (int o = 0; o < instruction.outputCount; ++o)
-    forEach(instruction.outputs[o], base(instruction.outputs[o]),
-            [&](int64_t, std::byte* p) { memset(p, static_cast<int>(checksum & 1), static_cast<size_t>(sizeOf(instruction.outputs[o].dtype))); });
+    forEach(instruction.outputs[o], base(instruction.outputs[o]), [&](int64_t, std::byte* p) {
+      memset(p, static_cast<int>(checksum & 1), static_cast<size_t>(sizeOf(instruction.outputs[o].dtype)));
+    });
 }
 
 Status prepare(Instruction& instruction) {

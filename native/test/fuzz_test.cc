@@ -15,16 +15,15 @@ bool affordable(const Program& program) {
   double work = 0;
   for (int32_t i = 0; i < program.instructionCount; ++i) {
     const Instruction& instruction = program.instructions[i];
-    if (instruction.opcode == Opcode::random && instruction.attributes[3] > 100) work += 1;
     double most = 1, product = 1;
     for (int v = 0; v < instruction.inputCount + instruction.outputCount; ++v) {
       const double count = static_cast<double>(elementCount(instruction.inputs[v]));
       most = count > most ? count : most;
       if (v < 2) product *= count + 1;
     }
-    for (int32_t a = 0; a < instruction.attributeCount && instruction.opcode != Opcode::map; ++a)
-      if (instruction.opcode == Opcode::reduce || instruction.opcode == Opcode::conv2d) most += 0;
-    work += instruction.opcode == Opcode::gemm || (instruction.opcode >= Opcode::conv2d && instruction.opcode <= Opcode::avgPool2dGrad) ? product : most;
+    work += instruction.opcode == Opcode::gemm || (instruction.opcode >= Opcode::conv2d && instruction.opcode <= Opcode::avgPool2dGrad)
+                ? product
+                : most;
     if (instruction.opcode == Opcode::reduce)
       for (int d = 0; d < instruction.attributes[2]; ++d) work *= 1 + instruction.attributes[3 + d];
     if (instruction.opcode == Opcode::maxPool2d || instruction.opcode == Opcode::avgPool2d || instruction.opcode == Opcode::avgPool2dGrad)
@@ -53,11 +52,21 @@ int main(int argc, char** argv) {
     for (size_t c = 0; c <= changes; ++c) {
       int32_t& word = words[below(words.size())];
       switch (below(5)) {
-        case 0: word ^= 1 << below(32); break;
-        case 1: word = nasty[below(std::size(nasty))]; break;
-        case 2: word += static_cast<int32_t>(below(5)) - 2; break;
-        case 3: word = words[below(words.size())]; break;
-        default: word = static_cast<int32_t>(random()); break;
+        case 0:
+          word ^= 1 << below(32);
+          break;
+        case 1:
+          word = nasty[below(std::size(nasty))];
+          break;
+        case 2:
+          word = static_cast<int32_t>(static_cast<uint32_t>(word) + static_cast<uint32_t>(below(5)) - 2);
+          break;
+        case 3:
+          word = words[below(words.size())];
+          break;
+        default:
+          word = static_cast<int32_t>(random());
+          break;
       }
     }
     if (below(20) == 0) words.resize(below(words.size() + 1));

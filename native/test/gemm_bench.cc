@@ -39,7 +39,8 @@ void peakRound(int64_t rounds) {
       "vfmadd231ps %%ymm14, %%ymm15, %%ymm6\n vfmadd231ps %%ymm14, %%ymm15, %%ymm7\n vfmadd231ps %%ymm14, %%ymm15, %%ymm8\n"
       "vfmadd231ps %%ymm14, %%ymm15, %%ymm9\n vfmadd231ps %%ymm14, %%ymm15, %%ymm10\n vfmadd231ps %%ymm14, %%ymm15, %%ymm11\n"
       "dec %0\n jnz 1b\n"
-      : "+r"(rounds)::"ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", "ymm14", "ymm15", "cc");
+      : "+r"(rounds)::"ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", "ymm14", "ymm15",
+        "cc");
 #else
   F a[8];
   for (auto& x : a) x = zero();
@@ -52,10 +53,10 @@ void peakRound(int64_t rounds) {
 #endif
 }
 double peakOf(int threads, Team& team) {
-  const int64_t rounds = 40000;
+  const int64_t rounds = 12000;
   auto f = [](void*, int64_t, std::byte*) { peakRound(rounds); };
   double best = 1e9;
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 2; i++) {
     const double t = now();
     team.run(threads, f, nullptr);
     best = std::min(best, now() - t);
@@ -63,7 +64,8 @@ double peakOf(int threads, Team& team) {
   return double(rounds) * 12 * 2 * kWidth * threads / best / 1e9;
 }
 
-void measure(const std::string& name, double flop, TestInstruction& t, std::vector<Floats>& mem, std::vector<std::unique_ptr<Team>>& teams) {
+void measure(const std::string& name, double flop, TestInstruction& t, std::vector<Floats>& mem,
+             std::vector<std::unique_ptr<Team>>& teams) {
   if (!only.empty() && name.find(only) == std::string::npos) return;
   std::vector<void*> buffers;
   for (auto& f : mem) fillRandom(f, 3), buffers.push_back(f.data.get());
@@ -71,29 +73,27 @@ void measure(const std::string& name, double flop, TestInstruction& t, std::vect
   for (int threads = 1; threads <= 2; threads++) {
     Team& team = *teams[static_cast<size_t>(threads - 1)];
     ownTime = threads == 1;
-    double peak = 0;
-    std::vector<double> times;
-    const int inner = static_cast<int>(std::max(1.0, 30e-6 * 80e9 / flop));
-    for (int round = 0; round < rounds; round++) {
-      peak = std::max(peak, peakOf(threads, team));
-      const double end = now() + 0.01;
-      while (now() < end || times.size() < 4) {
-        const double a = now();
-        for (int i = 0; i < inner; i++) t.run(buffers.data(), team);
-        times.push_back((now() - a) / inner);
-      }
+    // Peak and work in turns of a millisecond; each turn gives a ratio, and the quiet turns count.
+    std::vector<double> ratios, times;
+    const int inner = static_cast<int>(std::max(1.0, 1e-3 * 80e9 * threads / flop));
+    for (int round = 0; round < rounds * 4 && (round < 8 || flop * round < rounds * 8e9); round++) {
+      const double peak = peakOf(threads, team), a = now();
+      for (int i = 0; i < inner; i++) t.run(buffers.data(), team);
+      times.push_back((now() - a) / inner);
+      ratios.push_back(flop / times.back() / 1e9 / peak);
     }
     std::sort(times.begin(), times.end());
-    const double best = flop / times[0] / 1e9, median = flop / times[times.size() / 2] / 1e9;
-    std::printf(" | %d: %8.2f us best %6.1f GF %5.1f%% median %5.1f%%", threads, times[0] * 1e6, best, 100 * best / peak, 100 * median / peak);
+    std::sort(ratios.begin(), ratios.end());
+    std::printf(" | %d: %9.2f us %6.1f GF, of peak %5.1f%% median %5.1f%%", threads, times[0] * 1e6, flop / times[0] / 1e9,
+                100 * ratios[ratios.size() * 9 / 10], 100 * ratios[ratios.size() / 2]);
   }
   std::printf("\n");
   std::fflush(stdout);
 }
 
 /// forms: N row-major, T column-major.
-void gemm(const std::string& name, int64_t m, int64_t k, int64_t n, const char* forms, int epilogue, std::vector<std::unique_ptr<Team>>& teams,
-          int64_t batch = 1) {
+void gemm(const std::string& name, int64_t m, int64_t k, int64_t n, const char* forms, int epilogue,
+          std::vector<std::unique_ptr<Team>>& teams, int64_t batch = 1) {
   TestInstruction t;
   std::vector<Floats> mem;
   mem.emplace_back(m * k * batch), mem.emplace_back(k * n * batch), mem.emplace_back(m * n * batch), mem.emplace_back(n);
@@ -108,8 +108,8 @@ void gemm(const std::string& name, int64_t m, int64_t k, int64_t n, const char* 
     t.attributes = {0, 2, 1, int32_t(MapOp::add), 0, 1, 0, int32_t(MapOp::relu), 2, 0, 0, 3};
   }
   t.prepare(gemmFamily);
-  measure(name + " " + forms + (epilogue ? "+" : "") + " " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n), 2.0 * double(m * k * n * batch),
-          t, mem, teams);
+  measure(name + " " + forms + (epilogue ? "+" : "") + " " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n),
+          2.0 * double(m * k * n * batch), t, mem, teams);
 }
 
 #ifdef CHAINRULE_BENCH_CONV

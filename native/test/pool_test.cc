@@ -1,7 +1,8 @@
 // The thread pool: every chunk once, from many callers, at every size; and how long a fork and join take.
+#include "../runtime/pool.h"
+
 #include <thread>
 
-#include "../runtime/pool.h"
 #include "programs.h"
 
 using namespace chainrule;
@@ -67,6 +68,7 @@ int main() {
     runsEveryChunkOnce(4000);
   }
   changesSizeWhileRunning();
-  for (int threads : {1, 2, 7}) printf("fork and join, %d threads: %.0f ns (2 chunks), %.0f ns (16 chunks)\n", threads, forkJoin(threads, 2), forkJoin(threads, 16));
+  for (int threads : {1, 2, 7})
+    printf("fork and join, %d threads: %.0f ns (2 chunks), %.0f ns (16 chunks)\n", threads, forkJoin(threads, 2), forkJoin(threads, 16));
   puts("pool ok");
 }

@@ -29,8 +29,12 @@ int32_t Builder::arena(int32_t offset, int32_t size) {
 }
 
 void Builder::add(Opcode opcode, std::vector<ViewSpec> inputs, std::vector<ViewSpec> outputs, Words attributes, bool region) {
-  Words w{static_cast<int32_t>(opcode), 0, static_cast<int32_t>(inputs.size()), static_cast<int32_t>(outputs.size()),
-          static_cast<int32_t>(attributes.size()), region};
+  Words w{static_cast<int32_t>(opcode),
+          0,
+          static_cast<int32_t>(inputs.size()),
+          static_cast<int32_t>(outputs.size()),
+          static_cast<int32_t>(attributes.size()),
+          region};
   inputs.insert(inputs.end(), outputs.begin(), outputs.end());
   for (const ViewSpec& v : inputs) {
     w.insert(w.end(), {v.buffer, static_cast<int32_t>(v.dtype), v.offset, static_cast<int32_t>(v.shape.size())});
@@ -44,8 +48,18 @@ void Builder::add(Opcode opcode, std::vector<ViewSpec> inputs, std::vector<ViewS
 }
 
 Words Builder::words(int32_t commit) const {
-  Words w{kProgramMagic, kFormatVersion, static_cast<int32_t>(kTableHash), 0, buffers_, instructions_, 0,
-          commit < 0 ? instructions_ : commit, arena_, slots_, 0, 0};
+  Words w{kProgramMagic,
+          kFormatVersion,
+          static_cast<int32_t>(kTableHash),
+          0,
+          buffers_,
+          instructions_,
+          0,
+          commit < 0 ? instructions_ : commit,
+          arena_,
+          slots_,
+          0,
+          0};
   w.insert(w.end(), bufferWords_.begin(), bufferWords_.end());
   w.insert(w.end(), instructionWords_.begin(), instructionWords_.end());
   w[10] = static_cast<int32_t>(w.size());
@@ -79,8 +93,18 @@ Words maps() {
   Builder b;
   const int32_t x = b.slot(), y = b.slot(), flags = b.slot(), bytes = b.slot(), t = b.arena(0, 4), u = b.arena(4, 4);
   // A constant, a comparison, a selection and conversions; three outputs of three types, one input broadcast, one reversed.
-  const Words micro{1, 4, 3, 0, bits(0.5f), static_cast<int32_t>(MapOp::mul), 0, 2, 0, static_cast<int32_t>(MapOp::lt), 3, 1, 0,
-                    static_cast<int32_t>(MapOp::where), 4, 3, 1, static_cast<int32_t>(MapOp::toInt32), 5, 0, 0, 5, 4, 6};
+  const Words micro{1,          4,
+                    3,          0,
+                    bits(0.5f), static_cast<int32_t>(MapOp::mul),
+                    0,          2,
+                    0,          static_cast<int32_t>(MapOp::lt),
+                    3,          1,
+                    0,          static_cast<int32_t>(MapOp::where),
+                    4,          3,
+                    1,          static_cast<int32_t>(MapOp::toInt32),
+                    5,          0,
+                    0,          5,
+                    4,          6};
   b.add(Opcode::map, {{x, DType::float32, 0, {4, 5}, {5, 1}}, {y, DType::float32, 4, {4, 5}, {0, -1}}},
         {dense(t, {4, 5}), dense(flags, {4, 5}, DType::boolean), dense(bytes, {4, 5}, DType::uint8)}, micro);
   b.add(Opcode::map, {dense(t, {20})}, {dense(t, {20})}, {0, 1, 1, static_cast<int32_t>(MapOp::exp), 0, 0, 0, 1});
@@ -105,8 +129,8 @@ Words reduces() {
 Words gemms() {
   Builder b;
   const int32_t a = b.slot(), c = b.slot(), bias = b.slot(), y = b.slot();
-  b.add(Opcode::gemm, {dense(a, {7, 5}), {c, DType::float32, 0, {5, 6}, {1, 5}}, {bias, DType::float32, 0, {7, 6}, {0, 1}}}, {dense(y, {7, 6})},
-        {0, 2, 1, static_cast<int32_t>(MapOp::add), 0, 1, 0, static_cast<int32_t>(MapOp::relu), 2, 0, 0, 3});
+  b.add(Opcode::gemm, {dense(a, {7, 5}), {c, DType::float32, 0, {5, 6}, {1, 5}}, {bias, DType::float32, 0, {7, 6}, {0, 1}}},
+        {dense(y, {7, 6})}, {0, 2, 1, static_cast<int32_t>(MapOp::add), 0, 1, 0, static_cast<int32_t>(MapOp::relu), 2, 0, 0, 3});
   b.add(Opcode::gemm, {{a, DType::float32, 0, {3, 2, 4}, {8, 4, 1}}, {c, DType::float32, 0, {3, 4, 3}, {0, 3, 1}}}, {dense(y, {3, 2, 3})},
         identityMicro());
   b.add(Opcode::gemm, {dense(a, {2, 0}), dense(c, {0, 3})}, {dense(y, {2, 3})}, identityMicro());
@@ -143,8 +167,8 @@ Words rows() {
 }  // namespace
 
 std::vector<Sample> samples() {
-  return {{"add", addProgram(100)}, {"maps", maps()},   {"reduces", reduces()},
-          {"gemms", gemms()},       {"rows", rows()},   {"convolutions", convolutions()}};
+  return {{"add", addProgram(100)}, {"maps", maps()}, {"reduces", reduces()},
+          {"gemms", gemms()},       {"rows", rows()}, {"convolutions", convolutions()}};
 }
 
 SlotSet::SlotSet(const Program& program) {

@@ -1,9 +1,10 @@
 // The background executor: order within a queue, priority between instructions, turns between owners, cancellation, closing.
+#include "../runtime/queue.h"
+
 #include <atomic>
 #include <memory>
 #include <thread>
 
-#include "../runtime/queue.h"
 #include "programs.h"
 
 using namespace chainrule;
@@ -69,15 +70,16 @@ void givesWayToPriority() {
   Finished finished;
   Owner owner(completed, &finished);
   Queue low(owner, 0), high(owner, 1), *queues[] = {&low, &high};
-  Work training(sleepy(20, 5000)), committed(sleepy(10, 5000, 0)), first(sleepy(1, 10)), second(sleepy(1, 10));
+  Work training(sleepy(40, 5000)), committed(sleepy(20, 5000, 0)), first(sleepy(1, 10)), second(sleepy(1, 10));
   training.submit(low);
   std::this_thread::sleep_for(std::chrono::milliseconds(12));
   first.submit(high);
   Executor::instance().wait(first.job);
   EXPECT(!training.job.done.load());
   Executor::instance().wait(training.job);
+  awaitCount(finished, 2);
   EXPECT(finished.order[0] == &first.job);
-  EXPECT(training.job.elapsedNanoseconds > 90'000'000);
+  EXPECT(training.job.elapsedNanoseconds >= 200'000'000);
   // From the commit index on nothing comes in between.
   committed.submit(low);
   std::this_thread::sleep_for(std::chrono::milliseconds(12));
@@ -92,10 +94,11 @@ void takesTurns() {
   Finished finished;
   Owner a(completed, &finished), b(completed, &finished);
   Queue queueA(a, 0), queueB(b, 0), *queuesA[] = {&queueA}, *queuesB[] = {&queueB};
-  Work block(sleepy(1, 20000));
+  Work block(sleepy(1, 90000));
   std::vector<std::unique_ptr<Work>> works;
-  block.submit(queueA);
   for (int i = 0; i < 20; ++i) works.push_back(std::make_unique<Work>(sleepy(1, 10)));
+  block.submit(queueA);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
   for (size_t i = 0; i < 10; ++i) works[i]->submit(queueA);
   for (size_t i = 10; i < 20; ++i) works[i]->submit(queueB);
   awaitCount(finished, 21);

@@ -10,7 +10,7 @@ import { BackendError } from '../errors.js'
 import type { Addon } from './binding.js'
 import { tableHash } from './registry.js'
 
-/** True in dist/index.cjs; set by scripts/build-ts.js, which also removes the next line for the bundle's own `require`. */
+/** True in dist/chainrule.cjs; set by scripts/build-ts.js, which also removes the next line for the bundle's own `require`. */
 declare const BUNDLED: boolean | undefined
 const require = createRequire(import.meta.url)
 

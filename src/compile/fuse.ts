@@ -73,12 +73,14 @@ class Scheduler {
   }
 
   private note(step: Step, at: number): void {
-    for (const v of step.instruction.inputs) {
-      const list = this.readersOf.get(v.buffer)
-      if (list === undefined) this.readersOf.set(v.buffer, [at])
-      else if (list[list.length - 1] !== at) list.push(at)
-    }
+    for (const v of step.instruction.inputs) this.noteReader(v.buffer, at)
     for (const v of step.instruction.outputs) this.writer.set(v.buffer, at)
+  }
+
+  private noteReader(buffer: Buf, at: number): void {
+    const list = this.readersOf.get(buffer)
+    if (list === undefined) this.readersOf.set(buffer, [at])
+    else if (!list.includes(at)) list.push(at)
   }
 
   private joinExisting(step: Step): boolean {
@@ -98,13 +100,34 @@ class Scheduler {
       for (const b of new Set(inside)) this.joinedReads.set(b, (this.joinedReads.get(b) ?? 0) + 1)
       group.join(instruction, step.nodes)
       this.note(step, at)
+      this.sinkInto(at, instruction)
       return true
     }
     return false
   }
 
+  /** Moves the other maps that made a joined step's operands down to the group it joined, where nobody in between reads them. */
+  private sinkInto(at: number, instruction: Step['instruction']): void {
+    const group = this.slots[at] as Group
+    const sources = new Set(instruction.inputs.map((v) => this.writer.get(v.buffer) ?? -1))
+    for (const w of sources) {
+      const earlier = this.slots[w]
+      if (w < this.floor || w >= at || earlier === undefined || !group.acceptsEarlier(earlier)) continue
+      if (group.opCount + earlier.opCount > maxOps || group.viewCount + earlier.viewCount > maxViews) continue
+      const readBetween = earlier.outputs.some((o) => this.readersOf.get(o.view.buffer)?.some((r) => r > w && r < at))
+      if (readBetween) continue
+      for (const o of earlier.outputs) {
+        if (group.inputs.some((v) => v.buffer === o.view.buffer)) this.joinedReads.set(o.view.buffer, (this.joinedReads.get(o.view.buffer) ?? 0) + 1)
+      }
+      group.absorb(earlier)
+      this.slots[w] = undefined
+      for (const v of earlier.inputs) this.noteReader(v.buffer, at)
+      for (const o of earlier.outputs) this.writer.set(o.view.buffer, at)
+    }
+  }
+
   private fits(group: Group): boolean {
-    return group.opCount < maxOps && group.inputs.length + group.outputs.length < maxViews
+    return group.opCount < maxOps && group.viewCount < maxViews
   }
 
   /** A reduction takes in the map that computes what it alone reads. */
@@ -157,7 +180,7 @@ class Scheduler {
 /** Schedules everything: computing first, updates of state last, then the copies that are left. */
 export function schedule(lowered: Lowered): Schedule {
   const { results } = lowered
-  const { steps, results: unique } = separateResults(lowered.steps, results)
+  const { steps, results: unique } = separateResults(inlineComparisons(lowered.steps, results), results)
   const update = updateSteps(steps, unique)
   const copies = bindResults(unique)
   const scheduler = new Scheduler(countReaders([...steps, ...copies]), new Set(unique.map((r) => r.view.buffer)))
@@ -170,6 +193,41 @@ export function schedule(lowered: Lowered): Schedule {
   const all = [...written.steps, ...written.copies]
   const commitIndex = all.findIndex(({ instruction }) => instruction.outputs.some((v) => v.buffer.binding?.kind === 'capture'))
   return { steps: markRegions(all), commitIndex: commitIndex < 0 ? all.length : commitIndex }
+}
+
+/**
+ * Computes comparisons with a constant where they are used instead of storing masks: the number compared is in memory anyway.
+ */
+function inlineComparisons(steps: readonly Step[], results: readonly Result[]): Step[] {
+  const wanted = new Set(results.map((r) => r.view.buffer))
+  const cheap = new Map<Buf, Step>()
+  const kept = new Set<Step>()
+  const out = steps.map((step) => {
+    const { instruction } = step
+    let merged = step
+    for (const v of instruction.inputs) {
+      const maker = cheap.get(v.buffer)
+      if (maker === undefined) continue
+      const group = new Group(maker, true)
+      if (instruction.opcode === Opcode.map && group.accepts(merged.instruction)) {
+        const outputs = [...group.outputs]
+        group.join(merged.instruction, merged.nodes)
+        group.outputs = group.outputs.filter((o) => !outputs.includes(o))
+        merged = { instruction: group.finish() as Step['instruction'], nodes: group.nodes }
+      } else {
+        kept.add(maker)
+      }
+    }
+    const [result] = instruction.outputs
+    const alone = instruction.opcode === Opcode.map && instruction.inputs.length === 1 && instruction.epilogue?.ops.length === 1
+    if (alone && result.dtype === 'bool' && !result.buffer.parts && instruction.inputs[0].dtype !== 'bool') {
+      cheap.set(result.buffer, merged)
+      if (wanted.has(result.buffer)) kept.add(merged)
+    }
+    return merged
+  })
+  const dropped = new Set([...cheap.values()].filter((s) => !kept.has(s)))
+  return out.filter((s) => !dropped.has(s))
 }
 
 /** Gives each result a buffer of its own: what is returned twice, or is a view of something else, is copied. */

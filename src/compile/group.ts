@@ -64,6 +64,10 @@ export class Group {
     }
   }
 
+  get viewCount(): number {
+    return this.inputs.length + this.outputs.length
+  }
+
   get opCount(): number {
     return this.ops.length
   }
@@ -74,7 +78,13 @@ export class Group {
 
   /** All buffers the instruction reads. */
   reads(): Buf[] {
-    return [...(this.base?.inputs ?? []), ...this.inputs].map((v) => v.buffer)
+    const used = new Set<View<Buf>>(this.base?.inputs)
+    const note = (r: Ref): void => {
+      if (r.kind === 'input') used.add(this.inputs[r.i])
+    }
+    for (const i of this.liveOrder()) this.ops[i].args.forEach(note)
+    for (const o of this.outputs) note(o.ref)
+    return [...used].map((v) => v.buffer)
   }
 
   /** Whether a map could join: its operands made here are read element for element, and all views fit one shape. */
@@ -110,6 +120,33 @@ export class Group {
     map.outputs.forEach((v, i) => {
       this.outputs.push({ view: reshapeView(v, this.domain) as View<Buf>, ref: refs[micro.results[i]] })
     })
+  }
+
+  /** Whether an earlier map could move into this group: its results are read here element for element. */
+  acceptsEarlier(earlier: Group): boolean {
+    if (!this.fusable || !earlier.fusable || !earlier.isMap || sizeOf(earlier.domain) !== sizeOf(this.domain)) return false
+    const made = earlier.outputs.map((o) => reshapeView(o.view, this.domain))
+    if (made.some((v) => v === undefined) || earlier.inputs.some((v) => reshapeView(v, this.domain) === undefined)) return false
+    for (const v of this.inputs) {
+      const k = earlier.outputs.findIndex((o) => o.view.buffer === v.buffer)
+      if (k >= 0 && (!sameView(made[k] as View<Buf>, v) || v.dtype === 'uint8')) return false
+    }
+    return (this.base?.inputs ?? []).every((v) => !earlier.outputs.some((o) => o.view.buffer === v.buffer))
+  }
+
+  /** Takes an earlier map in; `acceptsEarlier` said it fits. */
+  absorb(earlier: Group): void {
+    const before = this.outputs
+    this.outputs = []
+    this.join(earlier.finish() as Instruction<Buf>, earlier.nodes)
+    const made = this.outputs
+    const resolve = (r: Ref): Ref => {
+      if (r.kind !== 'input') return r
+      const { buffer } = this.inputs[r.i]
+      return made.find((o) => o.view.buffer === buffer)?.ref ?? r
+    }
+    for (const o of this.ops) o.args.forEach((a, k) => void (o.args[k] = resolve(a)))
+    this.outputs = [...made, ...before.map((o) => ({ view: o.view, ref: resolve(o.ref) }))]
   }
 
   private input(v: View<Buf>): Ref {
@@ -155,9 +192,9 @@ export class Group {
   }
 
   private micro(products: 0 | 1): { micro: Micro; inputs: View<Buf>[] } {
-    const live = this.liveOps()
-    const fused = this.formFma(live)
-    const kept = this.ops.map((_, i) => i).filter((i) => live[i] && !fused.absorbed.has(i))
+    const order = this.liveOrder()
+    const fused = this.formFma(order)
+    const kept = order.filter((i) => !fused.absorbed.has(i))
     const inputs = this.inputs.map(() => -1)
     const constants = this.constants.map(() => -1)
     const argsOf = (i: number): Ref[] => fused.fma.get(i) ?? this.ops[i].args
@@ -184,14 +221,25 @@ export class Group {
     return { micro: { constants: usedConstants, ops, results: this.outputs.map((o) => number(o.ref)) }, inputs: usedInputs }
   }
 
-  private liveOps(): boolean[] {
-    const live = this.ops.map(() => false)
-    const mark = (r: Ref): void => {
-      if (r.kind === 'op') live[r.i] = true
+  /** The operations the results need, each after its operands. */
+  private liveOrder(): number[] {
+    const order: number[] = []
+    const state = this.ops.map(() => 0)
+    const pending = this.outputs.flatMap((o) => (o.ref.kind === 'op' ? [o.ref.i] : [])).reverse()
+    while (pending.length > 0) {
+      const i = pending[pending.length - 1]
+      if (state[i] === 0) {
+        state[i] = 1
+        for (const a of this.ops[i].args) if (a.kind === 'op' && state[a.i] === 0) pending.push(a.i)
+      } else {
+        pending.pop()
+        if (state[i] === 1) {
+          state[i] = 2
+          order.push(i)
+        }
+      }
     }
-    for (const o of this.outputs) mark(o.ref)
-    for (let i = this.ops.length - 1; i >= 0; i--) if (live[i]) this.ops[i].args.forEach(mark)
-    return live
+    return order
   }
 
   private typeOf(r: Ref, memo: Map<number, MicroType>): MicroType {
@@ -208,26 +256,25 @@ export class Group {
   }
 
   /** Sums of a product that nothing else needs become one operation. */
-  private formFma(live: readonly boolean[]): { fma: Map<number, Ref[]>; absorbed: Set<number> } {
+  private formFma(order: readonly number[]): { fma: Map<number, Ref[]>; absorbed: Set<number> } {
     const add = microNumber('add')
     const mul = microNumber('mul')
     const uses = this.ops.map(() => 0)
-    this.ops.forEach((o, i) => {
-      if (live[i]) for (const a of o.args) if (a.kind === 'op') uses[a.i]++
-    })
+    for (const i of order) for (const a of this.ops[i].args) if (a.kind === 'op') uses[a.i]++
     for (const o of this.outputs) if (o.ref.kind === 'op') uses[o.ref.i]++
     const memo = new Map<number, MicroType>()
-    this.ops.forEach((_, i) => void this.typeOf({ kind: 'op', i }, memo))
+    for (const i of order) this.typeOf({ kind: 'op', i }, memo)
     const fma = new Map<number, Ref[]>()
     const absorbed = new Set<number>()
-    this.ops.forEach((o, i) => {
-      if (!live[i] || o.op !== add || memo.get(i) !== MicroType.f32) return
+    for (const i of order) {
+      const o = this.ops[i]
+      if (o.op !== add || memo.get(i) !== MicroType.f32) continue
       const k = o.args.findIndex((a) => a.kind === 'op' && this.ops[a.i].op === mul && uses[a.i] === 1)
-      if (k < 0) return
+      if (k < 0) continue
       const factor = (o.args[k] as { i: number }).i
       absorbed.add(factor)
       fma.set(i, [...this.ops[factor].args, o.args[1 - k]])
-    })
+    }
     return { fma, absorbed }
   }
 }

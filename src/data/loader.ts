@@ -9,6 +9,7 @@ import type { DType } from '../dtype.js'
 import { ArgumentError, ShapeError, showShape } from '../errors.js'
 import { allocate, collate, type Field, type FieldLike, toField } from './collate.js'
 import { CounterRandom } from './rng.js'
+import { type TensorBatch, targetDType, tensorBatch } from './tensors.js'
 
 /** Samples one by one; `get` may return a promise, and those of a batch are then awaited together. */
 export interface ItemDataset<S = readonly FieldLike[]> {
@@ -40,7 +41,7 @@ export interface DataLoaderOptions<S, B> {
   prefetch?: number
   /** For data sets that hand out samples: makes a batch of them; default `collate`. */
   collate?: (samples: S[]) => B | PromiseLike<B>
-  /** For samples of plain numbers: the dtype of each field; default float32. Class labels: `['float32', 'int32']`. */
+  /** For plain numbers: the dtype of each field; default float32, and int32 for targets that are a list of whole numbers. */
   dtypes?: readonly DType[]
 }
 
@@ -120,13 +121,13 @@ function gather(from: Field['data'], to: Field['data'], indices: Int32Array, wid
 }
 
 /**
- * Batches of a data set, one epoch for each `for await`. The order of an epoch is a Fisher–Yates shuffle that depends on seed, epoch and
+ * Batches of a data set as tensors, one epoch for each `for await`. The order of an epoch is a Fisher–Yates shuffle that depends on seed, epoch and
  * length alone. A loop left by `break` counts as begun: the next loop is the next epoch, unless `setState` says otherwise.
  *
  *     const loader = new DataLoader([inputs, labels], { batchSize: 32, shuffle: true })
  *     for await (const [x, y] of loader) console.log(x.shape, y.shape)   // [32, 784] [32]
  */
-export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIterable<B> {
+export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIterable<TensorBatch<B>> {
   readonly dataset: BulkDataset<B> | ItemDataset<S>
   readonly batchSize: number
   readonly shuffle: boolean
@@ -212,7 +213,7 @@ export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIter
     return this.shuffle ? new CounterRandom(this.seed, epoch).shuffle(indices) : indices
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<TensorBatch<B>, void, undefined> {
     if (this.#underWay) {
       this.#epoch++
       this.#batch = 0
@@ -245,7 +246,7 @@ export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIter
         breath = performance.now()
       }
       if (this.#underWay === self) this.#batch = done
-      yield batch as B
+      yield tensorBatch(batch as B)
     }
     if (this.#underWay === self) this.setState({ epoch: this.#epoch + 1, batch: 0 })
   }
@@ -288,7 +289,8 @@ function toDataset<B, S>(
       throw new ArgumentError('ERR_LOADER_OPTION', `DataLoader: expected [inputs, targets], received an array of ${source.length}. Use ArrayDataset for more fields.`)
     }
     // A pair is given where B is the default, Pair.
-    return new ArrayDataset<Pair>(source as unknown as readonly [FieldLike, FieldLike], { dtypes }) as unknown as BulkDataset<B>
+    const pair = source as unknown as readonly [FieldLike, FieldLike]
+    return new ArrayDataset<Pair>(pair, { dtypes: dtypes ?? ['float32', targetDType(pair[1]) ?? 'float32'] }) as unknown as BulkDataset<B>
   }
   const dataset = source as Partial<BulkDataset<B> & ItemDataset<S>> | null | undefined
   if (typeof dataset?.batch !== 'function' && typeof dataset?.get !== 'function') {

@@ -3,7 +3,7 @@
  */
 import { ArgumentError } from '../errors.js'
 import type { Tensor } from '../tensor.js'
-import { add, erf, log1p, exp, abs, gt, lt, minimum, mul, neg, relu, sigmoid, sub, tanh, where } from './elementwise.js'
+import { add, erf, exp, gt, log1p, lt, mul, neg, sigmoid, tanh, where } from './elementwise.js'
 
 /** x above 0, `negativeSlope · x` below. */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
@@ -31,12 +31,14 @@ export function silu(x: Tensor): Tensor {
 
 /** log(1 + eˣ), without overflow. */
 export function softplus(x: Tensor): Tensor {
-  return add(relu(x), log1p(exp(neg(abs(x)))))
+  // log(1 + e^-|x|) + max(x, 0); both by one choice, so that the derivatives of all orders are right at 0 as well, unlike those of abs
+  const positive = gt(x, 0)
+  return add(where(positive, x, 0), log1p(exp(where(positive, neg(x), x))))
 }
 
 /** log(sigmoid(x)), without underflow. */
 export function logSigmoid(x: Tensor): Tensor {
-  return sub(minimum(x, 0), log1p(exp(neg(abs(x)))))
+  return neg(softplus(neg(x)))
 }
 
 /** x limited to [min, max]; the gradient is 0 outside. */

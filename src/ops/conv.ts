@@ -2,6 +2,7 @@
  * Two-dimensional convolution (cross-correlation, as in PyTorch) and its two gradients: three ops closed under differentiation, since
  * the result is linear in the input and in the weight.
  */
+import { registerLoop } from '../backend/registry.js'
 import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
 import { identityMicro, Opcode } from '../ir/format.js'
 import { checkSize, sizeOf } from '../shape.js'
@@ -22,6 +23,8 @@ interface ConvAttrs {
 type GradAttrs = ConvAttrs & { readonly shape: readonly number[] }
 
 const words = (a: ConvAttrs): number[] => [...a.stride, ...a.padding, ...a.dilation, a.groups]
+
+const attrsOf = ([sh, sw, ph, pw, dh, dw, groups]: readonly number[]): ConvAttrs => ({ stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw], groups })
 
 /** Calls `visit(x position, w position, y position)` for every multiply-add of a convolution. */
 function eachProduct(x: readonly number[], w: readonly number[], y: readonly number[], a: ConvAttrs, visit: (xi: number, wi: number, yi: number) => void): void {
@@ -115,6 +118,10 @@ const weightGradRow: OpRow<GradAttrs> = defineOp<GradAttrs>({
   },
   flops: ([, g], [w]) => flops(g.shape, w.shape),
 })
+
+registerLoop(Opcode.conv2d, (inputs, outputs, scalars) => convRow.reference(inputs, outputs, attrsOf(scalars)))
+registerLoop(Opcode.conv2dInputGrad, (inputs, outputs, scalars) => inputGradRow.reference(inputs, outputs, { ...attrsOf(scalars), shape: outputs[0].shape }))
+registerLoop(Opcode.conv2dWeightGrad, (inputs, outputs, scalars) => weightGradRow.reference(inputs, outputs, { ...attrsOf(scalars), shape: outputs[0].shape }))
 
 /** A number or a pair as a pair of integers from `low`. */
 export function pairOf(op: string, name: string, value: Pair, low: number): [number, number] {

@@ -97,7 +97,7 @@ const row = {
   tanh: unary('tanh', 'F→F', Math.tanh, ({ outputs: [y] }, g) => [mul(g, sub(1, square(y)))]),
   sigmoid: unary('sigmoid', 'F→F', (a) => (a >= 0 ? 1 / (1 + Math.exp(-a)) : Math.exp(a) / (1 + Math.exp(a))), ({ outputs: [y] }, g) => [mul(g, mul(y, sub(1, y)))]),
   erf: unary('erf', 'F→F', erfOf, ({ inputs: [x] }, g) => [mul(g, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI)))]),
-  square: unary('square', 'T→T', (a) => a * a, ({ inputs: [x] }, g) => [mul(g, mul(x, 2))]),
+  square: elementwise('square', { signature: 'T→T', scalar: (a) => a * a, integer: (a) => Math.imul(a, a), gradient: ({ inputs: [x] }, g) => [mul(g, mul(x, 2))] }),
   relu: unary('relu', 'T→T', (a) => (a < 0 ? 0 : a), ({ outputs: [y] }, g) => [where(gt(y, 0), g, 0)]),
   add: elementwise('add', { signature: 'TT→T', scalar: (a, b) => a + b, gradient: (_c, g) => [g, g] }),
   sub: elementwise('sub', { signature: 'TT→T', scalar: (a, b) => a - b, gradient: ({ needs }, g) => [g, needs[1] ? neg(g) : undefined] }),

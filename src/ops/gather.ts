@@ -1,6 +1,7 @@
 /**
  * Ops that move elements by index: gather, scatter-add, and the look-ups made of them.
  */
+import { registerLoop } from '../backend/registry.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showShape } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import { contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
@@ -59,6 +60,9 @@ export const scatterAddRow: OpRow<ScatterAttrs> = defineOp<ScatterAttrs>({
     })
   },
 })
+
+registerLoop(Opcode.gather, (inputs, outputs, [axis]) => gatherRow.reference(inputs, outputs, { axis }))
+registerLoop(Opcode.scatterAdd, (inputs, outputs, [axis]) => scatterAddRow.reference(inputs, outputs, { axis, size: outputs[0].shape[axis] }))
 
 function checkIndex(op: string, index: Tensor | readonly number[]): Tensor {
   const t = Array.isArray(index) ? tensor(index as number[], { dtype: 'int32' }) : (index as Tensor)

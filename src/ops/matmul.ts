@@ -1,6 +1,8 @@
 /**
  * Matrix products, batched, with any strides (a transposed operand costs no copy).
  */
+import { multiply } from '../backend/js/gemm.js'
+import { registerLoop } from '../backend/registry.js'
 import { DTypeError, ShapeError, showShape } from '../errors.js'
 import { identityMicro, Opcode, type View } from '../ir/format.js'
 import { broadcast, broadcastStrides, checkSize, contiguousStrides, sizeOf } from '../shape.js'
@@ -29,13 +31,7 @@ function reference([a, b]: readonly Dense[], [c]: readonly Dense[]): void {
   for (let i = 0; i < sizeOf(batch); i++) {
     const a0 = index.reduce((o, x, d) => o + x * aAt[d], 0)
     const b0 = index.reduce((o, x, d) => o + x * bAt[d], 0)
-    for (let r = 0; r < m; r++) {
-      for (let s = 0; s < n; s++) {
-        let acc = 0
-        for (let t = 0; t < k; t++) acc += a.data[a0 + r * k + t] * b.data[b0 + t * n + s]
-        c.data[(i * m + r) * n + s] = acc
-      }
-    }
+    multiply(a.data, a0, b.data, b0, c.data, i * m * n, m, k, n)
     for (let d = batch.length - 1; d >= 0 && ++index[d] === batch[d]; d--) index[d] = 0
   }
 }
@@ -63,6 +59,8 @@ const matmulRow: OpRow<undefined> = defineOp<undefined>({
   reference,
   flops: ([a], [c]) => 2 * sizeOf(c.shape) * a.shape[a.shape.length - 1],
 })
+
+registerLoop(Opcode.gemm, reference)
 
 /**
  * Matrix product of `a: […, M, K]` and `b: […, K, N]`, batch dimensions broadcast; a vector counts as a row on the left and a column on the right.

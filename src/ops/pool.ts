@@ -1,6 +1,7 @@
 /**
  * Pooling over windows of images `[N, C, H, W]`.
  */
+import { registerLoop } from '../backend/registry.js'
 import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import type { Tensor } from '../tensor.js'
@@ -99,6 +100,17 @@ function divide(sums: Dense['data'], x: readonly number[], y: readonly number[],
 
 const avgWords = (a: PoolAttrs): number[] => [...a.kernel, ...a.stride, ...a.padding, a.countIncludePad ? 1 : 0]
 
+/** In programs the sizes say what the rounding was. */
+const plainPool = { dilation: [1, 1], ceilMode: false, countIncludePad: false } as const
+
+const avgAttrs = ([kh, kw, sh, sw, ph, pw, counted]: readonly number[]): PoolAttrs => ({
+  ...plainPool,
+  kernel: [kh, kw],
+  stride: [sh, sw],
+  padding: [ph, pw],
+  countIncludePad: counted === 1,
+})
+
 const avgPoolRow: OpRow<PoolAttrs> = defineOp<PoolAttrs>({
   name: 'avgPool2d',
   infer: ([x], a) => [{ shape: poolShape('avgPool2d', x, a), dtype: x.dtype }],
@@ -129,6 +141,12 @@ const avgPoolGradRow: OpRow<PoolAttrs & { shape: readonly number[] }> = defineOp
     x.data.set(sums)
   },
 })
+
+registerLoop(Opcode.maxPool2d, (inputs, outputs, [kh, kw, sh, sw, ph, pw, dh, dw]) =>
+  maxPoolRow.reference(inputs, outputs, { ...plainPool, kernel: [kh, kw], stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw] }),
+)
+registerLoop(Opcode.avgPool2d, (inputs, outputs, scalars) => avgPoolRow.reference(inputs, outputs, avgAttrs(scalars)))
+registerLoop(Opcode.avgPool2dGrad, (inputs, outputs, scalars) => avgPoolGradRow.reference(inputs, outputs, { ...avgAttrs(scalars), shape: outputs[0].shape }))
 
 export interface PoolOptions {
   /** Default: the kernel size. */

@@ -1,9 +1,10 @@
 /**
  * Random tensors. One row; the state is an operand, so that programs draw new numbers at each call.
  */
+import { registerLoop } from '../backend/registry.js'
 import type { DType } from '../dtype.js'
 import { ArgumentError } from '../errors.js'
-import { bitsOfFloat, Opcode } from '../ir/format.js'
+import { bitsOfFloat, floatOfBits, Opcode } from '../ir/format.js'
 import { drawBlocks, philox, stateTensor } from '../random.js'
 import { checkShape, sizeOf } from '../shape.js'
 import type { Tensor } from '../tensor.js'
@@ -61,6 +62,12 @@ const randomRow = defineOp<RandomAttrs>({
     }
   },
 })
+
+const kindNames = Object.keys(kinds) as (keyof typeof kinds)[]
+
+registerLoop(Opcode.random, (inputs, [y], [kind, a, b, offset]) =>
+  randomRow.reference(inputs, [y], { kind: kindNames[kind], a: floatOfBits(a), b: floatOfBits(b), offset, shape: y.shape, dtype: y.dtype }),
+)
 
 function draw(kind: RandomAttrs['kind'], shape: readonly number[], a: number, b: number, dtype: DType): Tensor {
   checkShape(kind, shape)

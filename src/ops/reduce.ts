@@ -1,6 +1,7 @@
 /**
  * Reductions over any dimensions. Each kind is one row; mean, variance and the like are compositions of them.
  */
+import { registerLoop } from '../backend/registry.js'
 import { type DType, isFloat, itemSize, viewMemory } from '../dtype.js'
 import { ShapeError, showShape } from '../errors.js'
 import { identityMicro, Opcode, ReduceKind, type View } from '../ir/format.js'
@@ -48,7 +49,9 @@ function referenceReduce(kind: ReduceKind, [x]: readonly Dense[], [y]: readonly 
   const moved = viewMemory(x.dtype, new ArrayBuffer(n * itemSize(x.dtype)), 0, n)
   copyStrided(x.data, 0, order.map((d) => x.shape[d]), order.map((d) => strides[d]), moved)
   const run = dims.reduce((p, d) => p * x.shape[d], 1)
-  const { start, step } = folds[kind]
+  const { start } = folds[kind]
+  // products of integers wrap at 32 bits, as in C
+  const step = kind === 'prod' && !isFloat(x.dtype) ? Math.imul : folds[kind].step
   const better = (a: number, b: number): boolean => (Number.isNaN(a) ? false : Number.isNaN(b) || (kind === 'argmax' ? b > a : b < a))
   for (let i = 0; i < y.data.length; i++) {
     if (kind === 'argmax' || kind === 'argmin') {
@@ -62,6 +65,14 @@ function referenceReduce(kind: ReduceKind, [x]: readonly Dense[], [y]: readonly 
     }
   }
 }
+
+const kindNames = Object.keys(ReduceKind) as ReduceKind[]
+
+registerLoop(Opcode.reduce, (inputs, [y], [kind]) => {
+  const [x] = inputs
+  const dims = [...x.shape.keys()].filter((d) => y.shape[d] === 1 && x.shape[d] !== 1)
+  referenceReduce(kindNames[kind], inputs, [y], { dims })
+})
 
 function reduction(name: string, kind: ReduceKind, gradient: GradientRule<ReduceAttrs> | null): OpRow<ReduceAttrs> {
   return defineOp<ReduceAttrs>({

@@ -2,6 +2,7 @@
  * Rows of class scores: softmax, log-softmax, and cross-entropy with class indices. The kernels exist for speed and precision; each
  * gradient's own gradient is a composition.
  */
+import { registerLoop } from '../backend/registry.js'
 import { DTypeError, ShapeError } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import { normalizeDim } from '../shape.js'
@@ -52,6 +53,8 @@ const logSoftmaxRow = defineOp<undefined>({
     }
   },
 })
+
+registerLoop(Opcode.softmax, (inputs, outputs, [mode]) => (mode === 0 ? softmaxRow : logSoftmaxRow).reference(inputs, outputs, undefined))
 
 function overLast(row: typeof softmaxRow, x: Tensor, dim: number): Tensor {
   checkTensor(row.name, 'x', x)
@@ -123,6 +126,9 @@ const crossEntropyGradRow = defineOp<CrossEntropyAttrs>({
     })
   },
 })
+
+registerLoop(Opcode.crossEntropy, (inputs, outputs, [ignoreIndex]) => crossEntropyRow.reference(inputs, outputs, { ignoreIndex }))
+registerLoop(Opcode.crossEntropyGrad, (inputs, outputs, [ignoreIndex]) => crossEntropyGradRow.reference(inputs, outputs, { ignoreIndex }))
 
 /**
  * @internal -log softmax(logits)[target] for each row of `logits: [R, C]`, with targets `[R]` int32 or uint8; rows whose target is

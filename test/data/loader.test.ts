@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { collate, type Field } from '../../src/data/collate.js'
 import { ArrayDataset, DataLoader } from '../../src/data/loader.js'
 import { ArgumentError, ShapeError } from '../../src/errors.js'
+import { Tensor } from '../../src/tensor.js'
 
 const inputs = { data: Float32Array.from({ length: 30 }, (_, i) => i), shape: [10, 3], dtype: 'float32' as const }
 const labels = Uint8Array.from({ length: 10 }, (_, i) => i)
@@ -148,10 +149,12 @@ describe('DataLoader', () => {
       const loader = new DataLoader(dataset, { batchSize: 2, dtypes: ['float32', 'int32'] })
       const batches: unknown[] = []
       for await (const batch of loader) batches.push(batch)
-      expect(batches[0]).toEqual([
+      const seen = (batches[0] as Tensor[]).map(({ data, shape, dtype }) => ({ data, shape, dtype }))
+      expect(seen).toEqual([
         { data: Float32Array.of(0, 0, 1, 1), shape: [2, 2], dtype: 'float32' },
         { data: Int32Array.of(0, 1), shape: [2], dtype: 'int32' },
       ])
+      for (const part of batches[0] as unknown[]) expect(part).toBeInstanceOf(Tensor)
       expect(batches.length).toBe(3)
     }
   })

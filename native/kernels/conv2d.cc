@@ -1,0 +1,222 @@
+// The correlation engine (conv2d.h), and with it conv2d and its input gradient. A run is two parallel phases: the weights
+// into panels, then chunks of (image, group, strip of lines, block of output channels).
+#include "conv2d.h"
+
+namespace chainrule::CHAINRULE_ISA {
+
+void copyStrip(float* to, int64_t pitch, int64_t plane, const float* from, int64_t cStep, int64_t hStep, int64_t wStep, int64_t channels,
+               int64_t inH, int64_t inW, int64_t line0, int64_t height, int64_t column0, int64_t width) {
+  const int64_t before = smaller(width, larger(0, -column0)), have = larger(0, smaller(inW, column0 + width) - larger(0, column0));
+  const int64_t after = width - before - have;
+  for (int64_t c = 0; c < channels; c++)
+    for (int64_t y = 0; y < height; y++) {
+      float* d = to + c * plane + y * pitch;
+      const int64_t line = line0 + y;
+      if (line < 0 || line >= inH || have == 0) {
+        memset(d, 0, static_cast<size_t>(width) * 4);
+        continue;
+      }
+      for (int64_t x = 0; x < before; x++) d[x] = 0.0f;
+      d += before;
+      const float* s = from + c * cStep + line * hStep + (column0 + before) * wStep;
+      int64_t x = 0;
+      if (wStep == 1)
+        for (; x + kWidth <= have; x += kWidth) store(d + x, load(s + x));
+      for (; x < have; x++) d[x] = s[x * wStep];
+      for (x = 0; x < after; x++) d[have + x] = 0.0f;
+    }
+}
+
+namespace {
+
+struct ConvJob {
+  const CorrelatePlan* plan;
+  const Run* run;
+};
+
+/// Panels of weights: chunk (phase, group, panel).
+void packWeights(void* argument, int64_t chunk, std::byte*) {
+  const ConvJob& job = *static_cast<const ConvJob*>(argument);
+  const CorrelatePlan& p = *job.plan;
+  const Phase& f = *p.phase(static_cast<int32_t>(chunk / (p.groups * p.panels)));
+  const int64_t panel = chunk % (p.groups * p.panels), g = panel / p.panels, q = panel % p.panels;
+  const int64_t lanes = smaller(kTileColumns, p.outChannels - q * kTileColumns), steps = p.inChannels * f.taps;
+  const float* w = dataOf(p.weights, *job.run) + g * p.weightGroup + q * kTileColumns * p.weightOut;
+  float* to = reinterpret_cast<float*>(job.run->sharedScratch) + f.weights + panel * steps * kTileColumns;
+  const int64_t kh = p.weights.size[2], kw = p.weights.size[3], wh = p.weights.stride[2], ww = p.weights.stride[3];
+  // Forward with contiguous weights: (channel, tap) is one contiguous index.
+  const bool inOrder = f.taps == kh * kw && ww == 1 && wh == kw && p.weightIn == kh * kw;
+  if (inOrder) return packRight(to, w, p.weightOut, 1, lanes, steps);
+  for (int64_t c = 0; c < p.inChannels; c++)
+    for (int64_t t = 0; t < f.taps; t++, to += kTileColumns) {
+      const int32_t* tap = p.tableAt(f.kernel + 4 * t);
+      const float* s = w + c * p.weightIn + tap[0] * wh + tap[1] * ww;
+      for (int64_t l = 0; l < kTileColumns; l++) to[l] = l < lanes ? s[l * p.weightOut] : 0.0f;
+    }
+}
+
+/// One phase of a chunk.
+struct Strip {
+  const CorrelatePlan& p;
+  const Run& run;
+  const Phase& f;
+  int64_t image, group, i0, i1, q0, q1;  ///< lines of the phase, panels
+  std::byte* scratch;
+
+  int64_t pixels() const { return (i1 - i0) * f.columns; }
+  float* tile() const { return reinterpret_cast<float*>(scratch + p.localTile); }
+  int64_t tileStep() const { return (q1 - q0) * kTileColumns; }
+
+  /// Sums up all channels and taps into the tile.
+  void sum() const {
+    const int64_t count = pixels(), groups = ceilDiv(count, kTileRows), rows = count / groups, tall = count % groups;
+    int32_t* base = reinterpret_cast<int32_t*>(scratch + p.localPixels);
+    const int64_t h = p.padded ? p.pitch : p.input.stride[2], w = p.padded ? 1 : p.input.stride[3];
+    const int64_t first = p.padded ? 0 : i0;
+    for (int64_t i = 0, at = 0; i < i1 - i0; i++)
+      for (int64_t j = 0; j < f.columns; j++, at++) base[at] = static_cast<int32_t>((first + i) * p.inStepH * h + j * p.inStepW * w);
+    const float* in = dataOf(p.input, run) + image * p.input.stride[0] + group * p.inChannels * p.input.stride[1];
+    const float* panels = reinterpret_cast<const float*>(run.sharedScratch) + f.weights;
+    const int64_t steps = p.inChannels * f.taps;
+    Gather gather;
+    gather.offset = p.tableAt(f.offsets);
+    for (int64_t b = 0; b < p.channelBlocks; b++) {
+      const int64_t c0 = cut(p.inChannels, p.channelBlocks, b), c1 = cut(p.inChannels, p.channelBlocks, b + 1);
+      const float* from = in + c0 * p.input.stride[1];
+      if (p.padded) {
+        float* copy = reinterpret_cast<float*>(scratch);
+        copyStrip(copy, p.pitch, p.plane, from, p.input.stride[1], p.input.stride[2], p.input.stride[3], c1 - c0, p.inH, p.inW,
+                  i0 * p.inStepH + f.top, (i1 - i0 - 1) * p.inStepH + f.height, f.left, (f.columns - 1) * p.inStepW + f.width);
+        from = copy;
+      }
+      for (int64_t q = q0; q < q1; q++) {
+        const float* panel = panels + ((group * p.panels + q) * steps + c0 * f.taps) * kTileColumns;
+        Tile t{tile() + (q - q0) * kTileColumns, tileStep(), kTileColumns, b > 0, nullptr, 0, 0};
+        const int32_t* at = base;
+        for (int64_t r = 0; r < groups; r++) {
+          const int64_t some = rows + (r < tall);
+          for (int64_t i = 0; i < some; i++) gather.row[i] = from + at[i];
+          microFor<GatherLeft>(some, kTileColumns)((c1 - c0) * f.taps, &gather, 0, panel, kTileColumns, t);
+          at += some;
+          t.c += some * t.step;
+        }
+      }
+    }
+  }
+
+  /// The tile, transposed and finished, to channel planes at `to` (`mStep` apart, of group's channel 0). The tile's pixels are
+  /// whole lines of the output.
+  void put(float* to, int64_t mStep, const Finish& finish) const {
+    const int64_t count = pixels(), n0 = i0 * p.outW;
+    for (int64_t q = q0; q < q1; q++)
+      for (int j = 0; j < kTileVectors; j++) {
+        const int64_t o = q * kTileColumns + j * kWidth, channels = smaller(kWidth, p.outChannels - o);
+        if (channels <= 0) continue;
+        const float* from = tile() + (q - q0) * kTileColumns + j * kWidth;
+        for (int64_t n = 0; n < count; n += kWidth) {
+          F square[kWidth];
+          const int64_t have = smaller(kWidth, count - n);
+#pragma GCC unroll 16
+          for (int l = 0; l < kWidth; l++) square[l] = l < have ? load(from + (n + l) * tileStep()) : zero();
+          transpose(square);
+          for (int l = 0; l < channels; l++)
+            put(to + (o + l) * mStep + n0 + n, square[l], have, finish, group * p.outChannels + o + l, n0 + n);
+        }
+      }
+  }
+  static void put(float* to, F x, int64_t have, const Finish& f, int64_t m, int64_t n) {
+    if (have < kWidth) return storePartial(to, finishVector(x, f, m, n, have), have);
+    if (f.alongN) x = x + load(f.alongN + n);
+    if (f.alongM) x = x + set1(f.alongM[m * f.alongMStep]);
+    if (f.full) x = x + load(f.full + m * f.fullStep + n);
+    store(to, f.relu ? reluOf(x) : x);
+  }
+
+  /// The same one by one, for phases whose pixels have gaps between them.
+  void scatter(float* to, int64_t mStep, const Finish& finish) const {
+    for (int64_t o = q0 * kTileColumns; o < smaller(p.outChannels, q1 * kTileColumns); o++) {
+      const float* from = tile() + o - q0 * kTileColumns;
+      for (int64_t i = i0; i < i1; i++)
+        for (int64_t j = 0; j < f.columns; j++, from += tileStep()) {
+          const int64_t n = (f.h0 + i * p.outStepH) * p.outW + f.w0 + j * p.outStepW;
+          storePartial(to + o * mStep + n, finishVector(loadPartial(from, 1), finish, group * p.outChannels + o, n, 1), 1);
+        }
+    }
+  }
+};
+
+/// Chunk (image, group, strip, block of panels), blocks fastest.
+void runStrip(void* argument, int64_t chunk, std::byte* scratch) {
+  const ConvJob& job = *static_cast<const ConvJob*>(argument);
+  const CorrelatePlan& p = *job.plan;
+  const int64_t block = chunk % p.panelBlocks, strip = chunk / p.panelBlocks % p.strips, rest = chunk / p.panelBlocks / p.strips;
+  const int64_t group = rest % p.groups, image = rest / p.groups;
+  const int64_t line0 = strip * p.stripLines, line1 = smaller(p.outH, line0 + p.stripLines);
+  const int64_t q0 = cut(p.panels, p.panelBlocks, block), q1 = cut(p.panels, p.panelBlocks, block + 1);
+  const ProductPlan& product = p.product;
+  const bool rows = product.kind == ProductKind::rows;
+  float* to;
+  int64_t mStep;
+  if (p.sharedProduct >= 0) {
+    mStep = p.outH * p.outW;
+    to = reinterpret_cast<float*>(job.run->sharedScratch) + p.sharedProduct + (image * p.groups + group) * p.outChannels * mStep;
+  } else {
+    const Operand& o = product.output(product.target);
+    mStep = o.m;
+    to = reinterpret_cast<float*>(addressOf(o, *job.run, batchStep(o, &image, 1))) + group * p.outChannels * mStep;
+  }
+  const Finish finish = rows || product.plain ? Finish{} : finishFor(product, *job.run, &image, 1);
+  for (int32_t i = 0; i < p.phaseCount; i++) {
+    const Phase& f = *p.phase(i);
+    const int64_t i0 = ceilDiv(larger(0, line0 - f.h0), p.outStepH), i1 = smaller(f.lines, ceilDiv(larger(0, line1 - f.h0), p.outStepH));
+    if (i0 >= i1 || f.columns == 0) continue;
+    const Strip s{p, *job.run, f, image, group, i0, i1, q0, q1, scratch};
+    s.sum();
+    if (p.phaseCount == 1 && p.outStepH == 1 && p.outStepW == 1)
+      s.put(to, mStep, finish);
+    else
+      s.scatter(to, mStep, finish);
+  }
+  if (!rows) return;
+  const int64_t m0 = q0 * kTileColumns, m1 = smaller(p.outChannels, q1 * kTileColumns), base = group * p.outChannels;
+  runRows(product, *job.run, &image, 1, base + m0, base + m1, line0 * p.outW, (line1 - line0) * p.outW, p.outW,
+          to + m0 * mStep + line0 * p.outW, mStep, scratch + p.localRows);
+}
+
+void runSerial(void* argument, int64_t, std::byte*) {
+  const ConvJob& job = *static_cast<const ConvJob*>(argument);
+  const CorrelatePlan& p = *job.plan;
+  for (int64_t i = 0; i < p.images * p.groups * p.strips * p.panelBlocks; i++) runStrip(argument, i, job.run->sharedScratch + p.sharedScratch);
+}
+
+Status prepareForward(Instruction& instruction) {
+  const Planes x = planesOf(instruction.inputs[0]), w = planesOf(instruction.inputs[1]);
+  const int64_t groups = convAttributes(instruction.attributes).groups, out = w.size[0] / groups;
+  return prepareCorrelate(instruction, {x, w, w.size[1], out, w.stride[0], w.stride[1], out * w.stride[0], false});
+}
+
+Status prepareInputGrad(Instruction& instruction) {
+  const Planes gy = planesOf(instruction.inputs[0]), w = planesOf(instruction.inputs[1]);
+  const int64_t groups = convAttributes(instruction.attributes).groups, in = w.size[0] / groups;
+  return prepareCorrelate(instruction, {gy, w, in, w.size[1], w.stride[1], w.stride[0], in * w.stride[0], true});
+}
+
+}  // namespace
+
+Status runCorrelate(const Instruction& instruction, const Run& run) {
+  const CorrelatePlan& p = *static_cast<const CorrelatePlan*>(instruction.plan);
+  const int64_t chunks = p.images * p.groups * p.strips * p.panelBlocks;
+  if (chunks == 0 || p.outH == 0 || p.outW == 0) return {};
+  ConvJob job{&p, &run};
+  parallel(run, p.phaseCount * p.groups * p.panels, packWeights, &job);
+  if (p.serial)
+    parallel(run, 1, runSerial, &job);
+  else
+    parallel(run, chunks, runStrip, &job);
+  return {};
+}
+
+const KernelFamily conv2dFamily = {prepareForward, runCorrelate, nullptr};
+const KernelFamily conv2dInputGradFamily = {prepareInputGrad, runCorrelate, nullptr};
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,76 @@
+// Convolution as gemm without an im2col buffer. One engine, the correlation, does forward and input gradient: for each
+// output pixel a sum over (channel, tap) of an input number times a weight. Its micro-kernel tile is pixels × output
+// channels: weights are packed once into right panels, and the input is read in place, broadcast, through a table of
+// offsets (one a (channel, tap)) from each pixel's base. Only where taps reach over the border, strips of lines are
+// copied with zeros around them. The tile is transposed into NCHW when its last channels are summed up, and finished there.
+#pragma once
+#include "pack.h"
+#include "product.h"
+
+namespace chainrule::CHAINRULE_ISA {
+
+struct ConvAttributes {
+  int64_t sh, sw, ph, pw, dh, dw, groups;
+};
+inline ConvAttributes convAttributes(const int32_t* a) { return {a[0], a[1], a[2], a[3], a[4], a[5], a[6]}; }
+constexpr int32_t kConvAttributes = 7;
+
+/// A rank 4 view without its dtype.
+struct Planes {
+  int32_t buffer;
+  int64_t offset, size[4], stride[4];
+};
+Planes planesOf(const View& v);
+inline const float* dataOf(const Planes& p, const Run& run) { return static_cast<const float*>(run.buffers[p.buffer]) + p.offset; }
+
+/// The output pixels (h0 + i·outStepH, w0 + j·outStepW), all of which use the same taps. Forward and stride 1 have one phase,
+/// the input gradient of a strided convolution one for each remainder.
+struct Phase {
+  int64_t h0, w0, lines, columns;
+  int64_t taps;
+  int64_t top, left, height, width;  ///< taps read lines top … top+height-1 for output line 0; columns likewise
+  int64_t weights;                   ///< of its packed panels, in floats from the beginning of shared scratch
+  int64_t kernel;                    ///< in the plan's int32 table: taps × (kh, kw, input line, input column)
+  int64_t offsets;                   ///< likewise: offset of (channel, tap) from a pixel's base
+};
+
+struct CorrelatePlan {
+  int64_t images, groups, inChannels, outChannels;  ///< channels of a group
+  int64_t inH, inW, outH, outW;
+  int64_t inStepH, inStepW, outStepH, outStepW;
+  Planes input, weights;
+  int64_t weightOut, weightIn;  ///< steps of weights along output and input channels, in elements
+  int64_t weightGroup;          ///< and from group to group
+  int64_t channelBlock, channelBlocks;
+  int64_t panels, panelBlocks;  ///< right panels of a group, and in how many blocks a chunk takes them
+  int64_t stripLines, strips;   ///< output lines of a chunk
+  bool padded, serial;
+  int64_t pitch, plane;         ///< line and channel steps of a copied strip
+  int64_t stripPixels;          ///< most pixels of a phase in a strip
+  int64_t localTile, localPixels, localRows;  ///< offsets in bytes into scratch (the copied strip is at 0)
+  int64_t sharedProduct;        ///< in floats, -1: the product goes to an output
+  int64_t sharedScratch;        ///< serial: thread scratch is there, in bytes
+  int32_t phaseCount;
+  int64_t phases, table;        ///< offsets in bytes from the plan
+  ProductPlan product;
+
+  const Phase* phase(int32_t i) const { return reinterpret_cast<const Phase*>(reinterpret_cast<const char*>(this) + phases) + i; }
+  const int32_t* tableAt(int64_t i) const { return reinterpret_cast<const int32_t*>(reinterpret_cast<const char*>(this) + table) + i; }
+};
+
+/// What differs between forward and input gradient.
+struct CorrelateSpec {
+  Planes input, weights;
+  int64_t inChannels, outChannels, weightOut, weightIn, weightGroup;
+  bool gradient;
+};
+
+Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec);
+Status runCorrelate(const Instruction& instruction, const Run& run);
+
+/// Copies lines [line0, line0+height) × columns [column0, column0+width) of `channels` planes at `from` into `to`, zeros where
+/// they are outside of inH × inW.
+void copyStrip(float* to, int64_t pitch, int64_t plane, const float* from, int64_t cStep, int64_t hStep, int64_t wStep, int64_t channels,
+               int64_t inH, int64_t inW, int64_t line0, int64_t height, int64_t column0, int64_t width);
+
+}  // namespace chainrule::CHAINRULE_ISA

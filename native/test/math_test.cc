@@ -1,0 +1,107 @@
+// simd/math.h against the C library in double precision: a dense sample of all floats, and every special pair of pow. Out: the largest
+// error of each function in ulps, and a failure where it exceeds what the function's comment states.
+#include "../simd/math.h"
+
+#include "tensors.h"
+
+using namespace chainrule;
+namespace K = chainrule::CHAINRULE_ISA;
+
+namespace {
+
+/// |got − want| in units of the last place of the float nearest to want.
+double ulps(float got, double want) {
+  const auto nearest = static_cast<float>(want);
+  if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got) ? 0 : 1e9;
+  if (std::isinf(nearest) || std::isinf(got)) return nearest == got ? 0 : 1e9;
+  int exponent;
+  std::frexp(want, &exponent);
+  return std::fabs(got - want) / std::ldexp(1.0, (exponent < -125 ? -125 : exponent) - 24);
+}
+
+using Vector1 = void (*)(const float*, float*);
+template <K::F (*f)(K::F)>
+void apply(const float* x, float* y) {
+  K::store(y, f(K::load(x)));
+}
+
+void sample(const char* name, Vector1 f, double (*want)(double), double bound) {
+  double worst = 0;
+  float at = 0, x[K::kWidth], y[K::kWidth];
+  int lane = 0;
+  // A prime step visits all exponents and both signs.
+  for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += 2003) {
+    x[lane++] = __builtin_bit_cast(float, static_cast<uint32_t>(bits));
+    if (lane < K::kWidth) continue;
+    lane = 0;
+    f(x, y);
+    for (int i = 0; i < K::kWidth; i++) {
+      const double w = want(x[i]), e = ulps(y[i], w);
+      if (e > worst) worst = e, at = x[i];
+      CHECK(x[i] != 0 || w != 0 || std::signbit(w) == std::signbit(y[i]), "%s: the sign of zero", name);
+    }
+  }
+  const float special[] = {0.0f,    -0.0f,         INFINITY,       -INFINITY,       NAN,         1.0f,      -1.0f,       1e-45f,
+                           -1e-45f, 3.4028235e38f, -3.4028235e38f, 1.17549435e-38f, 88.72283f,   88.72284f, -103.97f,    -104.0f,
+                           0.5f,    1e-20f,        1e5f,           -7e4f,           3.14159274f, 1e22f,     -1.0000001f, -0.99999994f};
+  for (float s : special) {
+    for (float& v : x) v = s;
+    f(x, y);
+    const double w = want(s), e = ulps(y[0], w);
+    if (e > worst) worst = e, at = s;
+    CHECK(w != 0 || y[0] != 0 || std::signbit(w) == std::signbit(y[0]), "%s(%g): the sign of zero", name, s);
+  }
+  std::printf("  %-8s %.3f ulp at %.9g\n", name, worst, at);
+  CHECK(worst <= bound, "%s: %.3f ulp at %.9g, stated are %.1f", name, worst, at, bound);
+}
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double rsqrt(double x) { return 1 / std::sqrt(x); }
+
+void powers() {
+  const float special[] = {0.0f,  -0.0f,    1.0f,       -1.0f,       2.0f,        -2.0f,      0.5f,  -0.5f,  3.0f,
+                           -3.0f, INFINITY, -INFINITY,  NAN,         1e-40f,      -1e-40f,    1e30f, -1e30f, 2.5f,
+                           -2.5f, 1e10f,    8388609.0f, 16777216.0f, 0.99999994f, 1.0000001f, 1e-30f};
+  float x[K::kWidth], y[K::kWidth], r[K::kWidth];
+  for (float a : special) {
+    for (float b : special) {
+      for (float& v : x) v = a;
+      for (float& v : y) v = b;
+      K::store(r, K::pow(K::load(x), K::load(y)));
+      const double want = std::pow(static_cast<double>(a), static_cast<double>(b));
+      CHECK(ulps(r[0], want) <= 0.6, "pow(%g, %g) = %g, not %g", a, b, r[0], want);
+      CHECK(std::isnan(want) || std::signbit(want) == std::signbit(r[0]), "pow(%g, %g): the sign", a, b);
+    }
+  }
+  double worst = 0;
+  for (int k = 0; k < 400000; k++) {
+    for (int i = 0; i < K::kWidth; i++) {
+      x[i] = std::exp(uniform(-1, 1) * (k % 2 ? 85 : 1));
+      y[i] = uniform(-1, 1) * (k % 4 < 2 ? 50 : 2);
+    }
+    K::store(r, K::pow(K::load(x), K::load(y)));
+    for (int i = 0; i < K::kWidth; i++)
+      worst = std::fmax(worst, ulps(r[i], std::pow(static_cast<double>(x[i]), static_cast<double>(y[i]))));
+  }
+  std::printf("  %-8s %.3f ulp\n", "pow", worst);
+  CHECK(worst <= 0.6, "pow: %.3f ulp", worst);
+}
+
+}  // namespace
+
+int main() {
+  std::printf("%s\n", K::kIsaName);
+  sample("exp", apply<K::exp>, std::exp, 1.0);
+  sample("expm1", apply<K::expm1>, std::expm1, 1.5);
+  sample("log", apply<K::log>, std::log, 0.8);
+  sample("log1p", apply<K::log1p>, std::log1p, 1.4);
+  sample("tanh", apply<K::tanh>, std::tanh, 1.4);
+  sample("sigmoid", apply<K::sigmoid>, sigmoid, 2.3);
+  sample("erf", apply<K::erf>, std::erf, 1.1);
+  sample("rsqrt", apply<K::rsqrt>, rsqrt, 1.5);
+  sample("sin", apply<K::sin>, std::sin, 1.5);
+  sample("cos", apply<K::cos>, std::cos, 1.5);
+  powers();
+  if (gFailures) std::printf("%d failures\n", gFailures);
+  return gFailures != 0;
+}

@@ -1,0 +1,304 @@
+/**
+ * The rules of docs/program-format.md for each opcode, as native/runtime/check.cc. In: an instruction whose views have been read and a reader
+ * at its attributes. Out: its scalars and micro-programs, or a refusal. What passes is safe to run: only the values of index tensors are
+ * left to check. Where the native runtime wants float32, float64 is allowed too, as long as the two do not mix.
+ */
+import { isFloat } from '../../dtype.js'
+import { MicroType, microType, Opcode, type View } from '../../ir/format.js'
+import { maxElements, maxRank, sameShape, sizeOf } from '../../shape.js'
+import { type CheckedMicro, fits, floatWidth, readMicro } from './micro.js'
+import type { Reader } from './reader.js'
+
+/** The operands of an instruction. */
+export interface Operands {
+  readonly opcode: Opcode
+  readonly inputs: readonly View<number>[]
+  readonly outputs: readonly View<number>[]
+}
+
+/** What its attributes say. */
+export interface Attributes {
+  readonly scalars: readonly number[]
+  readonly domain?: readonly number[]
+  readonly prologueInputs?: number
+  readonly prologue?: CheckedMicro
+  readonly epilogue?: CheckedMicro
+}
+
+/** Whether the opcode may meet an index out of range. */
+export function canFail(opcode: Opcode): boolean {
+  return opcode === Opcode.gather || opcode === Opcode.scatterAdd || opcode === Opcode.crossEntropy || opcode === Opcode.crossEntropyGrad
+}
+
+/** Checks one instruction and reads its attributes. */
+export function checkInstruction(operands: Operands, reader: Reader): Attributes {
+  const check = new Checker(operands, reader)
+  if (floatWidth([...operands.inputs, ...operands.outputs].map((v) => v.dtype)) === undefined) reader.refuse('float32 and float64 mix')
+  const attributes = check.run()
+  if (reader.at !== reader.end) reader.refuse('its attributes are too long')
+  return attributes
+}
+
+class Checker {
+  private readonly inputs: readonly View<number>[]
+  private readonly outputs: readonly View<number>[]
+  private readonly opcode: Opcode
+  private readonly reader: Reader
+  private scalars: number[] = []
+
+  constructor({ opcode, inputs, outputs }: Operands, reader: Reader) {
+    this.opcode = opcode
+    this.inputs = inputs
+    this.outputs = outputs
+    this.reader = reader
+  }
+
+  run(): Attributes {
+    switch (this.opcode) {
+      case Opcode.map:
+        return this.map()
+      case Opcode.reduce:
+        return this.reduce()
+      case Opcode.gemm:
+        return this.gemm()
+      case Opcode.conv2d:
+      case Opcode.conv2dInputGrad:
+        return this.conv(this.opcode === Opcode.conv2dInputGrad)
+      case Opcode.conv2dWeightGrad:
+        return this.convWeightGrad()
+      case Opcode.maxPool2d:
+        return this.maxPool()
+      case Opcode.avgPool2d:
+        return this.avgPool(this.inputs[0], this.outputs[0])
+      case Opcode.avgPool2dGrad:
+        return this.avgPool(this.outputs[0], this.inputs[0])
+      case Opcode.softmax:
+        return this.softmax()
+      case Opcode.crossEntropy:
+      case Opcode.crossEntropyGrad:
+        return this.crossEntropy(this.opcode === Opcode.crossEntropyGrad)
+      case Opcode.gather:
+        return this.gather(this.inputs[0], this.outputs[0])
+      case Opcode.scatterAdd:
+        return this.gather(this.outputs[0], this.inputs[0])
+      case Opcode.random:
+        return this.random()
+      default:
+        return this.reader.refuse(`opcode ${this.opcode} is reserved`)
+    }
+  }
+
+  private require(condition: boolean, what: string): void {
+    if (!condition) this.reader.refuse(what)
+  }
+
+  private counts(inputs: number, outputs: number): void {
+    this.require(this.inputs.length === inputs && this.outputs.length === outputs, 'wrong number of operands')
+  }
+
+  private atLeast(inputs: number, outputs: number): void {
+    this.require(this.inputs.length >= inputs && this.outputs.length >= outputs, 'too few operands')
+  }
+
+  /** Reads plain attributes, each with its lowest and highest value. */
+  private attributes(...ranges: readonly (readonly [low: number, high: number])[]): number[] {
+    this.reader.need(ranges.length)
+    this.scalars = ranges.map(([low, high], i) => {
+      const value = this.reader.next()
+      this.require(value >= low && value <= high, `attribute ${i} is ${value}`)
+      return value
+    })
+    return this.scalars
+  }
+
+  private float(...views: readonly View<number>[]): void {
+    for (const v of views) this.require(isFloat(v.dtype), `an operand is ${v.dtype}, not float`)
+  }
+
+  private index(view: View<number>): void {
+    this.require(view.dtype === 'int32' || view.dtype === 'uint8', `indices are ${view.dtype}`)
+  }
+
+  private rank(rank: number, ...views: readonly View<number>[]): void {
+    for (const v of views) this.require(v.shape.length === rank, `an operand has rank ${v.shape.length}, not ${rank}`)
+  }
+
+  private shape(view: View<number>, like: readonly number[]): void {
+    this.require(sameShape(view.shape, like), `an operand is [${view.shape.join(', ')}], not [${like.join(', ')}]`)
+  }
+
+  private shapesFrom(first: number, like: readonly number[]): void {
+    for (const v of this.inputs.slice(first)) this.shape(v, like)
+    for (const v of this.outputs) this.shape(v, like)
+  }
+
+  /** The micro-program over `head` and the inputs from `first` on that yields the outputs. */
+  private epilogue(head: readonly MicroType[], first: number): CheckedMicro {
+    const micro = readMicro(this.reader, [...head, ...this.inputs.slice(first).map((v) => microType(v.dtype))], this.outputs.length)
+    micro.results.forEach((value, i) => this.require(fits(micro.types[value], this.outputs[i].dtype), `result ${i} does not fit its view`))
+    return micro
+  }
+
+  private map(): Attributes {
+    this.atLeast(0, 1)
+    this.shapesFrom(0, this.outputs[0].shape)
+    return { scalars: [], epilogue: this.epilogue([], 0) }
+  }
+
+  private reduce(): Attributes {
+    const [kind, prologueInputs, rank] = this.attributes([0, 5], [0, this.inputs.length], [0, maxRank])
+    this.atLeast(0, 1)
+    const domain = Array.from({ length: rank }, () => this.reader.next())
+    this.require(domain.every((d) => d >= 0) && sizeOf(domain.map((d) => Math.max(1, d))) <= maxElements, 'an impossible domain')
+    for (const v of this.inputs.slice(0, prologueInputs)) this.shape(v, domain)
+    const out = this.outputs[0].shape
+    this.rank(rank, this.outputs[0])
+    this.require(out.every((s, d) => s === domain[d] || s === 1), 'the output does not fit the domain')
+    this.shapesFrom(prologueInputs, out)
+    // sums and products have a value over nothing; where nothing comes out, nothing is asked for
+    this.require(kind < 2 || sizeOf(domain) > 0 || sizeOf(out) === 0, 'a maximum or minimum of nothing')
+    const prologue = readMicro(this.reader, this.inputs.slice(0, prologueInputs).map((v) => microType(v.dtype)), 1)
+    const type = prologue.types[prologue.results[0]]
+    this.require(type !== MicroType.mask, 'a reduction of masks')
+    return { scalars: [kind], domain, prologueInputs, prologue, epilogue: this.epilogue([kind >= 4 ? MicroType.i32 : type], prologueInputs) }
+  }
+
+  private gemm(): Attributes {
+    this.atLeast(2, 1)
+    const [a, b] = this.inputs
+    const c = this.outputs[0].shape
+    const rank = c.length
+    this.float(a, b)
+    this.require(rank >= 2, 'a product of less than two dimensions')
+    this.rank(rank, a, b)
+    const batch = c.slice(0, -2)
+    this.shape(a, [...batch, c[rank - 2], b.shape[rank - 2]])
+    this.shape(b, [...batch, a.shape[rank - 1], c[rank - 1]])
+    this.shapesFrom(2, c)
+    return { scalars: [], epilogue: this.epilogue([MicroType.f32], 2) }
+  }
+
+  private convShapes(x: View<number>, w: View<number>, y: View<number>): void {
+    const one = [1, maxElements] as const
+    const zero = [0, maxElements] as const
+    this.rank(4, x, w, y)
+    const a = this.attributes(one, one, zero, zero, one, one, one)
+    const groups = a[6]
+    const fits = x.shape[0] === y.shape[0] && w.shape[0] === y.shape[1] && w.shape[1] * groups === x.shape[1] && w.shape[0] % groups === 0
+    this.require(fits, 'batches or channels of a convolution differ')
+    for (const d of [0, 1]) {
+      const room = x.shape[2 + d] + 2 * a[2 + d] - a[4 + d] * (w.shape[2 + d] - 1) - 1
+      this.require(w.shape[2 + d] >= 1 && room >= 0 && y.shape[2 + d] === Math.floor(room / a[d]) + 1, 'sizes of a convolution do not fit')
+    }
+  }
+
+  private conv(inputGrad: boolean): Attributes {
+    this.atLeast(2, 1)
+    const [first, w] = this.inputs
+    const [out] = this.outputs
+    this.float(first, w)
+    if (inputGrad) this.convShapes(out, w, first)
+    else this.convShapes(first, w, out)
+    this.shapesFrom(2, out.shape)
+    return { scalars: this.scalars, epilogue: this.epilogue([MicroType.f32], 2) }
+  }
+
+  private convWeightGrad(): Attributes {
+    this.counts(2, 1)
+    this.float(...this.inputs, ...this.outputs)
+    this.convShapes(this.inputs[0], this.outputs[0], this.inputs[1])
+    return { scalars: this.scalars }
+  }
+
+  /** Rounding up is allowed as long as every window starts inside the input or the padding before it. */
+  private window(size: number, out: number, kernel: number, stride: number, padding: number, dilation: number): void {
+    const reach = dilation * (kernel - 1) + 1
+    const room = size + 2 * padding - reach
+    this.require(padding < reach && room >= 0, 'a window larger than the padded input')
+    const up = Math.ceil(room / stride) + 1
+    const fits = out === Math.floor(room / stride) + 1 || (out === up && (out - 1) * stride < size + padding)
+    this.require(fits, 'sizes of a pooling do not fit')
+  }
+
+  private maxPool(): Attributes {
+    this.counts(1, 2)
+    const one = [1, maxElements] as const
+    const zero = [0, maxElements] as const
+    const a = this.attributes(one, one, one, one, zero, zero, one, one)
+    const [x] = this.inputs
+    const [y, index] = this.outputs
+    this.float(x, y)
+    this.require(index.dtype === 'int32', 'the positions of a pooling are not int32')
+    this.rank(4, x, y)
+    this.shape(index, y.shape)
+    this.require(x.shape[0] === y.shape[0] && x.shape[1] === y.shape[1], 'batches or channels of a pooling differ')
+    for (const d of [0, 1]) this.window(x.shape[2 + d], y.shape[2 + d], a[d], a[2 + d], a[4 + d], a[6 + d])
+    return { scalars: a }
+  }
+
+  private avgPool(x: View<number>, y: View<number>): Attributes {
+    this.counts(1, 1)
+    const one = [1, maxElements] as const
+    const zero = [0, maxElements] as const
+    const a = this.attributes(one, one, one, one, zero, zero, [0, 1])
+    this.float(x, y)
+    this.rank(4, x, y)
+    this.require(x.shape[0] === y.shape[0] && x.shape[1] === y.shape[1], 'batches or channels of a pooling differ')
+    for (const d of [0, 1]) this.window(x.shape[2 + d], y.shape[2 + d], a[d], a[2 + d], a[4 + d], 1)
+    return { scalars: a }
+  }
+
+  private softmax(): Attributes {
+    this.counts(1, 1)
+    const scalars = this.attributes([0, 1])
+    this.float(this.inputs[0], this.outputs[0])
+    this.require(this.inputs[0].shape.length >= 1, 'a softmax of a scalar')
+    this.shape(this.outputs[0], this.inputs[0].shape)
+    return { scalars }
+  }
+
+  private crossEntropy(gradient: boolean): Attributes {
+    this.counts(gradient ? 3 : 2, 1)
+    const scalars = this.attributes([-(2 ** 31), maxElements])
+    const [logits, targets] = this.inputs
+    const rows = gradient ? this.inputs[2] : this.outputs[0]
+    this.float(logits, rows, this.outputs[0])
+    this.index(targets)
+    this.rank(2, logits)
+    this.shape(targets, [logits.shape[0]])
+    this.shape(rows, [logits.shape[0]])
+    if (gradient) this.shape(this.outputs[0], logits.shape)
+    return { scalars }
+  }
+
+  /** gather: large is x, moved is y. scatterAdd: large is y, moved is src. */
+  private gather(large: View<number>, moved: View<number>): Attributes {
+    this.counts(2, 1)
+    const scatter = this.opcode === Opcode.scatterAdd
+    const [axis] = this.attributes([0, large.shape.length - 1])
+    this.index(this.inputs[1])
+    this.require(large.dtype === moved.dtype, 'dtypes differ')
+    this.require(!scatter || isFloat(large.dtype) || large.dtype === 'int32', `scatterAdd does not add ${large.dtype}`)
+    this.rank(large.shape.length, moved)
+    this.shape(this.inputs[1], moved.shape)
+    this.require(large.shape.every((s, d) => d === axis || s === moved.shape[d]), 'sizes differ outside the axis')
+    return { scalars: [axis] }
+  }
+
+  private random(): Attributes {
+    this.counts(1, 1)
+    const any = [-(2 ** 31), maxElements] as const
+    const scalars = this.attributes([0, 2], any, any, any)
+    const [state] = this.inputs
+    const [y] = this.outputs
+    this.require(state.dtype === 'int32', 'the state of a generator is not int32')
+    this.shape(state, [4])
+    this.require(isFloat(y.dtype) || (scalars[0] === 2 && y.dtype === 'bool'), `random numbers into ${y.dtype}`)
+    let step = 1
+    for (let d = y.shape.length - 1; d >= 0; d--) {
+      this.require(y.shape[d] <= 1 || y.strides[d] === step, 'random numbers into a strided view')
+      step *= y.shape[d]
+    }
+    return { scalars }
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * Layers that wire others together or change no numbers: Sequential, Flatten, Identity, Dropout.
+ */
+import { ArgumentError } from '../errors.js'
+import { mul } from '../ops/elementwise.js'
+import { flatten } from '../ops/movement.js'
+import { bernoulli } from '../ops/random.js'
+import type { Tensor } from '../tensor.js'
+import { checkInput, checkInteger, checkNumber } from './check.js'
+import { Module } from './module.js'
+
+/** A module that takes one tensor and gives one. */
+export interface Layer extends Module {
+  forward(x: Tensor): Tensor
+}
+
+/**
+ * Layers applied one after the other. They are named '0', '1', …, can be read as `model[0]` or `model.at(-1)`, and iterated.
+ * Source: `torch.nn.Sequential`.
+ *
+ *     const model = new nn.Sequential(new nn.Linear(784, 256), new nn.ReLU(), new nn.Linear(256, 10))
+ *     model.forward(x)                        // [128, 784] → [128, 10]
+ *
+ * @throws ArgumentError `ERR_NOT_A_MODULE` when an argument is not a module.
+ */
+export class Sequential extends Module implements Iterable<Layer> {
+  // layers are the module's own numbered fields, so that their names are '0', '1', … without a rule of their own
+  readonly [index: number]: Layer
+  readonly length: number
+
+  constructor(...layers: Layer[]) {
+    super()
+    this.length = layers.length
+    layers.forEach((layer, i) => {
+      if (!(layer instanceof Module)) {
+        const what = Array.isArray(layer) ? 'an array; write ...layers' : typeof layer === 'function' ? 'a class or function; write new nn.…()' : String(layer)
+        throw new ArgumentError('ERR_NOT_A_MODULE', `Sequential: argument ${i} must be a module, received ${what}.`)
+      }
+      ;(this as Record<number, Layer>)[i] = layer
+    })
+  }
+
+  forward(x: Tensor): Tensor {
+    let y = x
+    for (const layer of this) y = layer.forward(y)
+    return y
+  }
+
+  /** The layer at a position; negative ones count from the end. @throws ArgumentError `ERR_INDEX_RANGE` where there is none. */
+  at(index: number): Layer {
+    const layer = this[index < 0 ? index + this.length : index]
+    if (layer === undefined) throw new ArgumentError('ERR_INDEX_RANGE', `Sequential: has ${this.length} layers, there is none at ${index}.`)
+    return layer
+  }
+
+  *[Symbol.iterator](): Iterator<Layer> {
+    for (let i = 0; i < this.length; i++) yield this[i]
+  }
+}
+
+/** Gives back what it gets. Source: `torch.nn.Identity`. */
+export class Identity extends Module {
+  forward(x: Tensor): Tensor {
+    return x
+  }
+}
+
+/**
+ * All dimensions from `startDim` (default 1) to `endDim` (default the last) as one. Source: `torch.nn.Flatten`.
+ *
+ *     new nn.Flatten().forward(images)        // [128, 32, 14, 14] → [128, 6272]
+ */
+export class Flatten extends Module {
+  readonly startDim: number
+  readonly endDim: number
+  constructor(startDim = 1, endDim = -1) {
+    super()
+    this.startDim = checkInteger('Flatten', 'startDim', startDim, -8)
+    this.endDim = checkInteger('Flatten', 'endDim', endDim, -8)
+  }
+  forward(x: Tensor): Tensor {
+    return flatten(x, this.startDim, this.endDim)
+  }
+  override extraRepr(): string {
+    return this.startDim === 1 && this.endDim === -1 ? '' : `${this.startDim}, ${this.endDim}`
+  }
+}
+
+/**
+ * In training sets each element to 0 with probability `p` (default 0.5) and divides the others by 1 − p; in evaluation passes everything.
+ * Source: Srivastava et al. 2014, `torch.nn.Dropout`.
+ *
+ *     const drop = new nn.Dropout(0.2)
+ *     drop.forward(x)                         // any shape
+ *
+ * @throws ArgumentError `ERR_LAYER_OPTION` unless 0 ≤ p ≤ 1.
+ */
+export class Dropout extends Module {
+  readonly p: number
+  constructor(p = 0.5) {
+    super()
+    this.p = checkNumber('Dropout', 'p', p, 0, 1)
+  }
+  forward(x: Tensor): Tensor {
+    checkInput('Dropout', x)
+    if (!this.training || this.p === 0) return x
+    if (this.p === 1) return mul(x, 0)
+    const dtype = x.dtype === 'float64' ? 'float64' : 'float32'
+    const kept = bernoulli(x.shape, 1 - this.p, { dtype })
+    return mul(x, mul(kept, 1 / (1 - this.p)))
+  }
+  override extraRepr(): string {
+    return String(this.p)
+  }
+}

@@ -1,0 +1,9 @@
+/** Modules: the base class, layers and their initial values. Exports only. */
+export * from './activation.js'
+export { Dropout, Flatten, Identity, type Layer, Sequential } from './container.js'
+export { AvgPool2d, Conv2d, type Conv2dLayerOptions, MaxPool2d } from './conv.js'
+export * as init from './init.js'
+export { Embedding, type EmbeddingOptions, Linear, type LinearOptions } from './linear.js'
+export { Module } from './module.js'
+export { BatchNorm1d, BatchNorm2d, type BatchNormOptions } from './norm.js'
+export { Parameter } from './parameter.js'

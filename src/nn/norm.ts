@@ -1,0 +1,154 @@
+/**
+ * Batch normalization (Ioffe and Szegedy 2015).
+ */
+import { noGrad } from '../autograd/backward.js'
+import { ShapeError, showShape } from '../errors.js'
+import { assign } from '../ops/assign.js'
+import { ones, zeros } from '../ops/creation.js'
+import { add, div, mul, rsqrt, square, sub, to } from '../ops/elementwise.js'
+import { reshape } from '../ops/movement.js'
+import { mean } from '../ops/reduce.js'
+import type { Tensor } from '../tensor.js'
+import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
+import { constant } from './init.js'
+import { Module } from './module.js'
+import { Parameter } from './parameter.js'
+
+export interface BatchNormOptions {
+  /** Added to the variance; default 1e-5. */
+  eps?: number
+  /** Share of the batch in the running statistics; `null` for the plain average of all batches. Default 0.1. */
+  momentum?: number | null
+  /** Learn a scale and a shift for each channel; default true. */
+  affine?: boolean
+  /** Keep running statistics, used in evaluation; default true. Without, the batch's own are always used. */
+  trackRunningStats?: boolean
+}
+
+/** What the two ranks share: channels are dimension 1, statistics are taken over all others. */
+abstract class BatchNorm extends Module {
+  readonly numFeatures: number
+  readonly eps: number
+  readonly momentum: number | null
+  readonly weight: Parameter | undefined
+  readonly bias: Parameter | undefined
+  readonly runningMean: Tensor | undefined
+  readonly runningVar: Tensor | undefined
+  readonly numBatchesTracked: Tensor | undefined
+
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super()
+    const layer = this.constructor.name
+    const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options
+    this.numFeatures = checkInteger(layer, 'numFeatures', numFeatures)
+    this.eps = checkNumber(layer, 'eps', eps, 0)
+    this.momentum = momentum === null ? null : checkNumber(layer, 'momentum', momentum, 0, 1)
+    if (affine) {
+      this.weight = new Parameter(ones([numFeatures]))
+      this.bias = new Parameter(zeros([numFeatures]))
+    }
+    if (trackRunningStats) {
+      this.runningMean = this.registerBuffer('running_mean', zeros([numFeatures]))
+      this.runningVar = this.registerBuffer('running_var', ones([numFeatures]))
+      this.numBatchesTracked = this.registerBuffer('num_batches_tracked', zeros([], { dtype: 'int32' }))
+    }
+  }
+
+  /** Scale 1, shift 0, and running statistics as if nothing had been seen. */
+  resetParameters(): void {
+    for (const [t, value] of [[this.weight, 1], [this.bias, 0], [this.runningMean, 0], [this.runningVar, 1], [this.numBatchesTracked, 0]] as const) {
+      if (t !== undefined) constant(t, value)
+    }
+  }
+
+  /** Throws unless the rank fits. */
+  protected abstract checkRank(name: string, x: Tensor): void
+
+  forward(x: Tensor): Tensor {
+    const { runningMean, runningVar, numFeatures } = this
+    const name = `${this.constructor.name}(${numFeatures})`
+    checkInput(name, x, (this.weight ?? runningMean)?.dtype)
+    this.checkRank(name, x)
+    if (x.shape[1] !== numFeatures) {
+      throw new ShapeError('ERR_LAYER_INPUT', `${name} expects ${numFeatures} channels in dimension 1, received ${showShape(x.shape)}. Change numFeatures to ${x.shape[1]}.`)
+    }
+    if (!this.training && runningMean !== undefined && runningVar !== undefined) return this.normalize(x, this.spread(x, runningMean), this.spread(x, runningVar))
+    const count = x.size / numFeatures
+    if (this.training && count <= 1) {
+      throw new ShapeError('ERR_LAYER_INPUT', `${name} needs more than one value per channel to train, received ${showShape(x.shape)}. Use larger batches ({ dropLast: true }), or eval().`)
+    }
+    const dim = [...x.shape.keys()].filter((d) => d !== 1)
+    const batchMean = mean(x, { dim, keepdim: true })
+    const batchVar = mean(square(sub(x, batchMean)), { dim, keepdim: true })
+    if (this.training) noGrad(() => this.track(batchMean, batchVar, count))
+    return this.normalize(x, batchMean, batchVar)
+  }
+
+  /** A vector over channels, to broadcast against x. */
+  private spread(x: Tensor, t: Tensor): Tensor {
+    return reshape(t, [t.shape[0], ...x.shape.slice(2).map(() => 1)])
+  }
+
+  private normalize(x: Tensor, centre: Tensor, variance: Tensor): Tensor {
+    const { weight, bias } = this
+    const scale = rsqrt(add(variance, this.eps))
+    if (weight === undefined || bias === undefined) return mul(sub(x, centre), scale)
+    return add(mul(sub(x, centre), mul(scale, this.spread(x, weight))), this.spread(x, bias))
+  }
+
+  private track(batchMean: Tensor, batchVar: Tensor, count: number): void {
+    const { runningMean, runningVar, numBatchesTracked, momentum } = this
+    if (runningMean === undefined || runningVar === undefined || numBatchesTracked === undefined) return
+    const batches = add(numBatchesTracked, 1)
+    const share = momentum ?? div(1, to(batches, 'float32'))
+    // the running variance is the unbiased one, as in PyTorch
+    const unbiased = mul(reshape(batchVar, [this.numFeatures]), count / (count - 1))
+    assign(runningMean, add(runningMean, mul(sub(reshape(batchMean, [this.numFeatures]), runningMean), share)))
+    assign(runningVar, add(runningVar, mul(sub(unbiased, runningVar), share)))
+    assign(numBatchesTracked, batches)
+  }
+
+  override extraRepr(): string {
+    const { eps, momentum } = this
+    const off = (t: Tensor | undefined): false | undefined => (t === undefined ? false : undefined)
+    const options = showOptions({
+      eps: eps === 1e-5 ? undefined : eps,
+      momentum: momentum === 0.1 ? undefined : momentum,
+      affine: off(this.weight),
+      trackRunningStats: off(this.runningMean),
+    })
+    return `${this.numFeatures}${options}`
+  }
+}
+
+/**
+ * Normalizes each feature of `[N, C]` or `[N, C, L]` by the batch's mean and variance, then scales and shifts it. In evaluation by the
+ * running statistics. Defaults: `eps` 1e-5, `momentum` 0.1, `affine` and `trackRunningStats` true. Source: `torch.nn.BatchNorm1d`.
+ *
+ *     const norm = new nn.BatchNorm1d(256)
+ *     norm.forward(x)                         // [128, 256] → [128, 256]
+ *
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels, and in training for a single value per channel.
+ */
+export class BatchNorm1d extends BatchNorm {
+  protected checkRank(name: string, x: Tensor): void {
+    if (x.ndim === 2 || x.ndim === 3) return
+    throw new ShapeError('ERR_LAYER_INPUT', `${name} expects [N, C] or [N, C, L], received ${showShape(x.shape)}. ${x.ndim === 4 ? 'Use BatchNorm2d for images.' : 'Reshape it.'}`)
+  }
+}
+
+/**
+ * Normalizes each channel of images `[N, C, H, W]` by the batch's mean and variance, then scales and shifts it. In evaluation by the
+ * running statistics. Defaults: `eps` 1e-5, `momentum` 0.1, `affine` and `trackRunningStats` true. Source: `torch.nn.BatchNorm2d`.
+ *
+ *     const norm = new nn.BatchNorm2d(32)
+ *     norm.forward(images)                    // [128, 32, 28, 28] → [128, 32, 28, 28]
+ *
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels, and in training for a single value per channel.
+ */
+export class BatchNorm2d extends BatchNorm {
+  protected checkRank(name: string, x: Tensor): void {
+    if (x.ndim === 4) return
+    throw new ShapeError('ERR_LAYER_INPUT', `${name} expects images [N, C, H, W], received ${showShape(x.shape)}. ${x.ndim === 2 || x.ndim === 3 ? 'Use BatchNorm1d for features.' : 'Reshape it.'}`)
+  }
+}

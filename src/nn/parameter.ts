@@ -1,0 +1,29 @@
+/**
+ * Parameters: leaf tensors that modules register and optimizers update, in memory that background programs use by reference.
+ */
+import { noGrad } from '../autograd/backward.js'
+import { assign } from '../ops/assign.js'
+import { checkTensor } from '../ops/dispatch.js'
+import { stateZeros } from '../ops/state.js'
+import { type NestedArray, Tensor, tensor } from '../tensor.js'
+
+/**
+ * A trainable tensor; as a field of a `Module` it is found by `parameters()`. The contents are copied into shared memory. Source: `torch.nn.Parameter`.
+ *
+ *     class Scale extends nn.Module {
+ *       readonly factor = new nn.Parameter(ones([64]))
+ *
+ * Defaults: `requiresGrad` true.
+ * @throws ArgumentError `ERR_NOT_A_TENSOR`; StateError `ERR_STATE_IN_TRACE` inside `compile`.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: an unknown shape must be assignable both ways
+export class Parameter<S = any> extends Tensor<S> {
+  constructor(source: Tensor | NestedArray, options: { requiresGrad?: boolean } = {}) {
+    const data = Array.isArray(source) || typeof source === 'number' ? tensor(source) : (source as Tensor)
+    checkTensor('Parameter', 'the value', data)
+    const { shape, strides, dtype, storage } = stateZeros('Parameter', data.shape, data.dtype)
+    super({ shape, strides, offset: 0, dtype, storage })
+    noGrad(() => assign(this, data))
+    this.requiresGrad = options.requiresGrad ?? true
+  }
+}

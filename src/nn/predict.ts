@@ -1,0 +1,145 @@
+/**
+ * Prediction: batches of any size through a model in evaluation, on a background thread and ahead of queued training. In: a model and a
+ * batch. Out: the model's outputs, one row for each row of the batch.
+ *
+ * Batches are cut into chunks and padded to a few sizes, so that a server with a different number of requests each time compiles a handful
+ * of programs and not one for each number.
+ */
+import { noGrad } from '../autograd/backward.js'
+import { type Compiled, compile } from '../compile/compile.js'
+import { itemSize, type TypedArray } from '../dtype.js'
+import { ArgumentError, ShapeError, StateError, showShape } from '../errors.js'
+import { clone, narrow } from '../ops/movement.js'
+import { isContiguous, sizeOf } from '../shape.js'
+import { empty, fromBuffer, type NestedArray, Tensor, tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
+import { withMode } from './mode.js'
+import type { Module } from './module.js'
+
+/** What `predict` takes: a tensor, numbers nested in arrays, or a typed array with a shape. */
+export type PredictInput = Tensor | readonly NestedArray[] | TypedArray | { readonly data: TypedArray; readonly shape: readonly number[] }
+
+export interface PredictOptions {
+  /** The most rows that go through the model at once; default 64. */
+  batchSize?: number
+  /** The shape of a typed array, samples first; default one number a sample. */
+  shape?: readonly number[]
+}
+
+type Forward = Compiled<[x: Tensor], Tensor>
+
+/** One function for each size: a compiled function of its own, with shapes of its own. */
+const compiled = new WeakMap<Module, Map<number, Forward>>()
+/** Chunks of one call that are queued at once: enough that the thread never waits for JavaScript. */
+const chunksAhead = 4
+
+/**
+ * Runs a batch `[N, …]` through the model in evaluation mode, without touching `training`, and without gradients. Large batches are
+ * split, odd ones padded with copies of their last row, so the rows must not depend on each other. Any number of calls may be under way, also
+ * during `fit`, whose queued steps they pass.
+ *
+ *     const digits = (await predict(model, x)).argmax(1).toArray()
+ *
+ * Defaults: `batchSize` 64.
+ * @throws ArgumentError `ERR_PREDICT_INPUT`, `ERR_PREDICT_OPTION`; ShapeError `ERR_PREDICT_OUTPUT` when the outputs are not one row a
+ * sample; StateError `ERR_PREDICT_IN_TRACE` inside `compile`; what the model's `forward` throws.
+ */
+export async function predict(model: Module, input: PredictInput, options: PredictOptions = {}): Promise<Tensor> {
+  if (tracing.recorder !== undefined) {
+    throw new StateError('ERR_PREDICT_IN_TRACE', 'predict: is asynchronous and cannot be part of a compiled function. Call forward() there.')
+  }
+  const { batchSize = 64 } = options
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new ArgumentError('ERR_PREDICT_OPTION', `predict: batchSize must be a whole number above 0, received ${String(batchSize)}.`)
+  }
+  let x = toTensor(input, options.shape)
+  if (x.ndim === 0) throw new ArgumentError('ERR_PREDICT_INPUT', 'predict: needs a batch, received a single number. Put it in an array.')
+  if (x.constant === undefined) await x.storage.readable()
+  if (!isContiguous(x.shape, x.strides)) x = noGrad(() => clone(x))
+  const [rows] = x.shape
+  if (rows <= batchSize) return head(await run(model, x, 0, rows, batchSize), rows)
+  return inChunks(model, x, batchSize)
+}
+
+async function inChunks(model: Module, x: Tensor, batchSize: number): Promise<Tensor> {
+  const [rows] = x.shape
+  let result: Tensor | undefined
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < rows) {
+      const start = next
+      const count = Math.min(batchSize, rows - start)
+      next += count
+      const part = await run(model, x, start, count, batchSize)
+      result ??= empty([rows, ...part.shape.slice(1)], part.dtype)
+      const width = sizeOf(part.shape.slice(1)) * itemSize(part.dtype)
+      result.storage.bytes.set(part.storage.bytes.subarray(0, count * width), start * width)
+    }
+  }
+  const workers = Array.from({ length: Math.min(chunksAhead, Math.ceil(rows / batchSize)) }, worker)
+  // all have to end before this does: a failure must not leave work behind
+  const failed = (await Promise.allSettled(workers)).find((w) => w.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+  return result as Tensor
+}
+
+/** The first rows of an output. */
+function head(y: Tensor, rows: number): Tensor {
+  return y.shape[0] === rows ? y : noGrad(() => narrow(y, 0, 0, rows))
+}
+
+/** Runs rows `start` to `start + count`; the result has as many rows as the size they were padded to. */
+async function run(model: Module, x: Tensor, start: number, count: number, batchSize: number): Promise<Tensor> {
+  const size = Math.min(batchSize, 2 ** Math.ceil(Math.log2(Math.max(1, count))))
+  const y: unknown = await forwardOf(model, size)(chunkOf(x, start, count, size))
+  if (!(y instanceof Tensor)) throw new ArgumentError('ERR_PREDICT_OUTPUT', 'predict: forward must return one tensor. For several outputs call compile() with a function of your own.')
+  if (y.shape[0] !== size) {
+    throw new ShapeError(
+      'ERR_PREDICT_OUTPUT',
+      `predict: ${size} samples gave an output of shape ${showShape(y.shape)}, whose first dimension does not count samples. Call forward() for a model whose rows depend on each other.`,
+    )
+  }
+  return y
+}
+
+/** Rows of a contiguous tensor, padded to `size` with copies of the last one: zeros could divide by zero. */
+function chunkOf(x: Tensor, start: number, count: number, size: number): Tensor {
+  if (count === size) return noGrad(() => narrow(x.requiresGrad ? x.detach() : x, 0, start, count))
+  const shape = [size, ...x.shape.slice(1)]
+  const chunk = empty(shape, x.dtype)
+  const width = sizeOf(x.shape.slice(1)) * itemSize(x.dtype)
+  const to = chunk.storage.bytes
+  const from = x.storage.bytes
+  const offset = x.offset * itemSize(x.dtype) + start * width
+  to.set(from.subarray(offset, offset + count * width))
+  if (count === 0) to.fill(0)
+  else for (let i = count; i < size; i++) to.copyWithin(i * width, (count - 1) * width, count * width)
+  return chunk
+}
+
+function forwardOf(model: Module, size: number): Forward {
+  let sizes = compiled.get(model)
+  if (sizes === undefined) {
+    sizes = new Map()
+    compiled.set(model, sizes)
+  }
+  let fn = sizes.get(size)
+  if (fn === undefined) {
+    const forward = (x: Tensor): Tensor => noGrad(() => withMode(false, () => (model as unknown as { forward(x: Tensor): Tensor }).forward(x)))
+    fn = compile(forward, { name: 'predict', ahead: true })
+    sizes.set(size, fn)
+  }
+  return fn
+}
+
+function toTensor(input: PredictInput, shape: readonly number[] | undefined): Tensor {
+  if (input instanceof Tensor) {
+    if (input.traced) throw new StateError('ERR_TRACED_ESCAPED', 'predict: a traced tensor was used after its trace ended.')
+    return input
+  }
+  if (ArrayBuffer.isView(input)) return fromBuffer(input as TypedArray, shape)
+  if (Array.isArray(input)) return tensor(input, { shape })
+  const field = input as { data?: unknown; shape?: readonly number[] } | null | undefined
+  if (ArrayBuffer.isView(field?.data)) return fromBuffer(field.data as TypedArray, field.shape ?? shape)
+  throw new ArgumentError('ERR_PREDICT_INPUT', `predict: expected a tensor, a typed array with a shape, or numbers in arrays, received ${input === null ? 'null' : typeof input}.`)
+}

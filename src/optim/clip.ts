@@ -1,0 +1,65 @@
+/**
+ * Gradient clipping, between `backward()` and `step()`.
+ */
+import { noGrad } from '../autograd/backward.js'
+import { ArgumentError } from '../errors.js'
+import { clamp } from '../ops/activations.js'
+import { zeros } from '../ops/creation.js'
+import { abs, add, div, maximum, minimum, mul, pow, sqrt, square } from '../ops/elementwise.js'
+import { amax, sum } from '../ops/reduce.js'
+import type { Tensor } from '../tensor.js'
+import { gradientOf, setGradient, tensorList } from './gradient.js'
+
+/** Σ|g|ᵖ over one gradient, or its maximum. */
+function share(g: Tensor, p: number): Tensor {
+  if (p === 2) return sum(square(g))
+  if (p === Infinity) return amax(abs(g))
+  return sum(p === 1 ? abs(g) : pow(abs(g), p))
+}
+
+/**
+ * Scales all gradients together so that their norm is at most `maxNorm`; returns the norm before, a 0-d tensor. `normType` is 2 by
+ * default, or any positive number, or `Infinity` for the greatest element. Source: `torch.nn.utils.clip_grad_norm_`.
+ *
+ *     loss.backward()
+ *     optim.clipGradNorm(model.parameters(), 1)
+ *
+ * @throws ArgumentError when maxNorm is negative or normType not above 0.
+ */
+export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: number, options: { normType?: number } = {}): Tensor {
+  const { normType = 2 } = options
+  if (!(maxNorm >= 0)) throw new ArgumentError('ERR_CLIP', `clipGradNorm: maxNorm must be a number from 0, received ${String(maxNorm)}.`)
+  if (!(normType > 0)) throw new ArgumentError('ERR_CLIP', `clipGradNorm: normType must be above 0 (or Infinity), received ${String(normType)}.`)
+  const leaves = tensorList('clipGradNorm', parameters)
+  return noGrad(() => {
+    const clipped = leaves.flatMap((leaf) => {
+      const g = gradientOf(leaf)
+      return g === undefined || g.size === 0 ? [] : [{ leaf, g }]
+    })
+    if (clipped.length === 0) return zeros([])
+    const merged = clipped.map(({ g }) => share(g, normType)).reduce((a, b) => (normType === Infinity ? maximum(a, b) : add(a, b)))
+    const total = normType === 2 ? sqrt(merged) : normType === Infinity || normType === 1 ? merged : pow(merged, 1 / normType)
+    const factor = minimum(div(maxNorm, add(total, 1e-6)), 1)
+    for (const { leaf, g } of clipped) setGradient(leaf, mul(g, factor))
+    return total
+  })
+}
+
+/**
+ * Limits each element of the gradients to ±`clipValue`. Source: `torch.nn.utils.clip_grad_value_`.
+ *
+ *     loss.backward()
+ *     optim.clipGradValue(model.parameters(), 0.5)
+ *
+ * @throws ArgumentError when clipValue is negative.
+ */
+export function clipGradValue(parameters: Iterable<Tensor> | Tensor, clipValue: number): void {
+  if (!(clipValue >= 0)) throw new ArgumentError('ERR_CLIP', `clipGradValue: clipValue must be a number from 0, received ${String(clipValue)}.`)
+  const leaves = tensorList('clipGradValue', parameters)
+  noGrad(() => {
+    for (const leaf of leaves) {
+      const g = gradientOf(leaf)
+      if (g !== undefined) setGradient(leaf, clamp(g, -clipValue, clipValue))
+    }
+  })
+}

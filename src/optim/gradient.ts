@@ -1,0 +1,34 @@
+/**
+ * How optimizers and clipping see the gradients of leaves. Inside `compile` a look at `.grad` is reported, since which gradients exist
+ * decides what is recorded.
+ */
+import { ArgumentError } from '../errors.js'
+import { Tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
+
+/** The gradient of a leaf, without counting as held by the user. */
+export function gradientOf(leaf: Tensor): Tensor | undefined {
+  if (leaf.value === undefined) tracing.recorder?.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
+  return leaf.leafGrad
+}
+
+/** Replaces the gradient of a leaf. */
+export function setGradient(leaf: Tensor, gradient: Tensor | undefined): void {
+  if (leaf.value === undefined) tracing.recorder?.setGrad(leaf, gradient)
+  leaf.leafGrad = gradient
+  leaf.gradSeen = false
+}
+
+/** A tensor or an iterable of them as an array, checked. */
+export function tensorList(op: string, parameters: Iterable<Tensor> | Tensor): Tensor[] {
+  const iterable = parameters instanceof Tensor ? [parameters] : parameters
+  if (iterable === null || iterable === undefined || typeof iterable[Symbol.iterator] !== 'function') {
+    const advice = typeof iterable === 'object' && iterable !== null && 'parameters' in iterable ? 'Pass model.parameters().' : 'Pass an array of parameters.'
+    throw new ArgumentError('ERR_PARAMETERS', `${op}: needs a list of tensors, received ${iterable === null ? 'null' : typeof iterable}. ${advice}`)
+  }
+  const list = [...iterable]
+  list.forEach((p, i) => {
+    if (!(p instanceof Tensor)) throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is no tensor but ${p === null ? 'null' : typeof p}. Pass model.parameters().`)
+  })
+  return list
+}
