@@ -8,6 +8,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // a process for each file: the addon, its threads and the environment variables belong to a process
     pool: 'forks',
+    // the linter would take `fit` for a focused test
+    allowOnly: false,
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: results === undefined ? ['default'] : ['default', ['json', { outputFile: results }]],

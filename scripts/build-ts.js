@@ -24,7 +24,8 @@ const binaries = {
     bundler.onLoad({ filter: /[\\/]backend[\\/]loader\.ts$/ }, ({ path }) => {
       const source = readFileSync(path, 'utf8')
       const contents = source.replace('const require = createRequire(import.meta.url)', '')
-      if (contents === source) throw new Error('scripts/build-ts.js: the line that makes `require` is not in src/backend/loader.ts any more')
+      if (contents === source)
+        throw new Error('scripts/build-ts.js: the line that makes `require` is not in src/backend/loader.ts any more')
       return { contents, loader: 'ts' }
     })
     bundler.onResolve({ filter: /\.node$/ }, ({ path, importer }) => ({

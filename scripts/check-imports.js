@@ -22,7 +22,8 @@ export const floors = [
   ['cli/', 'cli.ts', 'index.ts'],
 ]
 
-const floorOf = (file) => floors.findIndex((floor) => floor.some((place) => (place.endsWith('/') ? file.startsWith(place) : file === place)))
+const floorOf = (file) =>
+  floors.findIndex((floor) => floor.some((place) => (place.endsWith('/') ? file.startsWith(place) : file === place)))
 
 /** Code without comments, so that examples in them do not count. */
 const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '')
@@ -31,12 +32,16 @@ const withoutComments = (text) => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(
 export function importsOf(file, text) {
   const found = []
   const add = (specifier, typesOnly) => {
-    if (specifier.startsWith('.')) found.push({ from: file, to: join(dirname(file), specifier).replaceAll('\\', '/').replace(/\.js$/, '.ts'), typesOnly })
+    if (specifier.startsWith('.'))
+      found.push({ from: file, to: join(dirname(file), specifier).replaceAll('\\', '/').replace(/\.js$/, '.ts'), typesOnly })
   }
   const code = withoutComments(text)
   for (const [, clause, specifier] of code.matchAll(/^(?:import|export)\s+([^'";]*?from\s*)?'([^']+)'/gm)) {
     const names = /\{([^}]*)\}/.exec(clause ?? '')
-    const onlyTypes = names !== null && !/\bimport\s+\w|^\s*\w+\s*,/.test(clause) && names[1].split(',').every((n) => n.trim() === '' || n.trim().startsWith('type '))
+    const onlyTypes =
+      names !== null &&
+      !/\bimport\s+\w|^\s*\w+\s*,/.test(clause) &&
+      names[1].split(',').every((n) => n.trim() === '' || n.trim().startsWith('type '))
     add(specifier, /^type\s/.test(clause ?? '') || onlyTypes)
   }
   // import('…') as a type or as a call: told apart by `await` or a call of `then`, which types do not have
@@ -66,7 +71,8 @@ function circles(edges) {
 export function checkImports(files, read) {
   const mistakes = []
   const edges = files.flatMap((file) => importsOf(file, read(file)))
-  for (const file of files) if (floorOf(file) < 0) mistakes.push(`src/${file} is on no floor: add it to the list in scripts/check-imports.js`)
+  for (const file of files)
+    if (floorOf(file) < 0) mistakes.push(`src/${file} is on no floor: add it to the list in scripts/check-imports.js`)
   for (const { from, to } of edges) {
     if (!files.includes(to)) mistakes.push(`src/${from} imports src/${to}, which does not exist`)
     else if (floorOf(from) >= 0 && floorOf(to) > floorOf(from)) mistakes.push(`src/${from} imports src/${to} from a floor above its own`)

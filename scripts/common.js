@@ -43,7 +43,11 @@ export function filesBelow(path, accept = () => true) {
 /** A hash that changes when one of the files does: by content, since checkouts and copies change times. */
 export function fingerprint(paths) {
   const hash = createHash('sha256')
-  for (const file of paths.flatMap((path) => filesBelow(path))) hash.update(`${file}\0`).update(readFileSync(join(root, file))).update('\0')
+  for (const file of paths.flatMap((path) => filesBelow(path)))
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(root, file)))
+      .update('\0')
   return hash.digest('hex')
 }
 

@@ -62,7 +62,9 @@ constexpr int kMapOpLimit = ${operations.length};
 const table = await loadTable()
 if (table.microOperations().length === 0) fail('generate: the op table is empty.')
 const files = { 'native/generated/opcodes.h': opcodesHeader(table) }
-const stale = Object.entries(files).filter(([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text)
+const stale = Object.entries(files).filter(
+  ([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
+)
 if (process.argv.includes('--check')) {
   if (stale.length > 0) fail(`generate: not up to date: ${stale.map(([path]) => path).join(', ')}. Run npm run generate.`)
 } else {

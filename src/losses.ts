@@ -52,9 +52,26 @@ function checkPair(op: string, input: Tensor, target: Tensor): Tensor {
   return isFloat(target.dtype) ? target : to(target, input.dtype)
 }
 
+const vectors = new Map<string, Tensor>()
+
+/** Weights as a tensor. Those of a plain array are made once for equal numbers, so that a compiled function sees the same tensor each time. */
+function weightTensor(op: string, name: string, weight: Tensor | readonly number[]): Tensor {
+  if (Array.isArray(weight)) {
+    const key = weight.join()
+    let known = vectors.get(key)
+    if (known === undefined) {
+      known = tensor(weight as number[])
+      if (vectors.size >= 64) vectors.clear()
+      vectors.set(key, known)
+    }
+    return known
+  }
+  checkFloat(op, name, weight)
+  return weight
+}
+
 function weightFor(op: string, name: string, weight: Tensor | readonly number[], input: Tensor): Tensor {
-  const w = Array.isArray(weight) ? tensor(weight as number[]) : (weight as Tensor)
-  checkFloat(op, name, w)
+  const w = weightTensor(op, name, weight)
   const wide = broadcastShapes(w.shape, input.shape)
   if (wide === undefined || !sameShape(wide, input.shape)) {
     throw new ShapeError('ERR_LOSS_WEIGHT', `${op}: ${name} ${showShape(w.shape)} does not broadcast to the input ${showShape(input.shape)}.`)
@@ -220,8 +237,7 @@ function labelAdvice(op: string, input: Tensor, labels: Tensor, shape: readonly 
 function classWeight(op: string, weight: Tensor | readonly number[] | undefined, scores: Tensor): Tensor | undefined {
   if (weight === undefined) return undefined
   const classes = scores.shape[1]
-  const w = Array.isArray(weight) ? tensor(weight as number[]) : (weight as Tensor)
-  checkFloat(op, 'weight', w)
+  const w = weightTensor(op, 'weight', weight)
   if (w.ndim !== 1 || w.shape[0] !== classes) {
     throw new ShapeError('ERR_LOSS_WEIGHT', `${op}: weight must have one element for each of the ${classes} classes, received ${showShape(w.shape)}.`)
   }

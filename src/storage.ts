@@ -87,7 +87,7 @@ export class Storage {
   share(): boolean {
     if (this.shared) return true
     if (this.exposed) return false
-    this.waitToWrite()
+    this.waitForAll()
     const { bytes } = this
     const shared = new Uint8Array(new SharedArrayBuffer(Math.max(1, bytes.byteLength)), 0, bytes.byteLength)
     shared.set(bytes)
@@ -116,6 +116,11 @@ export class Storage {
 
   /** Blocks until no queued program reads or writes this storage, then counts a write. */
   waitToWrite(): void {
+    this.waitForAll()
+    this.version++
+  }
+
+  private waitForAll(): void {
     this.waitToRead()
     for (let queue = 0; queue < 2; queue++) {
       if (this.lastReaders[queue] !== 0) {
@@ -123,7 +128,6 @@ export class Storage {
         this.lastReaders[queue] = 0
       }
     }
-    this.version++
   }
 
   /** Resolves when no queued program writes this storage. */

@@ -20,7 +20,7 @@ export interface GradNode {
   readonly outputs: Tensor[]
   /** Rises with creation, so that descending order is a topological one. */
   readonly id: number
-  /** Versions of the inputs' storages at recording: an in-place change before `backward` is an error. */
+  /** Versions of the storages of inputs and outputs at recording: an in-place change before `backward` is an error. */
   readonly versions: readonly number[]
   /** Where the op was called, in anomaly mode. */
   readonly stack: string | undefined

@@ -22,10 +22,18 @@ describe('imports', async () => {
 
   it('that point up or in a circle are found', () => {
     const check = (sources: Record<string, string>): string[] => checkImports(Object.keys(sources), (file) => sources[file])
-    expect(check({ 'tensor.ts': "import { add } from './ops/add.js'", 'ops/add.ts': '' })).toEqual([expect.stringContaining('a floor above')])
-    expect(check({ 'ir/a.ts': "import type { T } from '../tensor.js'", 'tensor.ts': '' })).toEqual([expect.stringContaining('a floor above')])
-    expect(check({ 'ops/a.ts': "import {\n  b,\n} from './b.js'", 'ops/b.ts': "export * from './a.js'" })).toEqual([expect.stringContaining('circle: ops/a.ts')])
-    expect(check({ 'ops/a.ts': "import { b } from './b.js'", 'ops/b.ts': "import { type A } from './a.js'\nlet x: import('./a.js').A" })).toEqual([])
+    expect(check({ 'tensor.ts': "import { add } from './ops/add.js'", 'ops/add.ts': '' })).toEqual([
+      expect.stringContaining('a floor above'),
+    ])
+    expect(check({ 'ir/a.ts': "import type { T } from '../tensor.js'", 'tensor.ts': '' })).toEqual([
+      expect.stringContaining('a floor above'),
+    ])
+    expect(check({ 'ops/a.ts': "import {\n  b,\n} from './b.js'", 'ops/b.ts': "export * from './a.js'" })).toEqual([
+      expect.stringContaining('circle: ops/a.ts'),
+    ])
+    expect(
+      check({ 'ops/a.ts': "import { b } from './b.js'", 'ops/b.ts': "import { type A } from './a.js'\nlet x: import('./a.js').A" }),
+    ).toEqual([])
     expect(check({ 'ops/a.ts': "import './b.js'" })).toEqual([expect.stringContaining('does not exist')])
     expect(check({ 'elsewhere/a.ts': '' })).toEqual([expect.stringContaining('on no floor')])
     expect(check({ 'ops/a.ts': "/** @example import { b } from '../nn/b.js' */\n// import '../nn/b.js'" })).toEqual([])
@@ -54,7 +62,9 @@ describe('native code', () => {
 
   it('is built from the same sources, with the same instruction sets, by node-gyp', () => {
     expect(sourcesIn(gyp)).toEqual(sourcesIn(text('CMakeLists.txt')))
-    const options = [...text('CMakeLists.txt').matchAll(/set\(ISA_OPTIONS_\w+ ([^)"]+)\)/g)].flatMap(([, flags]) => flags.trim().split(/\s+/))
+    const options = [...text('CMakeLists.txt').matchAll(/set\(ISA_OPTIONS_\w+ ([^)"]+)\)/g)].flatMap(([, flags]) =>
+      flags.trim().split(/\s+/),
+    )
     expect(options).toContain('-mavx2')
     for (const option of options) expect(gyp).toContain(option)
     for (const define of ['NAPI_VERSION=8', 'NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED']) {
@@ -72,12 +82,30 @@ describe('the package', () => {
     try {
       mkdirSync(join(folder, 'node_modules'))
       symlinkSync(root, join(folder, 'node_modules/chainrule'), 'dir')
-      const use = 'const t: Tensor = tensor([1, 2]).add(1)\nexport const n: number = t.size\n// @ts-expect-error not a dtype\ntensor([1], { dtype: "float" })\n'
+      const use =
+        'const t: Tensor = tensor([1, 2]).add(1)\nexport const n: number = t.size\n// @ts-expect-error not a dtype\ntensor([1], { dtype: "float" })\n'
       writeFileSync(join(folder, 'a.mts'), `import { type Tensor, tensor } from 'chainrule'\n${use}`)
       writeFileSync(join(folder, 'b.cts'), `import { type Tensor, tensor } from 'chainrule'\n${use}`)
-      writeFileSync(join(folder, 'c.cts'), `import chainrule = require('chainrule')\nexport const t: chainrule.Tensor = chainrule.tensor([1])\n`)
+      writeFileSync(
+        join(folder, 'c.cts'),
+        `import chainrule = require('chainrule')\nexport const t: chainrule.Tensor = chainrule.tensor([1])\n`,
+      )
       const tsc = join(root, 'node_modules/typescript/bin/tsc')
-      const options = ['--ignoreConfig', '--strict', '--noEmit', '--module', 'node16', '--target', 'es2022', '--lib', 'es2023,esnext.disposable', '--types', 'node', '--typeRoots', join(root, 'node_modules/@types')]
+      const options = [
+        '--ignoreConfig',
+        '--strict',
+        '--noEmit',
+        '--module',
+        'node16',
+        '--target',
+        'es2022',
+        '--lib',
+        'es2023,esnext.disposable',
+        '--types',
+        'node',
+        '--typeRoots',
+        join(root, 'node_modules/@types'),
+      ]
       const { stdout } = spawnSync(process.execPath, [tsc, ...options, 'a.mts', 'b.cts', 'c.cts'], { cwd: folder, encoding: 'utf8' })
       expect(stdout).toBe('')
     } finally {

@@ -40,7 +40,8 @@ bool Executor::submit(Queue& queue, Job& job) {
     queue.tail_ = &job;
     if (first && !queue.running_) pushReady(queue);
   }
-  if (parked_.load(std::memory_order_seq_cst) > 0) gate_.open(1);
+  // Only the first of a burst pays for the wake-up.
+  if (parked_.load(std::memory_order_seq_cst) && parked_.exchange(false, std::memory_order_seq_cst)) gate_.open(1);
   return true;
 }
 
@@ -77,9 +78,9 @@ void Executor::loop() {
       continue;
     }
     const uint32_t ticket = gate_.ticket();
-    parked_.fetch_add(1, std::memory_order_seq_cst);
+    parked_.store(true, std::memory_order_seq_cst);
     if (top_.load(std::memory_order_seq_cst) == INT64_MIN) gate_.sleep(ticket);
-    parked_.fetch_sub(1, std::memory_order_seq_cst);
+    parked_.store(false, std::memory_order_relaxed);
   }
 }
 
@@ -132,6 +133,8 @@ void Executor::finish(Job& job) {
 
 void Executor::wait(const Job& job) {
   auto done = [&] { return job.done.load(std::memory_order_seq_cst); };
+  if (spinUntil(kSpinNanoseconds / 10, done)) return;
+  yieldThread();  // the executor may have been woken on this very core
   if (spinUntil(kSpinNanoseconds, done)) return;
   Owner& owner = job.queue->owner_;
   owner.waiting_.store(1, std::memory_order_seq_cst);

@@ -98,7 +98,7 @@ class Executor {
   bool started_ = false;
   Caller caller_;
   std::atomic<int64_t> top_{INT64_MIN};  ///< the highest priority that has a job to start
-  std::atomic<int> parked_{0};
+  std::atomic<bool> parked_{false};  ///< the thread sleeps at gate_, or is about to
   Gate gate_;
 };
 

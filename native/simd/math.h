@@ -99,7 +99,7 @@ CHAINRULE_INLINE F tanh(F x) {
   const F z = x * x;
   const F small = fma(polynomial(z, -5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f) * z, x, x);
   const F large = set1(1.0f) - set1(2.0f) / (exp(a + a) + set1(1.0f));
-  return select(lt(a, set1(0.625f)), small, copySign(large, x));
+  return copySign(select(lt(a, set1(0.625f)), small, large), x);
 }
 
 /// Error <= 2.3 ulp; also where the result is denormal.

@@ -60,11 +60,13 @@ function reachable(outputs: readonly Tensor[], wanted: ReadonlySet<Tensor> | und
 }
 
 function checkUnchanged(node: GradNode): void {
-  node.inputs.forEach((t, i) => {
-    if (versionOf(t) !== node.versions[i]) {
-      throw new StateError('ERR_MODIFIED_IN_PLACE', `backward: input ${i} of ${node.row.name}, shape ${showShape(t.shape)}, was changed in place after it was used. Call backward() before assign(), or clone() first.`)
+  const check = (t: Tensor, version: number, what: string): void => {
+    if (versionOf(t) !== version) {
+      throw new StateError('ERR_MODIFIED_IN_PLACE', `backward: ${what} of ${node.row.name}, shape ${showShape(t.shape)}, was changed in place after it was used. Call backward() before assign(), or clone() first.`)
     }
-  })
+  }
+  node.inputs.forEach((t, i) => check(t, node.versions[i], `input ${i}`))
+  node.outputs.forEach((t, i) => check(t, node.versions[node.inputs.length + i], 'the result'))
 }
 
 function applyRule(node: GradNode, grads: Map<Tensor, Tensor>, needs: readonly boolean[]): readonly (Tensor | undefined)[] {

@@ -25,16 +25,28 @@ interface Candidate {
 /** Candidates by platform, processor and C library. */
 const prebuilt: Record<string, Candidate> = {
   'linux-x64': { path: 'prebuilds/linux-x64/node.napi.node', load: () => require('../../prebuilds/linux-x64/node.napi.node') },
-  'linux-x64-musl': { path: 'prebuilds/linux-x64/node.napi.musl.node', load: () => require('../../prebuilds/linux-x64/node.napi.musl.node') },
-  'linux-arm64': { path: 'prebuilds/linux-arm64/node.napi.armv8.node', load: () => require('../../prebuilds/linux-arm64/node.napi.armv8.node') },
+  'linux-x64-musl': {
+    path: 'prebuilds/linux-x64/node.napi.musl.node',
+    load: () => require('../../prebuilds/linux-x64/node.napi.musl.node'),
+  },
+  'linux-arm64': {
+    path: 'prebuilds/linux-arm64/node.napi.armv8.node',
+    load: () => require('../../prebuilds/linux-arm64/node.napi.armv8.node'),
+  },
   'linux-arm64-musl': {
     path: 'prebuilds/linux-arm64/node.napi.armv8.musl.node',
     load: () => require('../../prebuilds/linux-arm64/node.napi.armv8.musl.node'),
   },
   'darwin-x64': { path: 'prebuilds/darwin-x64/node.napi.node', load: () => require('../../prebuilds/darwin-x64/node.napi.node') },
-  'darwin-arm64': { path: 'prebuilds/darwin-arm64/node.napi.armv8.node', load: () => require('../../prebuilds/darwin-arm64/node.napi.armv8.node') },
+  'darwin-arm64': {
+    path: 'prebuilds/darwin-arm64/node.napi.armv8.node',
+    load: () => require('../../prebuilds/darwin-arm64/node.napi.armv8.node'),
+  },
   'win32-x64': { path: 'prebuilds/win32-x64/node.napi.node', load: () => require('../../prebuilds/win32-x64/node.napi.node') },
-  'win32-arm64': { path: 'prebuilds/win32-arm64/node.napi.armv8.node', load: () => require('../../prebuilds/win32-arm64/node.napi.armv8.node') },
+  'win32-arm64': {
+    path: 'prebuilds/win32-arm64/node.napi.armv8.node',
+    load: () => require('../../prebuilds/win32-arm64/node.napi.armv8.node'),
+  },
 }
 
 let result: LoadResult | undefined
@@ -99,7 +111,8 @@ function load(): LoadResult {
     } catch (error) {
       tried.push(`  ${path}: ${reason(error)}`)
       const failure = (error as { code?: string }).code
-      if (failure === 'ERR_CHAINRULE_ISA') return { error: new BackendError(failure, `chainrule: ${reason(error)}.`, { cause: error }), fatal: true }
+      if (failure === 'ERR_CHAINRULE_ISA')
+        return { error: new BackendError(failure, `chainrule: ${reason(error)}.`, { cause: error }), fatal: true }
       if (failure === 'ERR_TABLE_MISMATCH') code = failure
     }
   }
@@ -108,5 +121,8 @@ function load(): LoadResult {
     prebuilt[target] === undefined
       ? 'There is no prebuilt binary for this platform: build one in a checkout with npm run build:native.'
       : 'Reinstall the package (npm install chainrule), or in a checkout run npm run build:native.'
-  return { error: new BackendError(code, `chainrule: no native binary could be loaded on ${where}. Tried:\n${tried.join('\n')}\n${advice}`), fatal: false }
+  return {
+    error: new BackendError(code, `chainrule: no native binary could be loaded on ${where}. Tried:\n${tried.join('\n')}\n${advice}`),
+    fatal: false,
+  }
 }

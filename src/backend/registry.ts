@@ -6,19 +6,7 @@ import type { DType, TypedArray } from '../dtype.js'
 import { formatVersion, Opcode } from '../ir/format.js'
 
 /** Which types a micro-operation takes and gives: T is f32 or i32, the same everywhere. */
-export type MicroSignature =
-  | 'T→T'
-  | 'F→F'
-  | 'TT→T'
-  | 'FF→F'
-  | 'TT→M'
-  | 'MM→M'
-  | 'M→M'
-  | 'MTT→T'
-  | 'IM→F'
-  | 'FM→I'
-  | 'FI→M'
-  | 'FFF→F'
+export type MicroSignature = 'T→T' | 'F→F' | 'TT→T' | 'FF→F' | 'TT→M' | 'MM→M' | 'M→M' | 'MTT→T' | 'IM→F' | 'FM→I' | 'FI→M' | 'FFF→F'
 
 export interface MicroOperation {
   readonly name: string

@@ -27,10 +27,13 @@ function choose(): NativeBackend | null {
     return instance
   }
   if (wanted === 'native' || result.fatal) throw result.error
-  process.emitWarning(`${result.error.message}\nThe slow TypeScript backend is used instead; set CHAINRULE_BACKEND=native to make this an error.`, {
-    type: 'ChainruleWarning',
-    code: result.error.code,
-  })
+  process.emitWarning(
+    `${result.error.message}\nThe slow TypeScript backend is used instead; set CHAINRULE_BACKEND=native to make this an error.`,
+    {
+      type: 'ChainruleWarning',
+      code: result.error.code,
+    },
+  )
   return null
 }
 

@@ -21,7 +21,10 @@ export function statusError([code, instruction, d0, d1]: StatusWords, describe: 
     case StatusCode.cancelled:
       return new BackendError('ERR_CANCELLED', `${where}: cancelled before it was done.`)
     case StatusCode.badSlot:
-      return new ArgumentError('ERR_BUFFER_DETACHED', `${where}: the memory of operand ${d0} is too small (${d1} bytes needed): it was transferred or resized.`)
+      return new ArgumentError(
+        'ERR_BUFFER_DETACHED',
+        `${where}: the memory of operand ${d0} is too small (${d1} bytes needed): it was transferred or resized.`,
+      )
     case StatusCode.tableMismatch:
       return new BackendError(
         'ERR_TABLE_MISMATCH',

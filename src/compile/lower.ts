@@ -77,7 +77,11 @@ class Lowering {
   private numberBuf: Buf | undefined
   private readonly constants = new Map<string, View<Buf>>()
 
-  constructor(numberCount: number) {
+  constructor(
+    numberCount: number,
+    /** Products whose every reader wants them transposed: they are written that way. */
+    private readonly transposed: ReadonlySet<Node>,
+  ) {
     if (numberCount > 0) this.numberBuf = new Buf(numberCount * 4, 'float32', { kind: 'numbers' })
   }
 
@@ -92,7 +96,7 @@ class Lowering {
       this.views.set(node.outputs[0], this.look(node, inputs[0]))
       return
     }
-    const outputs = node.outputs.map((v) => this.fresh(v))
+    const outputs = node.outputs.map((v) => (this.transposed.has(node) ? this.freshTransposed(v) : this.fresh(v)))
     const lower = row.lower as NonNullable<typeof row.lower>
     const instructions = lower(inputs, outputs, node.attrs as never)
     if (instructions.length > 1) for (const o of outputs) o.buffer.parts = true
@@ -146,6 +150,15 @@ class Lowering {
     return { buffer, dtype: v.dtype, offset: 0, shape: v.shape, strides: contiguousStrides(v.shape) }
   }
 
+  private freshTransposed(v: Value): View<Buf> {
+    const { shape } = v
+    const rank = shape.length
+    const swapped = [...shape.slice(0, -2), shape[rank - 1], shape[rank - 2]]
+    const strides = contiguousStrides(swapped)
+    const view = this.fresh(v)
+    return { ...view, strides: [...strides.slice(0, -2), strides[rank - 1], strides[rank - 2]] }
+  }
+
   /** Gives constants memory where an instruction other than a map wants them as operands. */
   private materialize(instruction: Instruction<Buf>, node: Node): Instruction<Buf> {
     if (instruction.inputs.every((v) => v.constant === undefined)) return instruction
@@ -164,6 +177,20 @@ class Lowering {
   }
 }
 
+/** Matrix products that are only read with their last two dimensions swapped (weight gradients of `x · Wᵀ`). */
+function transposedProducts(live: ReadonlySet<Node>, wanted: readonly Value[]): Set<Node> {
+  const readers = new Map<Node, Node[]>()
+  for (const node of live) for (const v of node.inputs) readers.set(v.node, [...(readers.get(v.node) ?? []), node])
+  const direct = new Set(wanted.map((v) => v.node))
+  const swaps = (n: Node): boolean => {
+    if (n.name !== 'permute') return false
+    const { dims } = n.attrs as { dims: readonly number[] }
+    const r = dims.length
+    return dims.every((d, i) => d === (i === r - 1 ? r - 2 : i === r - 2 ? r - 1 : i))
+  }
+  return new Set([...live].filter((n) => n.name === 'matmul' && !direct.has(n) && readers.get(n)?.every(swaps)))
+}
+
 /** Lowers what the results of a trace depend on. `outputs` are the tensors returned, in order. */
 export function lower(trace: Trace, outputs: readonly Value[], numberCount: number): Lowered {
   const wanted: { value: Value; target: Result['target'] }[] = [
@@ -172,7 +199,7 @@ export function lower(trace: Trace, outputs: readonly Value[], numberCount: numb
     ...[...trace.assigns].map(([storage, value]) => ({ value, target: { kind: 'state' as const, storage } })),
   ]
   const live = liveNodes(wanted.map((w) => w.value))
-  const lowering = new Lowering(numberCount)
+  const lowering = new Lowering(numberCount, transposedProducts(live, wanted.map((w) => w.value)))
   for (const node of trace.graph.nodes) if (live.has(node)) lowering.lowerNode(node)
   const results = wanted.map((w) => ({ ...w, view: lowering.viewOf(w.value) }))
   return { steps: lowering.steps, results, captures: lowering.captures }

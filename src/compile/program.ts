@@ -70,7 +70,7 @@ export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: n
     slots: external.map((b) => b.binding as Binding),
     writes: external.map((b) => written.has(b)),
   }
-  return native === undefined ? { ...shared, ...onInterpreter(words) } : { ...shared, ...onNative(native, words, describe) }
+  return native === undefined ? { ...shared, ...onInterpreter(words, describe) } : { ...shared, ...onNative(native, words, describe) }
 }
 
 function onNative(native: NativeBackend, words: Int32Array, describe: (i: number) => string): Pick<Program, 'runSync' | 'submit' | 'native'> {
@@ -85,13 +85,13 @@ function onNative(native: NativeBackend, words: Int32Array, describe: (i: number
 let turn: Promise<void> = Promise.resolve()
 
 /** The interpreter runs on the event loop, one program a turn, in order. */
-function onInterpreter(words: Int32Array): Pick<Program, 'runSync' | 'submit' | 'native'> {
+function onInterpreter(words: Int32Array, describe: (i: number) => string): Pick<Program, 'runSync' | 'submit' | 'native'> {
   const program = new JsProgram(words)
   return {
     native: false,
-    runSync: (slots) => program.run(slots),
+    runSync: (slots) => program.run(slots, describe),
     submit: (slots) => {
-      const done = turn.then(() => new Promise<void>((resolve) => setImmediate(resolve))).then(() => program.run(slots))
+      const done = turn.then(() => new Promise<void>((resolve) => setImmediate(resolve))).then(() => program.run(slots, describe))
       turn = done.catch(() => {})
       return { ticket: 0, done }
     },

@@ -187,6 +187,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const y = apply(convRow, [input, weight], { stride, padding, dilation, groups })
   const { bias } = options
   if (bias === undefined) return y
+  checkTensor('conv2d', 'bias', bias)
   if (bias.ndim !== 1 || bias.shape[0] !== weight.shape[0]) {
     throw new ShapeError('ERR_CONV_BIAS', `conv2d: bias ${showShape(bias.shape)} must have one element for each of the ${weight.shape[0]} output channels.`)
   }

@@ -64,7 +64,7 @@ function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out
     inputs,
     outputs,
     id: nextNode++,
-    versions: inputs.map(versionOf),
+    versions: [...inputs, ...outputs].map(versionOf),
     stack: gradMode.anomaly ? new Error().stack : undefined,
   }
   for (const t of outputs) if (t.dtype === dtype) t.gradNode = node

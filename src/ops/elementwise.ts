@@ -2,7 +2,7 @@
  * Elementwise ops: arithmetic, comparisons, functions of one number. Each is one row here, one line in native/kernels (the
  * vector expression) and one line in test/ops.cases.ts. The order of rows numbers the micro-operations.
  */
-import { type DType, isFloat, promote } from '../dtype.js'
+import { checkDType, type DType, isFloat, promote } from '../dtype.js'
 import { DTypeError } from '../errors.js'
 import { broadcast } from '../shape.js'
 import { type Tensor } from '../tensor.js'
@@ -197,6 +197,7 @@ function unaryOperand(op: string, x: TensorLike, floats: boolean): Tensor {
 /** Converts to another dtype. Float to int32 cuts toward zero, saturates, and makes 0 of NaN. */
 export function to(x: Tensor, dtype: DType): Tensor {
   checkTensor('to', 'the operand', x)
+  checkDType('to', dtype)
   if (x.dtype === dtype) return x
   if (x.constant !== undefined) return lift(x.constant, dtype)
   return apply(castRow, [x], { dtype })

@@ -130,11 +130,13 @@ function reduce(row: OpRow<ReduceAttrs>, x: Tensor, options: ReduceOptions): Ten
 
 /** Sum; integers and bool give int32, and an empty sum is 0. */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor('sum', 'x', x)
   return reduce(sumRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
 }
 
 /** Product; an empty one is 1. */
 export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkTensor('prod', 'x', x)
   return reduce(prodRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
 }
 

@@ -77,7 +77,7 @@ function update(group: AdamGroup, updates: readonly Update[], decoupled: boolean
   const steps = group.countSteps(updates)
   const sizes = div(lr, neg(expm1(mul(steps, beta1.tensors.log))))
   const scales = rsqrt(neg(expm1(mul(steps, beta2.tensors.log))))
-  const kept = decay !== undefined && decoupled ? sub(1, mul(lr, decay)) : undefined
+  const pull = decay !== undefined && decoupled ? mul(lr, decay) : undefined
   for (const { p, g, index } of updates) {
     const number = (t: Tensor): Tensor => reshape(narrow(t, 0, index, 1), [])
     let d = group.maximize ? neg(g) : g
@@ -86,7 +86,9 @@ function update(group: AdamGroup, updates: readonly Update[], decoupled: boolean
     const v = add(group.expAvgSq[index], mul(sub(square(d), group.expAvgSq[index]), beta2.tensors.rest))
     const top = maxExpAvgSq === undefined ? v : maximum(maxExpAvgSq[index], v)
     const denominator = add(mul(sqrt(top), number(scales)), group.floor.tensors.value)
-    assign(p, sub(kept === undefined ? p : mul(p, kept), mul(number(sizes), div(m, denominator))))
+    // p comes in by way of the step, so that one map does it all
+    const stepped = sub(p, mul(number(sizes), div(m, denominator)))
+    assign(p, pull === undefined ? stepped : sub(stepped, mul(p, pull)))
     assign(group.expAvg[index], m)
     assign(group.expAvgSq[index], v)
     if (maxExpAvgSq !== undefined) assign(maxExpAvgSq[index], top)

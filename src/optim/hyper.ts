@@ -60,7 +60,7 @@ export class Hyper<D extends Derived> {
 
   set(value: number): void {
     const refused = this.refuse(value)
-    if (refused !== undefined) throw new ArgumentError('ERR_HYPERPARAMETER', `${this.name}: ${refused}.`)
+    if (refused !== undefined) throw new ArgumentError('ERR_HYPERPARAMETER', `${this.name} ${refused}.`)
     refuseInTrace(`${this.name} =`)
     this.number = shortestDecimal(value)
     noGrad(() => {

@@ -4,11 +4,13 @@
  * fuses into one pass over parameter, gradient and state.
  */
 import { noGrad } from '../autograd/backward.js'
+import { compile } from '../compile/compile.js'
 import { ArgumentError, DTypeError, StateError } from '../errors.js'
 import { add } from '../ops/elementwise.js'
 import { clone, concat, narrow } from '../ops/movement.js'
 import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSource, stateZeros, tensorSlot } from '../ops/state.js'
 import { Tensor, tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
 import { gradientOf, setGradient, tensorList } from './gradient.js'
 import { Hyper, type HyperRange } from './hyper.js'
 
@@ -164,8 +166,18 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     for (const group of this.groups) group.lr = value
   }
 
+  /** Outside `compile` a step is one program of its own, instead of a dozen ops for each parameter. */
+  private readonly program = compile(() => this.updateAll(), { name: 'optimizer.step' })
+
   /** Updates every parameter that has a gradient, by one step. */
   step(): void {
+    // memory that JavaScript holds a view of cannot be written by programs: such parameters are updated op by op
+    const programmable = this.groups.every((group) => group.params.every((p) => p.storage.share()))
+    if (tracing.recorder === undefined && programmable) this.program.sync()
+    else this.updateAll()
+  }
+
+  private updateAll(): void {
     noGrad(() => {
       for (const group of this.groups) {
         const updates = group.updates()

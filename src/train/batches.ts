@@ -48,11 +48,14 @@ export interface BatchSource {
 }
 
 export interface BatchOptions {
-  readonly batchSize: number | undefined
-  readonly shuffle: boolean | undefined
-  readonly dropLast: boolean | undefined
+  readonly batchSize?: number
+  /** Default: when training. */
+  readonly shuffle?: boolean
+  readonly dropLast?: boolean
   /** Of the orders; each epoch has its own. By default each epoch draws one from the generator that `manualSeed` starts. */
-  readonly seed: number | undefined
+  readonly seed?: number
+  /** Training data, as opposed to data to be judged by, for which options of the training data may not apply. */
+  readonly training: boolean
   /** Whether batches may share memory with later ones; not where user code may keep them. */
   readonly reuse: boolean
 }
@@ -83,15 +86,23 @@ export function batchSource(what: string, data: FitData, options: BatchOptions, 
     return new ArraySource(pairOf(data.fields, what), options, pacer)
   }
   if (data instanceof DataLoader) {
-    for (const option of ['batchSize', 'shuffle', 'dropLast', 'seed'] as const) {
-      if (options[option] !== undefined) throw new ArgumentError('ERR_FIT_OPTION', `${what}: a DataLoader has its own ${option}. Set it there.`)
-    }
+    refuseOwn(what, 'a DataLoader', options)
     return new IterableSource(what, () => data, { batches: data.length, samples: undefined })
   }
   if (isDataset(data)) return datasetSource(what, data, options)
-  if (typeof data === 'function') return new IterableSource(what, data)
-  if (isIterable(data)) return new IterableSource(what, () => data)
+  if (typeof data === 'function' || isIterable(data)) {
+    refuseOwn(what, 'an iterable of batches', options)
+    return new IterableSource(what, typeof data === 'function' ? data : () => data)
+  }
   throw new ArgumentError('ERR_FIT_DATA', `${what}: expected [inputs, targets], a data set, a DataLoader, or an iterable of [inputs, targets] batches, received ${data === null ? 'null' : typeof data}.`)
+}
+
+/** Data that comes in batches has its own sizes and order. */
+function refuseOwn(what: string, kind: string, options: BatchOptions): void {
+  if (!options.training) return
+  for (const option of ['batchSize', 'shuffle', 'dropLast', 'seed'] as const) {
+    if (options[option] !== undefined) throw new ArgumentError('ERR_FIT_OPTION', `${what}: ${kind} has its own ${option}. Set it there.`)
+  }
 }
 
 function isIterable(x: unknown): x is AsyncIterable<readonly unknown[]> | Iterable<readonly unknown[]> {
@@ -175,7 +186,7 @@ class ArraySource implements BatchSource {
 
   /** The samples' order, or `undefined` as they are. Shuffled by Fisher and Yates, in slices of time. */
   private async order(n: number): Promise<Int32Array | undefined> {
-    if (!(this.options.shuffle ?? false)) return undefined
+    if (!(this.options.shuffle ?? this.options.training)) return undefined
     const { seed } = this.options
     const epoch = this.epochs++
     const [low, high, at, wraps] = seed === undefined ? drawBlocks(1) : [seed, epoch, 0, 0]
@@ -249,7 +260,7 @@ function copyRows(from: TypedArray, to: TypedArray, order: Int32Array, start: nu
 
 /** A user's data set goes through a loader, which is made anew each epoch with that epoch's order. */
 function datasetSource(what: string, data: BulkDataset | ItemDataset, options: BatchOptions): BatchSource {
-  const { batchSize = defaultBatch, shuffle = false, dropLast = false } = options
+  const { batchSize = defaultBatch, shuffle = options.training, dropLast = false } = options
   let epoch = 0
   const loader = (seed: number): DataLoader => {
     const made = new DataLoader(data as BulkDataset<never>, { batchSize, shuffle, dropLast, seed }) as unknown as DataLoader

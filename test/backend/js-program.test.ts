@@ -19,18 +19,45 @@ describe('map', () => {
       const n = 300 // more than one tile
       const maskFirst = signature.startsWith('M')
       const floats = [numbers([n], 1), numbers([n], 500), numbers([n], 900)]
-      const whole = floats.map((v) => ints([n], read(v).map((x) => Math.trunc(x * 1000))))
-      const masks = floats.map((v) => packed('bool', [n], read(v).map((x) => (x > 0 ? 1 : 0))))
+      const whole = floats.map((v) =>
+        ints(
+          [n],
+          read(v).map((x) => Math.trunc(x * 1000)),
+        ),
+      )
+      const masks = floats.map((v) =>
+        packed(
+          'bool',
+          [n],
+          read(v).map((x) => (x > 0 ? 1 : 0)),
+        ),
+      )
       const asInts = signature.startsWith('I') || signature === 'TT→T'
       for (const integers of signature.includes('T') ? [false, true] : [asInts]) {
         const values = integers ? whole : floats
         const inputs = values.slice(0, arity).map((v, i) => (maskFirst && (i === 0 || signature.startsWith('MM')) ? masks[i] : v))
         const f = integers && integer !== undefined ? integer : scalar
-        const out = signature.endsWith('M') ? 'bool' : signature.endsWith('F') ? 'float32' : signature.endsWith('I') || integers ? 'int32' : 'float32'
+        const out = signature.endsWith('M')
+          ? 'bool'
+          : signature.endsWith('F')
+            ? 'float32'
+            : signature.endsWith('I') || integers
+              ? 'int32'
+              : 'float32'
         const y = packed(out, [n])
-        run({ opcode: Opcode.map, inputs, outputs: [y], scalars: [], epilogue: micro([], [[name, 0, arity > 1 ? 1 : 0, arity > 2 ? 2 : 0]], [arity]) })
+        run({
+          opcode: Opcode.map,
+          inputs,
+          outputs: [y],
+          scalars: [],
+          epilogue: micro([], [[name, 0, arity > 1 ? 1 : 0, arity > 2 ? 2 : 0]], [arity]),
+        })
         const [a, b = a, c = a] = inputs.map(read)
-        const want = packed(out, [n], a.map((x, i) => f(x, b[i], c[i])))
+        const want = packed(
+          out,
+          [n],
+          a.map((x, i) => f(x, b[i], c[i])),
+        )
         expect(read(y)).toEqual(read(want))
       }
     })
@@ -40,11 +67,24 @@ describe('map', () => {
     const x = numbers([5, 3, 101])
     const row: View<Memory> = { ...numbers([101], 40), shape: [5, 3, 101], strides: [0, 0, 1] }
     const reversed: View<Memory> = { ...numbers([1515], 77), offset: 1514, shape: [5, 3, 101], strides: [-303, -101, -1] }
-    const bytes = packed('uint8', [5, 3, 101], Array.from({ length: 1515 }, (_, i) => i % 256))
+    const bytes = packed(
+      'uint8',
+      [5, 3, 101],
+      Array.from({ length: 1515 }, (_, i) => i % 256),
+    )
     const sum = scattered(packed('float32', [5, 3, 101]))
     const mask = packed('bool', [5, 3, 101])
     const low = packed('uint8', [5, 3, 101])
-    const epilogue = micro([0.5], [['add', 0, 1], ['fma', 5, 4, 2], ['lt', 6, 0], ['add', 3, 3]], [6, 7, 8])
+    const epilogue = micro(
+      [0.5],
+      [
+        ['add', 0, 1],
+        ['fma', 5, 4, 2],
+        ['lt', 6, 0],
+        ['add', 3, 3],
+      ],
+      [6, 7, 8],
+    )
     run({ opcode: Opcode.map, inputs: [x, row, reversed, bytes], outputs: [sum, mask, low], scalars: [], epilogue })
     const f = Math.fround
     const [xs, rs, vs, bs] = [x, row, reversed, bytes].map(read)
@@ -63,7 +103,13 @@ describe('map', () => {
 
   it('fills a strided part with a constant, and a scalar', () => {
     const whole = packed('float32', [4, 4])
-    run({ opcode: Opcode.map, inputs: [], outputs: [{ ...whole, offset: 5, shape: [2, 2], strides: [4, 1] }], scalars: [], epilogue: micro([3], [], [0]) })
+    run({
+      opcode: Opcode.map,
+      inputs: [],
+      outputs: [{ ...whole, offset: 5, shape: [2, 2], strides: [4, 1] }],
+      scalars: [],
+      epilogue: micro([3], [], [0]),
+    })
     expect(read(whole)).toEqual([0, 0, 0, 0, 0, 3, 3, 0, 0, 3, 3, 0, 0, 0, 0, 0])
     const scalar = packed('float32', [])
     run({ opcode: Opcode.map, inputs: [], outputs: [scalar], scalars: [], epilogue: micro([7], [], [0]) })
@@ -104,7 +150,14 @@ describe('reduce', () => {
       domain: [6, 50],
       prologueInputs: 2,
       prologue: micro([], [['mul', 0, 1]], [2]),
-      epilogue: micro([0], [['add', 0, 1], ['lt', 2, 3]], [3, 4]),
+      epilogue: micro(
+        [0],
+        [
+          ['add', 0, 1],
+          ['lt', 2, 3],
+        ],
+        [3, 4],
+      ),
     })
     const [xs, ys, bs] = [x, y, bias].map(read)
     const f = Math.fround
@@ -118,20 +171,45 @@ describe('reduce', () => {
   })
 
   it('knows empty sums and products, and a prologue without inputs', () => {
-    for (const [kind, want] of [['sum', 0], ['prod', 1]] as const) {
+    for (const [kind, want] of [
+      ['sum', 0],
+      ['prod', 1],
+    ] as const) {
       const y = packed('float32', [1, 2], [9, 9])
-      run({ opcode: Opcode.reduce, inputs: [packed('float32', [0, 2])], outputs: [y], scalars: [ReduceKind[kind]], domain: [0, 2], prologueInputs: 1, prologue: identityMicro })
+      run({
+        opcode: Opcode.reduce,
+        inputs: [packed('float32', [0, 2])],
+        outputs: [y],
+        scalars: [ReduceKind[kind]],
+        domain: [0, 2],
+        prologueInputs: 1,
+        prologue: identityMicro,
+      })
       expect(read(y)).toEqual([want, want])
     }
     const count = packed('float32', [1])
-    run({ opcode: Opcode.reduce, inputs: [], outputs: [count], scalars: [ReduceKind.sum], domain: [7], prologueInputs: 0, prologue: micro([1], [], [0]) })
+    run({
+      opcode: Opcode.reduce,
+      inputs: [],
+      outputs: [count],
+      scalars: [ReduceKind.sum],
+      domain: [7],
+      prologueInputs: 0,
+      prologue: micro([1], [], [0]),
+    })
     expect(read(count)).toEqual([7])
   })
 })
 
 describe('structured opcodes', () => {
   it('gemm, batched, of odd sizes', () => {
-    for (const [m, k, n] of [[1, 1, 1], [3, 5, 7], [8, 16, 4], [17, 33, 9], [4, 0, 3]]) {
+    for (const [m, k, n] of [
+      [1, 1, 1],
+      [3, 5, 7],
+      [8, 16, 4],
+      [17, 33, 9],
+      [4, 0, 3],
+    ]) {
       expectEqual(compare('matmul', [numbers([m, k]), numbers([k, n], 100)], undefined))
       expectEqual(compare('matmul', [numbers([2, 1, m, k]), numbers([3, k, n], 100)], undefined))
     }
@@ -143,7 +221,15 @@ describe('structured opcodes', () => {
     const bias: View<Memory> = { ...numbers([4], 9), shape: [6, 4], strides: [0, 1] }
     const y = scattered(packed('float32', [6, 4]))
     const positive = packed('bool', [6, 4])
-    const epilogue = micro([0], [['add', 0, 1], ['relu', 3], ['lt', 2, 3]], [4, 5])
+    const epilogue = micro(
+      [0],
+      [
+        ['add', 0, 1],
+        ['relu', 3],
+        ['lt', 2, 3],
+      ],
+      [4, 5],
+    )
     run({ opcode: Opcode.gemm, inputs: [a, b, bias], outputs: [y, positive], scalars: [], epilogue })
     const [as, bs, cs] = [a, b, bias].map(read)
     const f = Math.fround
@@ -167,7 +253,20 @@ describe('structured opcodes', () => {
     const w = packed('float32', [2, 1, 1, 1], [1, -1])
     const bias: View<Memory> = { ...packed('float32', [2], [0.5, 0.25]), shape: [1, 2, 4, 4], strides: [0, 1, 0, 0] }
     const y = packed('float32', [1, 2, 4, 4])
-    run({ opcode: Opcode.conv2d, inputs: [x, w, bias], outputs: [y], scalars: [1, 1, 0, 0, 1, 1, 1], epilogue: micro([], [['add', 0, 1], ['relu', 2]], [3]) })
+    run({
+      opcode: Opcode.conv2d,
+      inputs: [x, w, bias],
+      outputs: [y],
+      scalars: [1, 1, 0, 0, 1, 1, 1],
+      epilogue: micro(
+        [],
+        [
+          ['add', 0, 1],
+          ['relu', 2],
+        ],
+        [3],
+      ),
+    })
     const f = Math.fround
     const xs = read(x)
     expect(read(y)).toEqual([...xs.map((v) => Math.max(0, f(v + 0.5))), ...xs.map((v) => Math.max(0, f(0.25 - v)))])
@@ -203,7 +302,19 @@ describe('structured opcodes', () => {
     const index = ints([3, 2, 2], [0, 4, 3, 3, 1, 0, 2, 2, 4, 0, 1, 1])
     expectEqual(compare('gather', [numbers([3, 5, 2]), index], { axis: 1 }))
     expectEqual(compare('scatterAdd', [numbers([3, 2, 2]), index], { axis: 1, size: 5 }))
-    expectEqual(compare('scatterAdd', [ints([3, 2, 2], Array.from({ length: 12 }, (_, i) => i)), index], { axis: 1, size: 5 }))
+    expectEqual(
+      compare(
+        'scatterAdd',
+        [
+          ints(
+            [3, 2, 2],
+            Array.from({ length: 12 }, (_, i) => i),
+          ),
+          index,
+        ],
+        { axis: 1, size: 5 },
+      ),
+    )
   })
 
   it('gather as an embedding: an index with stride 0', () => {
@@ -226,12 +337,24 @@ describe('structured opcodes', () => {
 
   it('does nothing where nothing comes out', () => {
     run({ opcode: Opcode.gather, inputs: [numbers([0, 3]), ints([0, 3], [])], outputs: [packed('float32', [0, 3])], scalars: [0] })
-    run({ opcode: Opcode.gemm, inputs: [numbers([0, 4]), numbers([4, 2])], outputs: [packed('float32', [0, 2])], scalars: [], epilogue: identityMicro })
+    run({
+      opcode: Opcode.gemm,
+      inputs: [numbers([0, 4]), numbers([4, 2])],
+      outputs: [packed('float32', [0, 2])],
+      scalars: [],
+      epilogue: identityMicro,
+    })
   })
 })
 
 describe('programs', () => {
-  const negate = (x: View<Memory>, y: View<Memory>): Instruction<Memory> => ({ opcode: Opcode.map, inputs: [x], outputs: [y], scalars: [], epilogue: micro([], [['neg', 0]], [1]) })
+  const negate = (x: View<Memory>, y: View<Memory>): Instruction<Memory> => ({
+    opcode: Opcode.map,
+    inputs: [x],
+    outputs: [y],
+    scalars: [],
+    epilogue: micro([], [['neg', 0]], [1]),
+  })
 
   it('hand values on in the arena, whose parts are used again', () => {
     const x = numbers([20])
@@ -239,10 +362,19 @@ describe('programs', () => {
     const h2 = packed('float32', [20])
     const y = packed('float32', [20])
     const double = { ...negate(h2, y), epilogue: micro([], [['add', 0, 0]], [1]) }
-    const { words, slots } = encodeAll([negate(x, h1), negate(h1, h2), double], new Map([[h1.buffer, { offset: 0, size: 2 }], [h2.buffer, { offset: 2, size: 2 }]]))
+    const { words, slots } = encodeAll(
+      [negate(x, h1), negate(h1, h2), double],
+      new Map([
+        [h1.buffer, { offset: 0, size: 2 }],
+        [h2.buffer, { offset: 2, size: 2 }],
+      ]),
+    )
     const program = new JsProgram(words)
     for (let i = 0; i < 2; i++) {
-      write(x, read(x).map((v) => v + i))
+      write(
+        x,
+        read(x).map((v) => v + i),
+      )
       program.run(slots)
       expect(read(y)).toEqual(read(x).map((v) => Math.fround(2 * v)))
     }

@@ -14,7 +14,8 @@ const map = (inputs: View<Memory>[], outputs: View<Memory>[], region = false): I
   epilogue: micro([], [['neg', 0]], [1]),
 })
 
-const load = (instructions: readonly Instruction<Memory>[], commit?: number): JsProgram => new JsProgram(encodeAll(instructions, new Map(), commit).words)
+const load = (instructions: readonly Instruction<Memory>[], commit?: number): JsProgram =>
+  new JsProgram(encodeAll(instructions, new Map(), commit).words)
 
 function expectRefused(action: () => unknown, why: RegExp, code = 'ERR_PROGRAM_REFUSED'): void {
   expect(action).toThrowError(expect.objectContaining({ code, message: expect.stringMatching(why) }))
@@ -23,7 +24,11 @@ function expectRefused(action: () => unknown, why: RegExp, code = 'ERR_PROGRAM_R
 describe('a tampered word', () => {
   const x = numbers([2, 3])
   const arena = packed('float32', [2, 3])
-  const { words } = encodeAll([map([x], [arena]), map([arena], [packed('float32', [2, 3])])], new Map([[arena.buffer, { offset: 0, size: 1 }]]), 0)
+  const { words } = encodeAll(
+    [map([x], [arena]), map([arena], [packed('float32', [2, 3])])],
+    new Map([[arena.buffer, { offset: 0, size: 1 }]]),
+    0,
+  )
   const buffers = headerWords
   const first = headerWords + 3 * 4
   const view = first + 6
@@ -112,7 +117,10 @@ describe('a program that breaks a rule', () => {
     const even = (offset: number): View<Memory> => ({ ...whole, offset, shape: [4], strides: [2] })
     load([map([even(0)], [even(1)])])
     const square: View<Memory> = { ...numbers([4, 4]) }
-    expectRefused(() => load([{ opcode: Opcode.gemm, inputs: [square, numbers([4, 4])], outputs: [square], scalars: [], epilogue: identityMicro }]), /overlaps/)
+    expectRefused(
+      () => load([{ opcode: Opcode.gemm, inputs: [square, numbers([4, 4])], outputs: [square], scalars: [], epilogue: identityMicro }]),
+      /overlaps/,
+    )
   })
 
   it('regions', () => {
@@ -123,7 +131,12 @@ describe('a program that breaks a rule', () => {
   })
 
   it('an instruction that can fail after the commit index', () => {
-    const gather: Instruction<Memory> = { opcode: Opcode.gather, inputs: [numbers([3]), packed('int32', [2])], outputs: [packed('float32', [2])], scalars: [0] }
+    const gather: Instruction<Memory> = {
+      opcode: Opcode.gather,
+      inputs: [numbers([3]), packed('int32', [2])],
+      outputs: [packed('float32', [2])],
+      scalars: [0],
+    }
     load([gather], 1)
     expectRefused(() => load([gather], 0), /commit/)
   })

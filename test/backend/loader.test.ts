@@ -29,8 +29,13 @@ interface Outcome {
 
 /** Runs an ES module with these variables; `CHAINRULE_*` of this process do not count. */
 function node(code: string, env: Record<string, string> = {}): Outcome {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('CHAINRULE_') && !name.startsWith('VITEST') && name !== 'NODE_OPTIONS')
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], { env: { ...Object.fromEntries(inherited), ...env }, encoding: 'utf8' })
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('CHAINRULE_') && !name.startsWith('VITEST') && name !== 'NODE_OPTIONS',
+  )
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+    env: { ...Object.fromEntries(inherited), ...env },
+    encoding: 'utf8',
+  })
   return { status, out: stdout.trim(), err: stderr }
 }
 
@@ -53,7 +58,8 @@ describe('CHAINRULE_BACKEND', () => {
     const missing = join(folder, 'missing.node')
     const { out } = node(program, { CHAINRULE_BACKEND: 'native', CHAINRULE_BINARY: missing })
     expect(out).toContain('BackendError ERR_NATIVE_MISSING chainrule: no native binary could be loaded')
-    for (const part of [`${process.platform}-${process.arch}`, process.version, `${missing}: not there`, 'npm run build:native']) expect(out).toContain(part)
+    for (const part of [`${process.platform}-${process.arch}`, process.version, `${missing}: not there`, 'npm run build:native'])
+      expect(out).toContain(part)
   })
 
   it('unset falls back with one warning', () => {
@@ -65,7 +71,9 @@ describe('CHAINRULE_BACKEND', () => {
   })
 
   it('of another name is an error', () => {
-    expect(node(program, { CHAINRULE_BACKEND: 'cuda' }).out).toContain("ArgumentError ERR_BACKEND_UNKNOWN CHAINRULE_BACKEND: must be 'js' or 'native', is 'cuda'")
+    expect(node(program, { CHAINRULE_BACKEND: 'cuda' }).out).toContain(
+      "ArgumentError ERR_BACKEND_UNKNOWN CHAINRULE_BACKEND: must be 'js' or 'native', is 'cuda'",
+    )
   })
 })
 
@@ -94,7 +102,9 @@ describe('a binary', () => {
   it('is loaded by the first op, not by the import', () => {
     const path = fake('loud', `console.log('loaded'); throw new Error('no')`)
     expect(node(`import '${esm}'; console.log('imported')`, { CHAINRULE_BINARY: path }).out).toBe('imported')
-    expect(node(`import { tensor } from '${esm}'; console.log('imported'); tensor([1]).neg()`, { CHAINRULE_BINARY: path }).out).toBe('imported\nloaded')
+    expect(node(`import { tensor } from '${esm}'; console.log('imported'); tensor([1]).neg()`, { CHAINRULE_BINARY: path }).out).toBe(
+      'imported\nloaded',
+    )
   })
 
   it('is looked for in prebuilds/, then in build/', () => {

@@ -57,9 +57,15 @@ export function write(view: View<Memory>, values: readonly number[]): void {
 }
 
 /** A micro-program written as `[name, a, b, c]` lines. */
-export function micro(constants: readonly (number | boolean)[], ops: readonly (readonly [string, ...number[]])[], results: readonly number[]): Micro {
+export function micro(
+  constants: readonly (number | boolean)[],
+  ops: readonly (readonly [string, ...number[]])[],
+  results: readonly number[],
+): Micro {
   return {
-    constants: constants.map((c) => (typeof c === 'boolean' ? { type: MicroType.mask, value: c ? 1 : 0 } : { type: MicroType.f32, value: c })),
+    constants: constants.map((c) =>
+      typeof c === 'boolean' ? { type: MicroType.mask, value: c ? 1 : 0 } : { type: MicroType.f32, value: c },
+    ),
     ops: ops.map(([name, a, b = 0, c = 0]) => ({ op: microNumber(name), a, b, c })),
     results,
   }
@@ -127,7 +133,12 @@ export function reference(name: string, inputs: readonly View<Memory>[], attrs: 
 }
 
 /** Runs an op's instruction with packed and with scattered operands; returns the outputs beside those of its plain loops. */
-export function compare(name: string, inputs: readonly View<Memory>[], attrs: unknown, options: { packedOutput?: boolean } = {}): { got: number[]; want: number[] }[] {
+export function compare(
+  name: string,
+  inputs: readonly View<Memory>[],
+  attrs: unknown,
+  options: { packedOutput?: boolean } = {},
+): { got: number[]; want: number[] }[] {
   const row = opTable().get(name)
   const want = reference(name, inputs, attrs)
   const results: { got: number[]; want: number[] }[] = []
@@ -147,5 +158,9 @@ export function compare(name: string, inputs: readonly View<Memory>[], attrs: un
 
 /** Numbers that repeat only late, between -2 and 2. */
 export function numbers(shape: readonly number[], seed = 1): View<Memory> {
-  return packed('float32', shape, Array.from({ length: sizeOf(shape) }, (_, i) => ((((i + seed) * 7919) % 4001) - 2000) / 1000))
+  return packed(
+    'float32',
+    shape,
+    Array.from({ length: sizeOf(shape) }, (_, i) => ((((i + seed) * 7919) % 4001) - 2000) / 1000),
+  )
 }

@@ -43,7 +43,7 @@ describe('loadMnist', () => {
     try {
       const work = loadMnist({ dataDir: folder, cacheDir: folder, download: false })
       await expect(work).rejects.toThrow(DataError)
-      await expect(work).rejects.toThrow(/train-images-idx3-ubyte\.gz was not found[^]*CHAINRULE_DATA[^]*syntheticDigits/)
+      await expect(work).rejects.toThrow(/train-images-idx3-ubyte\.gz was not found[\s\S]*CHAINRULE_DATA[\s\S]*syntheticDigits/)
     } finally {
       await rm(folder, { recursive: true })
     }

@@ -45,6 +45,8 @@ export interface Case {
   /** The call with `{ out }`. */
   readonly into?: (out: Tensor, ...inputs: Tensor[]) => Tensor
   readonly bad: readonly Bad[]
+  /** What else than a tensor an input may be. */
+  readonly accepts?: (x: unknown) => boolean
 }
 
 type Options = Partial<Omit<Case, 'name' | 'call' | 'inputs' | 'sizes'>>

@@ -153,14 +153,27 @@ class Checker {
     for (const v of this.inputs.slice(0, prologueInputs)) this.shape(v, domain)
     const out = this.outputs[0].shape
     this.rank(rank, this.outputs[0])
-    this.require(out.every((s, d) => s === domain[d] || s === 1), 'the output does not fit the domain')
+    this.require(
+      out.every((s, d) => s === domain[d] || s === 1),
+      'the output does not fit the domain',
+    )
     this.shapesFrom(prologueInputs, out)
     // sums and products have a value over nothing; where nothing comes out, nothing is asked for
     this.require(kind < 2 || sizeOf(domain) > 0 || sizeOf(out) === 0, 'a maximum or minimum of nothing')
-    const prologue = readMicro(this.reader, this.inputs.slice(0, prologueInputs).map((v) => microType(v.dtype)), 1)
+    const prologue = readMicro(
+      this.reader,
+      this.inputs.slice(0, prologueInputs).map((v) => microType(v.dtype)),
+      1,
+    )
     const type = prologue.types[prologue.results[0]]
     this.require(type !== MicroType.mask, 'a reduction of masks')
-    return { scalars: [kind], domain, prologueInputs, prologue, epilogue: this.epilogue([kind >= 4 ? MicroType.i32 : type], prologueInputs) }
+    return {
+      scalars: [kind],
+      domain,
+      prologueInputs,
+      prologue,
+      epilogue: this.epilogue([kind >= 4 ? MicroType.i32 : type], prologueInputs),
+    }
   }
 
   private gemm(): Attributes {
@@ -281,7 +294,10 @@ class Checker {
     this.require(!scatter || isFloat(large.dtype) || large.dtype === 'int32', `scatterAdd does not add ${large.dtype}`)
     this.rank(large.shape.length, moved)
     this.shape(this.inputs[1], moved.shape)
-    this.require(large.shape.every((s, d) => d === axis || s === moved.shape[d]), 'sizes differ outside the axis')
+    this.require(
+      large.shape.every((s, d) => d === axis || s === moved.shape[d]),
+      'sizes differ outside the axis',
+    )
     return { scalars: [axis] }
   }
 

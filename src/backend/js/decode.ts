@@ -5,10 +5,10 @@
 import { dtypes, itemSize } from '../../dtype.js'
 import { formatMagic, formatVersion, headerWords, type Instruction, Opcode, type View } from '../../ir/format.js'
 import { maxElements, maxRank, sizeOf } from '../../shape.js'
-import { statusError, StatusCode } from '../status.js'
 import { tableHash } from '../registry.js'
+import { StatusCode, statusError } from '../status.js'
 import { type Attributes, canFail, checkInstruction, type Operands } from './check.js'
-import { distinctIndices, elementRange, overlap, place, type Placed, sameElements } from './overlap.js'
+import { distinctIndices, elementRange, overlap, type Placed, place, sameElements } from './overlap.js'
 import { maxSlots, Reader } from './reader.js'
 
 export type DecodedInstruction = Operands & Attributes & Pick<Instruction<number>, 'region'>
@@ -67,13 +67,17 @@ interface Header {
 
 function readHeader(reader: Reader): Header {
   reader.need(headerWords)
-  const [magic, version, hash, flags, buffers, instructions, symbols, commit, arena, slots, total, zero] = Array.from({ length: headerWords }, () => reader.next())
+  const [magic, version, hash, flags, buffers, instructions, symbols, commit, arena, slots, total, zero] = Array.from(
+    { length: headerWords },
+    () => reader.next(),
+  )
   if (magic !== formatMagic || version !== formatVersion) reader.refuse('not a program of this format')
   if (hash !== (tableHash() | 0)) throw statusError([StatusCode.tableMismatch, -1, hash, tableHash()], () => 'program')
   if (total !== reader.end) reader.refuse(`it has ${reader.end} words, its header says ${total}`)
   if (flags !== 0 || zero !== 0) reader.refuse('a reserved word is not zero')
   if (symbols !== 0) reader.refuse('symbolic extents are not supported')
-  if ([buffers, instructions, commit, arena, slots].some((n) => n < 0) || commit > instructions || slots > maxSlots) reader.refuse('impossible counts')
+  if ([buffers, instructions, commit, arena, slots].some((n) => n < 0) || commit > instructions || slots > maxSlots)
+    reader.refuse('impossible counts')
   reader.need(bufferWords * buffers)
   return { buffers, instructions, commit, slots, arenaBytes: arena * unit }
 }
@@ -89,7 +93,13 @@ function readBuffers(reader: Reader, header: Header): DecodedBuffer[] {
   })
 }
 
-function readInstruction(words: Int32Array, outer: Reader, i: number, buffers: readonly DecodedBuffer[], slots: SlotNeed[]): DecodedInstruction {
+function readInstruction(
+  words: Int32Array,
+  outer: Reader,
+  i: number,
+  buffers: readonly DecodedBuffer[],
+  slots: SlotNeed[],
+): DecodedInstruction {
   const start = outer.at
   outer.where = `instruction ${i}`
   const [opcode, size, inputCount, outputCount, attributes, region] = Array.from({ length: 6 }, () => outer.next())
@@ -101,7 +111,8 @@ function readInstruction(words: Int32Array, outer: Reader, i: number, buffers: r
   if (region !== 0 && !(region === 1 && opcode === Opcode.map)) outer.refuse('a region of anything but maps')
   const reader = new Reader(words, start + 6, start + size)
   reader.where = outer.where
-  const read = (count: number, output: boolean): View<number>[] => Array.from({ length: count }, (_, k) => readView(reader, k, output, buffers, slots))
+  const read = (count: number, output: boolean): View<number>[] =>
+    Array.from({ length: count }, (_, k) => readView(reader, k, output, buffers, slots))
   const inputs = read(inputCount, false)
   const outputs = read(outputCount, true)
   if (reader.end - reader.at !== attributes) reader.refuse('its attributes do not fit its size')
@@ -121,12 +132,14 @@ function readView(reader: Reader, k: number, output: boolean, buffers: readonly 
   const shape = Array.from({ length: rank }, () => reader.next())
   const strides = Array.from({ length: rank }, () => reader.next())
   const view: View<number> = { buffer, dtype: dtypes[type], offset, shape, strides }
-  if (shape.some((s) => s < 0) || sizeOf(shape.map((s) => Math.max(1, s))) > maxElements) reader.refuse(`${name}: shape [${shape.join(', ')}]`)
+  if (shape.some((s) => s < 0) || sizeOf(shape.map((s) => Math.max(1, s))) > maxElements)
+    reader.refuse(`${name}: shape [${shape.join(', ')}]`)
   if (output && !distinctIndices(view)) reader.refuse(`${name}: two of its indices meet`)
   const range = elementRange(view)
   const width = itemSize(view.dtype)
   const place = buffers[buffer]
-  const inside = range === undefined || (range.low >= 0 && range.high <= maxElements && (place.slot >= 0 || (range.high + 1) * width <= place.bytes))
+  const inside =
+    range === undefined || (range.low >= 0 && range.high <= maxElements && (place.slot >= 0 || (range.high + 1) * width <= place.bytes))
   if (offset < 0 || !inside) reader.refuse(`${name}: it reaches beyond its buffer`)
   if (place.slot >= 0) {
     const need = slots[place.slot]

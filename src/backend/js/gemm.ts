@@ -13,7 +13,17 @@ function packColumns(b: TypedArray, at: number, k: number, n: number, j: number)
 }
 
 /** `c = a · b` for `a: [m, k]`, `b: [k, n]`, `c: [m, n]`, each starting at its offset. */
-export function multiply(a: TypedArray, aAt: number, b: TypedArray, bAt: number, c: TypedArray, cAt: number, m: number, k: number, n: number): void {
+export function multiply(
+  a: TypedArray,
+  aAt: number,
+  b: TypedArray,
+  bAt: number,
+  c: TypedArray,
+  cAt: number,
+  m: number,
+  k: number,
+  n: number,
+): void {
   for (let j = 0; j < n; j += 4) {
     packColumns(b, bAt, k, n, j)
     const columns = panel

@@ -78,7 +78,8 @@ function readOperation(reader: Reader, types: MicroType[], i: number): MicroOp {
   const at = [reader.next(), reader.next(), reader.next()]
   const row = table[op] as MicroOperation | undefined
   if (row === undefined) return reader.refuse(`operation ${i} of a micro-program: there is no number ${op}`)
-  if (at.some((value, k) => (k < row.arity ? value < 0 || value >= types.length : value !== 0))) reader.refuse(`an operand of ${row.name} in a micro-program`)
+  if (at.some((value, k) => (k < row.arity ? value < 0 || value >= types.length : value !== 0)))
+    reader.refuse(`an operand of ${row.name} in a micro-program`)
   const type = resultOf(row.signature, types[at[0]], types[at[1]], types[at[2]])
   if (type === undefined) return reader.refuse(`the operand types of ${row.name} in a micro-program`)
   types.push(type)

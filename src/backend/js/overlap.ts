@@ -60,7 +60,8 @@ export function distinctIndices({ shape, strides }: View<number>): boolean {
 export function sameElements(a: Placed, b: Placed): boolean {
   const x = a.view
   const y = b.view
-  if (a.space !== b.space || a.start !== b.start || itemSize(x.dtype) !== itemSize(y.dtype) || x.shape.length !== y.shape.length) return false
+  if (a.space !== b.space || a.start !== b.start || itemSize(x.dtype) !== itemSize(y.dtype) || x.shape.length !== y.shape.length)
+    return false
   return x.shape.every((extent, d) => extent === y.shape[d] && (extent <= 1 || x.strides[d] === y.strides[d]))
 }
 

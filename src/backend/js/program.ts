@@ -73,7 +73,8 @@ export class JsProgram {
   run(slots: readonly Slot[], describe: Describe = (i) => (i < 0 ? 'program' : `instruction ${i}`)): void {
     this.program.slots.forEach(({ bytes, alignment }, s) => {
       const slot = slots[s] as Slot | undefined
-      if (slot === undefined || slot.byteLength < bytes || slot.byteOffset % alignment !== 0) throw statusError([StatusCode.badSlot, -1, s, bytes], describe)
+      if (slot === undefined || slot.byteLength < bytes || slot.byteOffset % alignment !== 0)
+        throw statusError([StatusCode.badSlot, -1, s, bytes], describe)
     })
     try {
       reserveArena(this.program.arenaBytes)
@@ -95,7 +96,10 @@ function prepare(instruction: DecodedInstruction): Step {
   if (opcode === Opcode.map && epilogue !== undefined) {
     const run = prepareMap(epilogue, outputs[0].shape, inputs, outputs)
     return (memory) => {
-      run(inputs.map((v) => memory.of(v)), outputs.map((v) => memory.of(v)))
+      run(
+        inputs.map((v) => memory.of(v)),
+        outputs.map((v) => memory.of(v)),
+      )
       return undefined
     }
   }
@@ -138,7 +142,10 @@ function reduced({ inputs, prologue, prologueInputs = 0, domain = [] }: DecodedI
   const run = prepareMap(prologue, domain, views, [packed({ shape: domain, dtype })])
   return (memory) => {
     const out = allocate(domain, dtype)
-    run(views.map((v) => memory.of(v)), [out.data])
+    run(
+      views.map((v) => memory.of(v)),
+      [out.data],
+    )
     return out
   }
 }
@@ -181,13 +188,21 @@ function materialiseInPlace(view: View<number>): Source {
 /** The epilogue: a map over the loop's result and the inputs that belong to it. */
 function afterwards({ inputs, outputs, epilogue }: DecodedInstruction, own: number, wide: boolean): Finish {
   const [first] = outputs
-  if (epilogue === undefined || (isIdentity(epilogue) && epilogue.types[0] === microType(first.dtype) && first.dtype !== 'uint8')) return places(outputs)
+  if (epilogue === undefined || (isIdentity(epilogue) && epilogue.types[0] === microType(first.dtype) && first.dtype !== 'uint8'))
+    return places(outputs)
   const result = { shape: first.shape, dtype: dtypeOf(epilogue.types[0], wide) }
   const views = inputs.slice(own)
   const run = prepareMap(epilogue, first.shape, [packed(result), ...views], outputs)
   return (memory) => {
     const value = allocate(result.shape, result.dtype)
-    return { results: [value], store: () => run([value.data, ...views.map((v) => memory.of(v))], outputs.map((v) => memory.of(v))) }
+    return {
+      results: [value],
+      store: () =>
+        run(
+          [value.data, ...views.map((v) => memory.of(v))],
+          outputs.map((v) => memory.of(v)),
+        ),
+    }
   }
 }
 

@@ -1,0 +1,239 @@
+/**
+ * Saving and loading models, and checkpoints from which a training goes on bit for bit. One safetensors file each, written atomically, with
+ * PyTorch's names.
+ *
+ * What is saved is a snapshot of one moment, between two steps, also while a training is queueing steps: the copies are made by a program
+ * in the same queue.
+ */
+import { compile } from '../compile/compile.js'
+import { ArgumentError, DataError } from '../errors.js'
+import type { DataLoader, LoaderState } from '../data/loader.js'
+import { noGrad } from '../autograd/backward.js'
+import type { Module } from '../nn/module.js'
+import { clone } from '../ops/movement.js'
+import { loadState, type StateSlot, tensorSlot } from '../ops/state.js'
+import type { Optimizer } from '../optim/optimizer.js'
+import { type GeneratorState, getRandomState, setRandomState } from '../random.js'
+import type { Tensor } from '../tensor.js'
+import { tensorOf } from '../data/tensors.js'
+import { loadSafetensors, type Safetensors, saveSafetensors, type WriteSafetensorsOptions } from './safetensors.js'
+import type { StoredArray } from './wire.js'
+
+/** Files of version 1 will be read by every later release; a file of a later version is refused with a message. */
+const formatVersion = 1
+const versionKey = 'chainrule.version'
+const kindKey = 'chainrule.kind'
+const progressKey = 'chainrule.progress'
+
+export interface SaveOptions extends Pick<WriteSafetensorsOptions, 'floatType'> {
+  /** Strings kept in the file's header. */
+  metadata?: Readonly<Record<string, string>>
+}
+
+/** What may be written as JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+
+export interface Checkpoint {
+  model: Module
+  optimizer?: Optimizer
+  /** Its position is saved, and set when the checkpoint is loaded. */
+  loader?: Pick<DataLoader, 'state' | 'setState'>
+}
+
+export interface SaveCheckpoint extends Checkpoint {
+  /** Counters of your own; default 0. */
+  epoch?: number
+  step?: number
+  /** Anything else that JSON can hold. */
+  extra?: Json
+}
+
+/** What a checkpoint held beside tensors. */
+export interface LoadedCheckpoint {
+  readonly epoch: number
+  readonly step: number
+  readonly extra: Json | undefined
+}
+
+interface Progress {
+  readonly epoch: number
+  readonly step: number
+  readonly random: GeneratorState
+  readonly loader?: LoaderState
+  readonly extra?: Json
+}
+
+/** Copies of named tensors as they are after everything queued so far. */
+async function snapshot(read: () => Record<string, Tensor>, double: boolean): Promise<Record<string, StoredArray>> {
+  // float64 is computed eagerly only, so nothing of it is ever queued
+  const copy = compile(() => noGrad(read), { name: 'save', eager: double ? true : undefined })
+  const copies = await copy()
+  return Object.fromEntries(Object.entries(copies).map(([name, { data, shape, dtype }]) => [name, { data, shape, dtype }]))
+}
+
+function modelState(model: Module, prefix: string): Record<string, Tensor> {
+  return Object.fromEntries([...model.stateTensors()].map(([name, t]) => [prefix + name, clone(t)]))
+}
+
+function optimizerState(optimizer: Optimizer): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(optimizer.stateDict()).map(([name, t]) => [`optimizer.${name}`, t]))
+}
+
+function hasDouble(model: Module): boolean {
+  return [...model.stateTensors().values()].some((t) => t.dtype === 'float64')
+}
+
+function checkModel(op: string, model: unknown): asserts model is Module {
+  if (typeof (model as Partial<Module> | null)?.stateTensors !== 'function') {
+    throw new ArgumentError('ERR_NOT_A_MODULE', `${op}: expected a model (nn.Module), received ${model === null ? 'null' : typeof model}.`)
+  }
+}
+
+function checkPath(op: string, path: unknown): void {
+  if (typeof path !== 'string' || path === '') throw new ArgumentError('ERR_PATH', `${op}: expected the path of a file, received ${typeof path === 'string' ? "''" : typeof path}.`)
+}
+
+/**
+ * Saves a model's parameters and buffers as safetensors, under PyTorch's `state_dict` names. Atomic: a crash leaves the old file. Does not
+ * block, and may be called during `fit`.
+ *
+ *     await save(model, 'digits.safetensors')
+ *
+ * @throws ArgumentError; DataError `ERR_DATA_RANGE` for numbers too large for `floatType`; what the file system reports.
+ */
+export async function save(model: Module, path: string, options: SaveOptions = {}): Promise<void> {
+  checkModel('save', model)
+  checkPath('save', path)
+  const tensors = await snapshot(() => modelState(model, ''), hasDouble(model))
+  const metadata = { format: 'pt', ...options.metadata, [versionKey]: String(formatVersion), [kindKey]: 'model' }
+  await saveSafetensors(path, tensors, { floatType: options.floatType, metadata })
+}
+
+/**
+ * Loads parameters and buffers saved by `save`, by PyTorch, or in a checkpoint into a model. With `strict` (the default) every name has to occur on both
+ * sides. Returns the model.
+ *
+ *     const model = await load(new Net(), 'digits.safetensors')
+ *     await load(model, 'backbone.safetensors', { strict: false })
+ *
+ * @throws ArgumentError, ShapeError or DTypeError `ERR_STATE_DICT` listing everything missing, unexpected and not fitting, with nothing
+ * written; DataError for a file that cannot be read.
+ */
+export async function load<M extends Module>(model: M, path: string, options: { strict?: boolean } = {}): Promise<M> {
+  checkModel('load', model)
+  checkPath('load', path)
+  const file = await loadSafetensors(path)
+  checkVersion('load', path, file)
+  const isCheckpoint = file.metadata.get(kindKey) === 'checkpoint'
+  model.loadStateDict(stateOf(file, isCheckpoint ? 'model.' : ''), options)
+  return model
+}
+
+function checkVersion(op: string, path: string, { metadata }: Safetensors): void {
+  const version = metadata.get(versionKey)
+  if (version !== undefined && !(Number(version) <= formatVersion)) {
+    throw new DataError('ERR_CHECKPOINT_VERSION', `${op}: ${path} has format version ${version}, this release reads up to ${formatVersion}. Update chainrule.`)
+  }
+}
+
+/** The tensors whose names begin with `prefix`, without it. */
+function stateOf({ tensors }: Safetensors, prefix: string): Map<string, Tensor> {
+  const state = new Map<string, Tensor>()
+  for (const [name, array] of tensors) if (name.startsWith(prefix)) state.set(name.slice(prefix.length), tensorOf(array))
+  return state
+}
+
+/**
+ * Saves all a training needs to go on: weights, optimizer state, the random generator, the loader's position and counters, in one file.
+ * 10 steps, saved and loaded, and 10 more give the bits of 20 steps. Atomic; does not block.
+ *
+ *     for await (const { epoch } of fit(model, loader, options)) await saveCheckpoint('last.ckpt', { model, optimizer, loader, epoch })
+ *
+ * @throws ArgumentError; what the file system reports.
+ */
+export async function saveCheckpoint(path: string, checkpoint: SaveCheckpoint): Promise<void> {
+  checkPath('saveCheckpoint', path)
+  const { model, optimizer, loader, epoch = 0, step = 0, extra } = checkpoint
+  checkModel('saveCheckpoint', model)
+  for (const [name, value] of Object.entries({ epoch, step })) {
+    if (!Number.isSafeInteger(value) || value < 0) throw new ArgumentError('ERR_CHECKPOINT', `saveCheckpoint: ${name} must be a whole number from 0, received ${String(value)}.`)
+  }
+  const tensors = snapshot(() => ({ ...modelState(model, 'model.'), ...(optimizer && optimizerState(optimizer)) }), hasDouble(model))
+  // read now: the copies are queued, and what is queued before them has drawn its numbers
+  const progress: Progress = { epoch, step, random: getRandomState(), loader: loader?.state(), extra }
+  const metadata = { [versionKey]: String(formatVersion), [kindKey]: 'checkpoint', [progressKey]: jsonOf(progress) }
+  await saveSafetensors(path, await tensors, { metadata })
+}
+
+function jsonOf(progress: Progress): string {
+  try {
+    return JSON.stringify(progress)
+  } catch (cause) {
+    throw new ArgumentError('ERR_CHECKPOINT', 'saveCheckpoint: extra cannot be written as JSON. Use numbers, strings, arrays and plain objects.', { cause })
+  }
+}
+
+/**
+ * Loads a checkpoint into a model, and into an optimizer and a loader where given, and sets the random generator. Returns the counters.
+ *
+ *     const { epoch, extra } = await loadCheckpoint('last.ckpt', { model, optimizer, loader })
+ *
+ * @throws DataError `ERR_CHECKPOINT` for a file that is no checkpoint or lacks what is asked for; ArgumentError, ShapeError or DTypeError
+ * `ERR_STATE_DICT` listing what does not fit. Nothing is changed then.
+ */
+export async function loadCheckpoint(path: string, checkpoint: Checkpoint): Promise<LoadedCheckpoint> {
+  checkPath('loadCheckpoint', path)
+  const { model, optimizer, loader } = checkpoint
+  checkModel('loadCheckpoint', model)
+  const file = await loadSafetensors(path)
+  checkVersion('loadCheckpoint', path, file)
+  const progress = progressOf(path, file)
+  const state = stateOf(file, 'model.')
+  const optimizerState = stateOf(file, 'optimizer.')
+  if (optimizer !== undefined && optimizerState.size === 0) {
+    throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} was saved without an optimizer. Load it without one.`)
+  }
+  if (loader !== undefined && progress.loader === undefined) {
+    throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} was saved without a loader. Load it without one.`)
+  }
+  // all that can fail comes before the first that changes something, or is undone
+  checkFits(model, state)
+  const position = loader?.state()
+  if (progress.loader !== undefined) loader?.setState(progress.loader)
+  try {
+    optimizer?.loadStateDict(optimizerState)
+  } catch (error) {
+    if (position !== undefined) loader?.setState(position)
+    throw error
+  }
+  model.loadStateDict(state)
+  setRandomState(progress.random)
+  return { epoch: progress.epoch, step: progress.step, extra: progress.extra }
+}
+
+/** Loads the state into slots that write nothing: throws what `loadStateDict` would. */
+function checkFits(model: Module, state: ReadonlyMap<string, Tensor>): void {
+  const slots = new Map<string, StateSlot>([...model.stateTensors()].map(([name, t]) => [name, { ...tensorSlot(t), write: () => {} }]))
+  loadState('loadCheckpoint', slots, state, true)
+}
+
+function isCount(x: unknown): x is number {
+  return Number.isSafeInteger(x) && (x as number) >= 0
+}
+
+function progressOf(path: string, { metadata }: Safetensors): Progress {
+  const wrong = (what: string, cause?: unknown): DataError => new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} ${what}.`, { cause })
+  const text = metadata.get(progressKey)
+  if (metadata.get(kindKey) !== 'checkpoint' || text === undefined) throw wrong('is no checkpoint of this library. Read weights alone with load()')
+  let progress: Partial<Progress>
+  try {
+    progress = JSON.parse(text)
+  } catch (cause) {
+    throw wrong('has damaged counters', cause)
+  }
+  const { epoch, step, random, loader } = progress ?? {}
+  const sound = isCount(epoch) && isCount(step) && isCount(random?.seed) && isCount(random?.position)
+  const placed = loader === undefined || (isCount(loader?.epoch) && isCount(loader?.batch))
+  if (!sound || !placed) throw wrong('has damaged counters')
+  return progress as Progress
+}

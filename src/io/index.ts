@@ -1,0 +1,4 @@
+/** Files. Exports only. */
+export * from './checkpoint.js'
+export { loadNpy, loadNpz, saveNpy } from './npy.js'
+export { loadSafetensors, parseSafetensors, type Safetensors, saveSafetensors, serializeSafetensors } from './safetensors.js'

@@ -1,0 +1,113 @@
+/**
+ * What a training leaves behind: an epoch's figures, the history of all, and the judge that ends it when nothing improves.
+ */
+import type { Module } from '../nn/module.js'
+import type { StateDict } from '../ops/state.js'
+import type { Metric } from './metrics.js'
+import { type EarlyStopping, validationName } from './options.js'
+
+/** Metrics by the names they are reported under. */
+export type Metrics = Readonly<Record<string, Metric>>
+
+/** One number for each metric. */
+export type Values<M extends Metrics> = { readonly [K in keyof M]: number }
+
+/** The figures of one epoch. Means are over samples. */
+export interface Epoch<M extends Metrics = Metrics> {
+  /** From 1. */
+  readonly epoch: number
+  /** Mean training loss over the epoch, while the weights were changing. */
+  readonly loss: number
+  readonly metrics: Values<M>
+  /** Only with validation, as `valMetrics`: with the weights at the epoch's end. */
+  readonly valLoss?: number
+  readonly valMetrics?: Values<M>
+  readonly steps: number
+  readonly samples: number
+  /** Validation included. */
+  readonly seconds: number
+  /** While training, validation not included. */
+  readonly samplesPerSecond: number
+}
+
+/** The course of a training, as `await fit(…)` gives it. */
+export class History<M extends Metrics = Metrics> {
+  /** Completed epochs. */
+  readonly epochs: readonly Epoch<M>[]
+  /** Optimizer steps, those of an epoch that was left included. */
+  readonly steps: number
+  readonly seconds: number
+  /** Why it ended: all epochs done, early stopping, or a loop left by `break`. */
+  readonly stopped: 'finished' | 'early' | 'break'
+  /** With early stopping: the epoch, from 1, whose monitored figure was best. */
+  readonly bestEpoch: number | undefined
+
+  /** @internal */
+  constructor(epochs: readonly Epoch<M>[], steps: number, seconds: number, stopped: History['stopped'], bestEpoch: number | undefined) {
+    this.epochs = epochs
+    this.steps = steps
+    this.seconds = seconds
+    this.stopped = stopped
+    this.bestEpoch = bestEpoch
+  }
+
+  /** Training losses, one an epoch. */
+  get loss(): number[] {
+    return this.epochs.map((e) => e.loss)
+  }
+
+  /** Validation losses, one an epoch; empty without validation. */
+  get valLoss(): number[] {
+    return this.epochs.flatMap((e) => (e.valLoss === undefined ? [] : [e.valLoss]))
+  }
+
+  /** The figures of the last completed epoch. */
+  get last(): Epoch<M> | undefined {
+    return this.epochs.at(-1)
+  }
+}
+
+/** A figure of an epoch by the name early stopping and progress use. */
+function figure(epoch: Epoch, name: string): number | undefined {
+  if (name === 'loss') return epoch.loss
+  if (name === 'valLoss') return epoch.valLoss
+  const own = Object.entries(epoch.metrics).find(([key]) => key === name)
+  return own?.[1] ?? Object.entries(epoch.valMetrics ?? {}).find(([key]) => validationName(key) === name)?.[1]
+}
+
+/** Watches one figure over the epochs. */
+export class Judge<M extends Metrics> {
+  bestEpoch: number | undefined
+  private best = Number.NaN
+  private kept: StateDict | undefined
+  private readonly model: Module
+  private readonly options: EarlyStopping<M>
+  private readonly read: (epoch: Epoch<M>) => number
+  private readonly sign: 1 | -1
+
+  constructor(model: Module, options: EarlyStopping<M>, validates: boolean) {
+    const { monitor = validates ? 'valLoss' : 'loss' } = options
+    this.model = model
+    this.options = options
+    this.read = typeof monitor === 'function' ? monitor : (epoch) => figure(epoch, monitor) ?? Number.NaN
+    const mode = options.mode ?? (typeof monitor === 'function' || monitor === 'loss' || monitor === 'valLoss' ? 'min' : 'max')
+    this.sign = mode === 'min' ? 1 : -1
+  }
+
+  /** Whether it is time to stop. A figure that is NaN never improves. */
+  judge(epoch: Epoch<M>): boolean {
+    const value = this.sign * this.read(epoch)
+    if (this.bestEpoch === undefined || Number.isNaN(this.best) || value < this.best - (this.options.minDelta ?? 0)) {
+      this.best = value
+      this.bestEpoch = epoch.epoch
+      if (this.options.restoreBest) this.kept = this.model.stateDict()
+      return false
+    }
+    return epoch.epoch - this.bestEpoch >= this.options.patience
+  }
+
+  /** Puts the best weights back, if that was asked for. */
+  restore(): void {
+    if (this.kept !== undefined) this.model.loadStateDict(this.kept)
+  }
+}

@@ -1,0 +1,307 @@
+/**
+ * The loop behind `fit`: epochs of steps, queued some way ahead, and their validation. In: checked options. Out: the history.
+ *
+ * Losses are read when their step is done, a few steps later, so that the background thread always has work. Everything that waits
+ * gives way to the event loop.
+ */
+import { StateError } from '../errors.js'
+import type { Module } from '../nn/module.js'
+import { getRandomState, setRandomState } from '../random.js'
+import { type Batch, type BatchSource, batchSource, bytesOf, depthFor, type FitData } from './batches.js'
+import { explainLoss } from './diagnosis.js'
+import { type Epoch, History, Judge, type Metrics, type Values } from './history.js'
+import type { FitOptions } from './options.js'
+import { Pacer } from './pacer.js'
+import { makeProgress, type Progress } from './progress.js'
+import { type Figures, makeSteps, type Steps } from './steps.js'
+
+/** A step of a training. */
+export interface FitStep {
+  /** From 1, through all epochs. */
+  readonly step: number
+  readonly epoch: number
+  /** The training loss. Awaiting it waits for the step; not reading it costs nothing. */
+  readonly loss: Promise<number>
+}
+
+/** How the loop talks to those who watch. */
+export interface Watchers<M extends Metrics> {
+  /** Aborted when a loop over epochs or steps was left. */
+  readonly left: AbortSignal
+  onStep(step: FitStep): Promise<unknown> | undefined
+  onEpoch(epoch: Epoch<M>): Promise<unknown> | undefined
+}
+
+/** Models, with all modules in them, that are being trained. */
+const busy = new WeakSet<Module>()
+
+export async function train<M extends Metrics>(model: Module, data: FitData, options: FitOptions<M>, watchers: Watchers<M>): Promise<History<M>> {
+  options.signal?.throwIfAborted()
+  const modules = model.modules()
+  if (modules.some((m) => busy.has(m))) {
+    throw new StateError('ERR_FIT_RUNNING', 'fit: this model, or a part of it, is being trained already. Await the first fit, or train a clone().')
+  }
+  for (const m of modules) busy.add(m)
+  try {
+    return await new Training(model, data, options, watchers).run()
+  } finally {
+    for (const m of modules) busy.delete(m)
+  }
+}
+
+/** A step that is queued or running. */
+interface Pending {
+  readonly batch: Batch
+  readonly figures: Promise<Figures>
+  done: boolean
+}
+
+/** Means over samples. */
+class Means {
+  private readonly sums: number[]
+  private readonly names: readonly string[]
+  samples = 0
+  steps = 0
+
+  constructor(names: readonly string[]) {
+    this.names = names
+    this.sums = new Array<number>(names.length + 1).fill(0)
+  }
+
+  add(values: readonly number[], size: number): void {
+    values.forEach((v, i) => void (this.sums[i] += v * size))
+    this.samples += size
+    this.steps++
+  }
+
+  get loss(): number {
+    return this.sums[0] / this.samples
+  }
+
+  get metrics(): Record<string, number> {
+    return Object.fromEntries(this.names.map((name, i) => [name, this.sums[i + 1] / this.samples]))
+  }
+}
+
+/** Milliseconds of work that should wait in the queue. */
+const aheadTime = 20
+
+class Training<M extends Metrics> {
+  private readonly model: Module
+  private readonly options: FitOptions<M>
+  private readonly watchers: Watchers<M>
+  private readonly pacer = new Pacer()
+  private readonly steps: Steps
+  private readonly data: BatchSource
+  private readonly validation: BatchSource | undefined
+  private readonly names: readonly string[]
+  private readonly epochs: number
+  private readonly progress: Progress
+  /** Training losses of the last steps, for the advice when they run away. */
+  private readonly trail: number[] = []
+  /** Steps queued, and steps whose loss is known. */
+  private taken = 0
+  private known = 0
+  /** When a loss became known last. */
+  private settled = 0
+  /** Milliseconds a step takes, once known. */
+  private pace = 0
+
+  constructor(model: Module, data: FitData, options: FitOptions<M>, watchers: Watchers<M>) {
+    const { batchSize, shuffle, dropLast, seed, validation, epochs = 1 } = options
+    this.model = model
+    this.options = options
+    this.watchers = watchers
+    this.epochs = epochs
+    this.names = Object.keys(options.metrics ?? {})
+    this.steps = makeSteps(model, options)
+    const reuse = !this.steps.eager
+    this.data = batchSource('fit', data, { batchSize, shuffle, dropLast, seed, reuse, training: true }, this.pacer)
+    if (validation !== undefined) this.validation = batchSource('fit: validation', validation, { batchSize, reuse, training: false }, this.pacer)
+    this.progress = makeProgress(options.progress ?? 'auto', { epochs, batches: this.data.batches })
+  }
+
+  async run(): Promise<History<M>> {
+    const { earlyStopping, signal } = this.options
+    const start = performance.now()
+    const epochs: Epoch<M>[] = []
+    const judge = earlyStopping && new Judge(this.model, earlyStopping, this.validation !== undefined)
+    let stopped: History['stopped'] = 'finished'
+    let note: string | undefined
+    try {
+      await this.rehearse()
+      for (let epoch = 1; epoch <= this.epochs; epoch++) {
+        const result = await this.epoch(epoch)
+        if (result !== undefined) {
+          epochs.push(result)
+          this.progress.epoch(result)
+          if (judge?.judge(result)) stopped = 'early'
+          await this.watchers.onEpoch(result)
+        }
+        signal?.throwIfAborted()
+        if (this.watchers.left.aborted) stopped = 'break'
+        if (stopped !== 'finished') break
+      }
+      if (stopped !== 'break') judge?.restore()
+      if (stopped === 'early') note = `stopped early: no improvement since epoch ${judge?.bestEpoch}`
+      return new History(epochs, this.taken, (performance.now() - start) / 1000, stopped, judge?.bestEpoch)
+    } finally {
+      this.progress.end(note)
+    }
+  }
+
+  /** The first batch of the validation data, judged for nothing: a mistake there should not show after an epoch. */
+  private async rehearse(): Promise<void> {
+    if (this.validation === undefined || !this.validation.peekable) return
+    const batches = this.validation.epoch()
+    const first = await batches.next()
+    await batches.return?.()
+    if (first.done) throw noBatches('fit: validation', 1)
+    const random = getRandomState()
+    const figures = this.steps.judge(first.value.x, first.value.y)
+    setRandomState(random)
+    await figures
+  }
+
+  /** One epoch, or `undefined` when it was left. */
+  private async epoch(epoch: number): Promise<Epoch<M> | undefined> {
+    const start = performance.now()
+    const means = new Means(this.names)
+    const whole = await this.pass(this.data, 'fit', epoch, means, (batch, values) => this.learnt(epoch, means, batch, values))
+    if (!whole) return undefined
+    const trained = performance.now()
+    const result = { epoch, loss: means.loss, metrics: means.metrics as Values<M>, steps: means.steps, samples: means.samples }
+    const samplesPerSecond = means.samples / Math.max((trained - start) / 1000, 1e-9)
+    if (this.validation === undefined) return { ...result, seconds: (trained - start) / 1000, samplesPerSecond }
+    this.progress.validating(epoch)
+    const judged = new Means(this.names)
+    if (!(await this.pass(this.validation, 'fit: validation', epoch, judged))) return undefined
+    const validated = { valLoss: judged.loss, valMetrics: judged.metrics as Values<M> }
+    return { ...result, ...validated, seconds: (performance.now() - start) / 1000, samplesPerSecond }
+  }
+
+  /** Whether it is time to end; throws when aborted. */
+  private leaving(): boolean {
+    this.options.signal?.throwIfAborted()
+    return this.watchers.left.aborted
+  }
+
+  /**
+   * Queues all batches of a source, adding up their figures. Training when `learnt` is given, else judging. Returns false when left before the end. Nothing
+   * of it is under way any more when this returns or throws.
+   */
+  private async pass(source: BatchSource, what: string, epoch: number, means: Means, learnt?: (batch: Batch, values: readonly number[]) => void): Promise<boolean> {
+    const pending: Pending[] = []
+    const batches = source.epoch()
+    const settle = async (): Promise<void> => {
+      const [{ batch, figures }] = pending
+      const values = (await figures).map((t) => t.item())
+      pending.shift()
+      means.add(values, batch.size)
+      learnt?.(batch, values)
+    }
+    let complete = false
+    try {
+      while (!this.leaving()) {
+        // data in memory comes at once, a user's own may not
+        const item = await (source.peekable ? batches.next() : this.orAborted(batches.next()))
+        if (item === undefined) continue
+        if (item.done) {
+          complete = true
+          break
+        }
+        await this.queue(item.value, pending, epoch, learnt !== undefined)
+        const depth = this.depth(item.value)
+        while (pending.length >= depth || pending[0]?.done) await settle()
+        if (this.pacer.due) await this.pacer.breathe()
+      }
+      while (pending.length > 0) await settle()
+    } finally {
+      await Promise.allSettled(pending.map((p) => p.figures))
+      // a source that hangs must not hold up an abort
+      if (!complete) Promise.resolve(batches.return?.()).catch(() => {})
+    }
+    if (complete && means.steps === 0) throw noBatches(what, epoch)
+    return complete && !this.leaving()
+  }
+
+  private async queue(batch: Batch, pending: Pending[], epoch: number, learning: boolean): Promise<void> {
+    const figures = learning ? this.steps.train(batch.x, batch.y) : this.steps.judge(batch.x, batch.y)
+    // it is awaited later, perhaps after another one has failed
+    const step: Pending = { batch, figures, done: false }
+    const done = (): void => {
+      step.done = true
+    }
+    figures.then(done, done)
+    pending.push(step)
+    if (!learning) return
+    this.taken++
+    // the first step is also the check that everything fits together: nobody is shown a step that was refused
+    if (this.taken === 1) await figures
+    await this.watchers.onStep(new QueuedStep(this.taken, epoch, figures))
+  }
+
+  /** How many steps to have queued: enough work for some milliseconds, within a bound of bytes. */
+  private depth(batch: Batch): number {
+    const most = depthFor(bytesOf(batch))
+    return this.pace === 0 ? 2 : Math.min(most, Math.max(2, Math.ceil(aheadTime / this.pace) + 1))
+  }
+
+  /** Waits for data, but not longer than until somebody wants to stop. */
+  private async orAborted<T>(wanted: Promise<T>): Promise<T | undefined> {
+    const { signal } = this.options
+    const { left } = this.watchers
+    let wake = (): void => {}
+    const stopped = new Promise<undefined>((resolve) => {
+      wake = () => resolve(undefined)
+    })
+    signal?.addEventListener('abort', wake)
+    left.addEventListener('abort', wake)
+    try {
+      return await Promise.race([wanted, stopped])
+    } finally {
+      wanted.catch(() => {})
+      signal?.removeEventListener('abort', wake)
+      left.removeEventListener('abort', wake)
+    }
+  }
+
+  private learnt(epoch: number, means: Means, batch: Batch, values: readonly number[]): void {
+    const [loss] = values
+    const now = performance.now()
+    if (this.settled > 0) this.pace += 0.1 * (now - this.settled - this.pace)
+    this.settled = now
+    this.known++
+    if (!Number.isFinite(loss)) {
+      throw new StateError('ERR_LOSS_NOT_FINITE', explainLoss(loss, { epoch, step: this.known, trail: this.trail, batch, lr: this.options.optimizer.lr }))
+    }
+    this.trail.push(loss)
+    if (this.trail.length > 5) this.trail.shift()
+    this.progress.step({ epoch, done: means.steps, samples: means.samples, loss: means.loss, metrics: means.metrics })
+  }
+}
+
+class QueuedStep implements FitStep {
+  readonly step: number
+  readonly epoch: number
+  private readonly figures: Promise<Figures>
+
+  constructor(step: number, epoch: number, figures: Promise<Figures>) {
+    this.step = step
+    this.epoch = epoch
+    this.figures = figures
+  }
+
+  get loss(): Promise<number> {
+    return this.figures.then(([loss]) => loss.item())
+  }
+}
+
+function noBatches(what: string, epoch: number): StateError {
+  return new StateError(
+    'ERR_FIT_NO_BATCHES',
+    epoch === 1
+      ? `${what}: the data gave no batch. Is it empty, or smaller than one batch with dropLast?`
+      : `${what}: the data gave no batch in epoch ${epoch}: a generator can be used once. Pass an array, a DataLoader, or a function that returns a new iterator.`,
+  )
+}

@@ -1,0 +1,99 @@
+/**
+ * What `fit` can be told, and the check that it makes sense.
+ */
+import { ArgumentError } from '../errors.js'
+import { Module } from '../nn/module.js'
+import { Optimizer } from '../optim/optimizer.js'
+import type { Tensor } from '../tensor.js'
+import type { FitData } from './batches.js'
+import type { Epoch, Metrics } from './history.js'
+
+export interface EarlyStopping<M extends Metrics = Metrics> {
+  /** Epochs without improvement after which training ends. */
+  patience: number
+  /**
+   * What has to improve: `'loss'`, `'valLoss'`, the name of a metric, that name after `val` (`'valAccuracy'`), or a function of the epoch.
+   * Default `'valLoss'` with validation, else `'loss'`.
+   */
+  monitor?: string | ((epoch: Epoch<M>) => number)
+  /** Whether lower or higher is better; default `'min'` for losses and functions, `'max'` for metrics. */
+  mode?: 'min' | 'max'
+  /** By how much it must improve to count; default 0. */
+  minDelta?: number
+  /** Whether to end with the weights of the best epoch; default false. */
+  restoreBest?: boolean
+}
+
+export interface FitOptions<M extends Metrics = Metrics> {
+  /** From outputs and targets to one number: `losses.crossEntropy`. */
+  loss: (outputs: Tensor, targets: Tensor) => Tensor
+  optimizer: Optimizer
+  /** Default 1. */
+  epochs?: number
+  /** Default 32. */
+  batchSize?: number
+  /** A new order each epoch; default true. Data that makes its own batches keeps its order. */
+  shuffle?: boolean
+  /** Leave out a last batch of fewer samples; default false. */
+  dropLast?: boolean
+  /** Of the orders, and of nothing else; by default they come from the generator that `manualSeed` starts. */
+  seed?: number
+  /** Data to be judged by after each epoch. */
+  validation?: FitData
+  /** Measured on training and validation data: `{ accuracy: metrics.accuracy }`. */
+  metrics?: M
+  earlyStopping?: EarlyStopping<M>
+  /** Stops the training; the promise then rejects with the signal's reason. */
+  signal?: AbortSignal
+  /** Whether to compile the step; default true. Without, all runs op by op, for debugging. */
+  compile?: boolean
+  /** A bar on a terminal, lines, or nothing; default `'auto'`: a bar on a terminal, else lines. Written to stderr. */
+  progress?: 'auto' | 'bar' | 'lines' | false
+}
+
+function wrong(rule: string, received: unknown): ArgumentError {
+  return new ArgumentError('ERR_FIT_OPTION', `fit: ${rule}, received ${typeof received === 'object' && received !== null ? received.constructor?.name : String(received)}.`)
+}
+
+function checkCount(name: string, value: number | undefined, least: number): void {
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) throw wrong(`${name} must be a whole number from ${least}`, value)
+}
+
+const known = new Set([
+  'loss', 'optimizer', 'epochs', 'batchSize', 'shuffle', 'dropLast', 'seed', 'validation', 'metrics', 'earlyStopping', 'signal', 'compile', 'progress',
+])
+
+/** Throws ArgumentError `ERR_FIT_OPTION` for options that are unknown, missing or out of range. */
+export function checkOptions<M extends Metrics>(model: unknown, options: FitOptions<M>): void {
+  if (!(model instanceof Module)) throw wrong('the first argument must be a model (nn.Module)', model)
+  if (typeof options !== 'object' || options === null) throw wrong('the third argument must be { loss, optimizer, … }', options)
+  const stranger = Object.keys(options).find((key) => !known.has(key))
+  if (stranger !== undefined) throw new ArgumentError('ERR_FIT_OPTION', `fit: unknown option '${stranger}'. Known: ${[...known].join(', ')}.`)
+  if (typeof options.loss !== 'function') throw wrong('loss must be a function of outputs and targets, like losses.crossEntropy', options.loss)
+  if (!(options.optimizer instanceof Optimizer)) throw wrong('optimizer must be an optimizer, like new optim.Adam(model.parameters())', options.optimizer)
+  checkCount('epochs', options.epochs, 1)
+  checkCount('batchSize', options.batchSize, 1)
+  checkCount('seed', options.seed, 0)
+  for (const [name, metric] of Object.entries(options.metrics ?? {})) {
+    if (typeof metric !== 'function') throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
+  }
+  const { progress = 'auto', earlyStopping } = options
+  if (!['auto', 'bar', 'lines', false].includes(progress)) throw wrong("progress must be 'auto', 'bar', 'lines' or false", progress)
+  if (earlyStopping !== undefined) checkStopping(earlyStopping, options)
+}
+
+function checkStopping<M extends Metrics>(stopping: EarlyStopping<M>, options: FitOptions<M>): void {
+  const { patience, monitor, minDelta = 0, mode } = stopping
+  checkCount('earlyStopping.patience', patience ?? -1, 0)
+  if (!(minDelta >= 0)) throw wrong('earlyStopping.minDelta must be a number from 0', minDelta)
+  if (mode !== undefined && mode !== 'min' && mode !== 'max') throw wrong("earlyStopping.mode must be 'min' or 'max'", mode)
+  if (monitor === undefined || typeof monitor === 'function') return
+  const metrics = Object.keys(options.metrics ?? {})
+  const names = ['loss', ...metrics, ...(options.validation === undefined ? [] : ['loss', ...metrics].map(validationName))]
+  if (!names.includes(monitor)) throw wrong(`earlyStopping.monitor must be one of ${names.join(', ')}, or a function`, monitor)
+}
+
+/** `accuracy` on validation data is `valAccuracy`. */
+export function validationName(name: string): string {
+  return `val${name.charAt(0).toUpperCase()}${name.slice(1)}`
+}
