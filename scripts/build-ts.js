@@ -49,7 +49,14 @@ async function bundle() {
     external: ['node:*'],
     define: { BUNDLED: 'true' },
     plugins: [binaries],
-    charset: 'utf8',
+    // For the time an import takes: V8 reads this text faster without comments and in ASCII. Names stay, for stack traces, and lines stay
+    // short, since Node prints the line of an uncaught error.
+    charset: 'ascii',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 160,
+    // esbuild calls some classes `_Name`; users see these names in errors and summaries
+    keepNames: true,
     logLevel: 'warning',
   })
 }

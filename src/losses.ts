@@ -39,7 +39,11 @@ function reduceLoss(loss: Tensor, reduction: Reduction): Tensor {
 
 function checkFloat(op: string, name: string, x: unknown): asserts x is Tensor {
   checkTensor(op, name, x)
-  if (!isFloat(x.dtype)) throw new DTypeError('ERR_DTYPE', `${op}: ${name} must be float32, received ${x.dtype} ${showShape(x.shape)}. Convert with .to('float32').`)
+  if (!isFloat(x.dtype))
+    throw new DTypeError(
+      'ERR_DTYPE',
+      `${op}: ${name} must be float32, received ${x.dtype} ${showShape(x.shape)}. Convert with .to('float32').`,
+    )
 }
 
 /** Input and target of one shape; the target converted to the input's dtype. */
@@ -47,7 +51,10 @@ function checkPair(op: string, input: Tensor, target: Tensor): Tensor {
   checkFloat(op, 'the input', input)
   checkTensor(op, 'the target', target)
   if (!sameShape(input.shape, target.shape)) {
-    throw new ShapeError('ERR_LOSS_SHAPE', `${op}: input and target must have one shape, received ${showShape(input.shape)} and ${showShape(target.shape)}. Reshape one of them, for example with .reshape([${input.shape.join(', ')}]).`)
+    throw new ShapeError(
+      'ERR_LOSS_SHAPE',
+      `${op}: input and target must have one shape, received ${showShape(input.shape)} and ${showShape(target.shape)}. Reshape one of them, for example with .reshape([${input.shape.join(', ')}]).`,
+    )
   }
   return isFloat(target.dtype) ? target : to(target, input.dtype)
 }
@@ -74,7 +81,10 @@ function weightFor(op: string, name: string, weight: Tensor | readonly number[],
   const w = weightTensor(op, name, weight)
   const wide = broadcastShapes(w.shape, input.shape)
   if (wide === undefined || !sameShape(wide, input.shape)) {
-    throw new ShapeError('ERR_LOSS_WEIGHT', `${op}: ${name} ${showShape(w.shape)} does not broadcast to the input ${showShape(input.shape)}.`)
+    throw new ShapeError(
+      'ERR_LOSS_WEIGHT',
+      `${op}: ${name} ${showShape(w.shape)} does not broadcast to the input ${showShape(input.shape)}.`,
+    )
   }
   return w
 }
@@ -133,7 +143,11 @@ export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions
  *
  * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError when the input is not float.
  */
-export function binaryCrossEntropy(input: Tensor, target: Tensor, options: LossOptions & { weight?: Tensor | readonly number[] } = {}): Tensor {
+export function binaryCrossEntropy(
+  input: Tensor,
+  target: Tensor,
+  options: LossOptions & { weight?: Tensor | readonly number[] } = {},
+): Tensor {
   const reduction = checkReduction('binaryCrossEntropy', options.reduction)
   const t = checkPair('binaryCrossEntropy', input, target)
   const loss = neg(add(mul(t, boundedLog(input)), mul(sub(1, t), boundedLog(sub(1, input)))))
@@ -208,7 +222,8 @@ function rowsOf(op: string, input: Tensor): { scores: Tensor; shape: readonly nu
 }
 
 function labelTensor(op: string, target: Labels): Tensor {
-  const labels = Array.isArray(target) || typeof target === 'number' ? tensor(target as NestedArray, { dtype: 'int32' }) : (target as Tensor)
+  const labels =
+    Array.isArray(target) || typeof target === 'number' ? tensor(target as NestedArray, { dtype: 'int32' }) : (target as Tensor)
   checkTensor(op, 'the labels', labels)
   return labels
 }
@@ -218,10 +233,16 @@ function checkRows(op: string, input: Tensor, target: Labels): Rows {
   const labels = labelTensor(op, target)
   if (labels.dtype !== 'int32' && labels.dtype !== 'uint8') {
     const advice = op === 'crossEntropy' ? ` Probabilities have the shape of the scores, ${showShape(input.shape)}.` : ''
-    throw new DTypeError('ERR_LABEL_DTYPE', `${op}: labels must be int32 or uint8, received ${labels.dtype} ${showShape(labels.shape)}. Convert class indices with .to('int32').${advice}`)
+    throw new DTypeError(
+      'ERR_LABEL_DTYPE',
+      `${op}: labels must be int32 or uint8, received ${labels.dtype} ${showShape(labels.shape)}. Convert class indices with .to('int32').${advice}`,
+    )
   }
   if (!sameShape(labels.shape, shape)) {
-    throw new ShapeError('ERR_LOSS_SHAPE', `${op}: scores ${showShape(input.shape)} need labels ${showShape(shape)}, received ${showShape(labels.shape)}. ${labelAdvice(op, input, labels, shape)}`)
+    throw new ShapeError(
+      'ERR_LOSS_SHAPE',
+      `${op}: scores ${showShape(input.shape)} need labels ${showShape(shape)}, received ${showShape(labels.shape)}. ${labelAdvice(op, input, labels, shape)}`,
+    )
   }
   return { scores, labels: reshape(labels, [sizeOf(shape)]), shape }
 }
@@ -239,7 +260,10 @@ function classWeight(op: string, weight: Tensor | readonly number[] | undefined,
   const classes = scores.shape[1]
   const w = weightTensor(op, 'weight', weight)
   if (w.ndim !== 1 || w.shape[0] !== classes) {
-    throw new ShapeError('ERR_LOSS_WEIGHT', `${op}: weight must have one element for each of the ${classes} classes, received ${showShape(w.shape)}.`)
+    throw new ShapeError(
+      'ERR_LOSS_WEIGHT',
+      `${op}: weight must have one element for each of the ${classes} classes, received ${showShape(w.shape)}.`,
+    )
   }
   return w
 }
@@ -263,7 +287,8 @@ function reduceRows(losses: Tensor, weights: Tensor | undefined, shape: readonly
 }
 
 function checkIgnoreIndex(op: string, ignoreIndex: number): number {
-  if (!Number.isInteger(ignoreIndex)) throw new ArgumentError('ERR_LOSS_OPTION', `${op}: ignoreIndex must be an integer, received ${String(ignoreIndex)}.`)
+  if (!Number.isInteger(ignoreIndex))
+    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: ignoreIndex must be an integer, received ${String(ignoreIndex)}.`)
   return ignoreIndex
 }
 
@@ -281,7 +306,8 @@ export function crossEntropy(input: Tensor, target: Labels, options: CrossEntrop
   const op = 'crossEntropy'
   const reduction = checkReduction(op, options.reduction)
   const { labelSmoothing: smoothing = 0 } = options
-  if (!(smoothing >= 0 && smoothing <= 1)) throw new ArgumentError('ERR_LOSS_OPTION', `${op}: labelSmoothing must be between 0 and 1, received ${smoothing}.`)
+  if (!(smoothing >= 0 && smoothing <= 1))
+    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: labelSmoothing must be between 0 and 1, received ${smoothing}.`)
   const ignoreIndex = checkIgnoreIndex(op, options.ignoreIndex ?? -100)
   if (target instanceof Tensor && isFloat(target.dtype) && input instanceof Tensor && sameShape(target.shape, input.shape)) {
     return fromProbabilities(input, target, smoothing, options.weight, reduction)
@@ -301,7 +327,13 @@ export function crossEntropy(input: Tensor, target: Labels, options: CrossEntrop
   return reduceRows(losses, weights, shape, reduction)
 }
 
-function fromProbabilities(input: Tensor, target: Tensor, smoothing: number, weight: CrossEntropyOptions['weight'], reduction: Reduction): Tensor {
+function fromProbabilities(
+  input: Tensor,
+  target: Tensor,
+  smoothing: number,
+  weight: CrossEntropyOptions['weight'],
+  reduction: Reduction,
+): Tensor {
   const { scores, shape } = rowsOf('crossEntropy', input)
   const wanted = rowsOf('crossEntropy', target).scores
   const w = classWeight('crossEntropy', weight, scores)

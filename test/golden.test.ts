@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { withBackend } from '../src/backend/select.js'
 import * as cr from '../src/index.js'
-import { losses, nn, optim, Tensor, tensor } from '../src/index.js'
+import { losses, nn, optim, type Tensor, tensor } from '../src/index.js'
 
 interface Golden {
   readonly shape: number[]
@@ -179,7 +179,8 @@ function checkLayer(c: Case, rtol: number): void {
   layer.train(c.mode === 'train')
   check(c, rtol, (inputs) => one(layer.forward(inputs.x ?? inputs.index)))
   const parameters = Object.fromEntries(layer.namedParameters())
-  for (const [name, g] of Object.entries(c.param_grads ?? {})) near(parameters[name].grad, g, rtol, `gradient of ${name}`, c.f32_err?.grad_abs)
+  for (const [name, g] of Object.entries(c.param_grads ?? {}))
+    near(parameters[name].grad, g, rtol, `gradient of ${name}`, c.f32_err?.grad_abs)
   const after = layer.stateDict()
   for (const [name, g] of Object.entries(c.buffers_after ?? {})) near(after[name], g, rtol, `${name} afterwards`)
 }
@@ -234,7 +235,8 @@ function checkClip(c: ClipCase): void {
   } else {
     const total = optim.clipGradNorm(leaves, c.options.max_norm, { normType: Number(c.options.norm_type) })
     const wanted = c.total_norm as Golden | number | undefined
-    if (wanted !== undefined) near(total, typeof wanted === 'number' ? { shape: [], dtype: 'float32', data: [wanted] } : wanted, 2e-6, 'norm')
+    if (wanted !== undefined)
+      near(total, typeof wanted === 'number' ? { shape: [], dtype: 'float32', data: [wanted] } : wanted, 2e-6, 'norm')
   }
   leaves.forEach((leaf, i) => near(leaf.grad, c.clipped[i], 2e-6, `gradient ${i}`))
 }

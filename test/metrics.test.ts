@@ -2,15 +2,45 @@
 import { describe, expect, test } from 'vitest'
 import { metrics, tensor, zeros } from '../src/index.js'
 
-const outputs = tensor([[3, 1, 2], [0, 5, 1], [1, 2, 9], [4, 3, 2]])
+const outputs = tensor([
+  [3, 1, 2],
+  [0, 5, 1],
+  [1, 2, 9],
+  [4, 3, 2],
+])
 
 describe('metrics', () => {
   test('accuracy with indices, plain arrays, rows and pixels', () => {
     expect(metrics.accuracy(outputs, tensor(Uint8Array.of(0, 1, 2, 2))).item()).toBe(0.75)
     expect(metrics.accuracy(outputs, [0, 1, 1, 1]).item()).toBe(0.5)
-    expect(metrics.accuracy(outputs, tensor([[1, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 0]])).item()).toBe(0.75)
+    expect(
+      metrics
+        .accuracy(
+          outputs,
+          tensor([
+            [1, 0, 0],
+            [1, 0, 0],
+            [0, 0, 1],
+            [1, 0, 0],
+          ]),
+        )
+        .item(),
+    ).toBe(0.75)
     const pixels = outputs.reshape([2, 2, 3]).permute([0, 2, 1])
-    expect(metrics.accuracy(pixels, tensor([[0, 1], [2, 2]], { dtype: 'int32' })).item()).toBe(0.75)
+    expect(
+      metrics
+        .accuracy(
+          pixels,
+          tensor(
+            [
+              [0, 1],
+              [2, 2],
+            ],
+            { dtype: 'int32' },
+          ),
+        )
+        .item(),
+    ).toBe(0.75)
     expect(metrics.accuracy(outputs, [0, 1, 2, 0]).shape).toEqual([])
   })
 
@@ -27,7 +57,11 @@ describe('metrics', () => {
   })
 
   test('confusion matrix: true classes in rows', () => {
-    expect(metrics.confusionMatrix(outputs, [0, 1, 1, 0]).toArray()).toEqual([[2, 0, 0], [0, 1, 1], [0, 0, 0]])
+    expect(metrics.confusionMatrix(outputs, [0, 1, 1, 0]).toArray()).toEqual([
+      [2, 0, 0],
+      [0, 1, 1],
+      [0, 0, 0],
+    ])
   })
 
   test('no gradients', () => {

@@ -76,6 +76,24 @@ describe('steps', () => {
     expect(p.grad).toBeUndefined()
   })
 
+  test('gradients of any layout, also shared by two parameters at one step and not at the next', () => {
+    const a = new nn.Parameter(zeros([2, 3]))
+    const b = new nn.Parameter(zeros([2, 3]))
+    const optimizer = new optim.SGD([a, b], { lr: 1 })
+    const g = tensor([
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ]).transpose()
+    a.grad = g
+    b.grad = g
+    optimizer.step()
+    expect(a.neg().toArray()).toEqual(g.toArray())
+    b.grad = ones([2, 3])
+    optimizer.step()
+    expect([a.neg().sum().item(), b.neg().toArray()]).toEqual([42, g.add(1).toArray()])
+  })
+
   test('it learns', () => {
     manualSeed(3)
     const x = randn([64, 3])
@@ -125,7 +143,10 @@ describe('numbers', () => {
     const a = param(1)
     const b = param(1)
     const optimizer = new optim.SGD([{ params: [a] }, { params: b, lr: 1, momentum: 0.5 }], { lr: 0.1 })
-    expect(optimizer.groups.map((g) => [g.lr, g.momentum])).toEqual([[0.1, 0], [1, 0.5]])
+    expect(optimizer.groups.map((g) => [g.lr, g.momentum])).toEqual([
+      [0.1, 0],
+      [1, 0.5],
+    ])
     expect(String(optimizer)).toBe('SGD(lr: 0.1, weightDecay: 0, 1 parameter | lr: 1, weightDecay: 0, 1 parameter)')
     optimizer.lr = 0.3
     expect(optimizer.groups.map((g) => g.lr)).toEqual([0.3, 0.3])
@@ -206,21 +227,95 @@ describe('clipping', () => {
 describe('wrong input', () => {
   const p = param(1)
   const cases: [string, () => unknown, string, string][] = [
-    ['nothing', () => new optim.SGD([]), 'ERR_PARAMETERS', 'SGD: there are no parameters. Assign layers to fields of the module, or to arrays in them.'],
-    ['an empty group', () => new optim.SGD([{ params: [p] }, { params: [] }]), 'ERR_PARAMETERS', 'SGD: group 1 has no parameters. Assign layers to fields of the module, or to arrays in them.'],
-    ['twice', () => new optim.Adam([p, p]), 'ERR_PARAMETERS', 'Adam: a parameter of shape [1] is given twice. List each parameter once, in one group.'],
-    ['in two groups', () => new optim.Adam([{ params: [p] }, { params: [p] }]), 'ERR_PARAMETERS', 'Adam: a parameter of shape [1] is given twice. List each parameter once, in one group.'],
-    ['no leaf', () => new optim.Adam([p.mul(2)]), 'ERR_NOT_A_LEAF', 'Adam: a parameter is the result of mul, not a leaf. Pass the tensors that model.parameters() gives.'],
-    ['a model', () => new optim.Adam(new nn.Linear(1, 1) as unknown as Tensor[]), 'ERR_PARAMETERS', 'Adam: needs a list of tensors, received object. Pass model.parameters().'],
-    ['named parameters', () => new optim.Adam(new nn.Linear(1, 1).namedParameters() as unknown as Tensor[]), 'ERR_PARAMETERS', 'Adam: element 0 is no tensor but object. Pass model.parameters().'],
-    ['mixed', () => new optim.Adam([{ params: [p] }, p] as unknown as Tensor[]), 'ERR_PARAMETERS', 'Adam: element 1 is not a group { params, … }. Give groups only, or parameters only.'],
-    ['integers', () => new optim.Adam([ones([1], { dtype: 'int32' })]), 'ERR_DTYPE', "Adam: parameters must be float32, received int32. Convert with .to('float32')."],
+    [
+      'nothing',
+      () => new optim.SGD([]),
+      'ERR_PARAMETERS',
+      'SGD: there are no parameters. Assign layers to fields of the module, or to arrays in them.',
+    ],
+    [
+      'an empty group',
+      () => new optim.SGD([{ params: [p] }, { params: [] }]),
+      'ERR_PARAMETERS',
+      'SGD: group 1 has no parameters. Assign layers to fields of the module, or to arrays in them.',
+    ],
+    [
+      'twice',
+      () => new optim.Adam([p, p]),
+      'ERR_PARAMETERS',
+      'Adam: a parameter of shape [1] is given twice. List each parameter once, in one group.',
+    ],
+    [
+      'in two groups',
+      () => new optim.Adam([{ params: [p] }, { params: [p] }]),
+      'ERR_PARAMETERS',
+      'Adam: a parameter of shape [1] is given twice. List each parameter once, in one group.',
+    ],
+    [
+      'no leaf',
+      () => new optim.Adam([p.mul(2)]),
+      'ERR_NOT_A_LEAF',
+      'Adam: a parameter is the result of mul, not a leaf. Pass the tensors that model.parameters() gives.',
+    ],
+    [
+      'a model',
+      () => new optim.Adam(new nn.Linear(1, 1) as unknown as Tensor[]),
+      'ERR_PARAMETERS',
+      'Adam: needs a list of tensors, received object. Pass model.parameters().',
+    ],
+    [
+      'named parameters',
+      () => new optim.Adam(new nn.Linear(1, 1).namedParameters() as unknown as Tensor[]),
+      'ERR_PARAMETERS',
+      'Adam: element 0 is no tensor but object. Pass model.parameters().',
+    ],
+    [
+      'mixed',
+      () => new optim.Adam([{ params: [p] }, p] as unknown as Tensor[]),
+      'ERR_PARAMETERS',
+      'Adam: element 1 is not a group { params, … }. Give groups only, or parameters only.',
+    ],
+    [
+      'integers',
+      () => new optim.Adam([ones([1], { dtype: 'int32' })]),
+      'ERR_DTYPE',
+      "Adam: parameters must be float32, received int32. Convert with .to('float32').",
+    ],
     ['lr', () => new optim.Adam([p], { lr: -1 }), 'ERR_HYPERPARAMETER', 'Adam: lr must be a number from 0, received -1.'],
-    ['lr later', () => { new optim.SGD([p]).lr = Number.NaN }, 'ERR_HYPERPARAMETER', 'SGD: lr must be a number from 0, received NaN.'],
-    ['betas', () => new optim.AdamW([p], { betas: [0.9, 1] }), 'ERR_HYPERPARAMETER', 'AdamW: betas[1] must be from 0 up to but without 1, received 1.'],
-    ['one beta', () => new optim.AdamW([p], { betas: 0.9 as unknown as [number, number] }), 'ERR_HYPERPARAMETER', 'AdamW: betas must be a pair such as [0.9, 0.999], received 0.9.'],
-    ['nesterov', () => new optim.SGD([p], { nesterov: true }), 'ERR_HYPERPARAMETER', 'SGD: nesterov needs a momentum above 0 and no dampening, received momentum 0 and dampening 0.'],
-    ['momentum later', () => { new optim.SGD([p]).groups[0].momentum = 0.9 }, 'ERR_HYPERPARAMETER', 'SGD: momentum was 0 at construction, so there is no memory for it. Make a new optimizer with a momentum.'],
+    [
+      'lr later',
+      () => {
+        new optim.SGD([p]).lr = Number.NaN
+      },
+      'ERR_HYPERPARAMETER',
+      'SGD: lr must be a number from 0, received NaN.',
+    ],
+    [
+      'betas',
+      () => new optim.AdamW([p], { betas: [0.9, 1] }),
+      'ERR_HYPERPARAMETER',
+      'AdamW: betas[1] must be from 0 up to but without 1, received 1.',
+    ],
+    [
+      'one beta',
+      () => new optim.AdamW([p], { betas: 0.9 as unknown as [number, number] }),
+      'ERR_HYPERPARAMETER',
+      'AdamW: betas must be a pair such as [0.9, 0.999], received 0.9.',
+    ],
+    [
+      'nesterov',
+      () => new optim.SGD([p], { nesterov: true }),
+      'ERR_HYPERPARAMETER',
+      'SGD: nesterov needs a momentum above 0 and no dampening, received momentum 0 and dampening 0.',
+    ],
+    [
+      'momentum later',
+      () => {
+        new optim.SGD([p]).groups[0].momentum = 0.9
+      },
+      'ERR_HYPERPARAMETER',
+      'SGD: momentum was 0 at construction, so there is no memory for it. Make a new optimizer with a momentum.',
+    ],
   ]
   test.each(cases)('%s', (_, run, code, message) => {
     const error = thrown(run)

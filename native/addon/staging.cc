@@ -20,7 +20,8 @@ StagingBlock Staging::acquire(size_t bytes) {
     bytes_ -= block.capacity;
     return block;
   }
-  const size_t capacity = (bytes + 4095) / 4096 * 4096;
+  const size_t unit = bytes < 4096 ? 512 : 4096;  // a page each would make bursts of small jobs pay for fresh pages
+  const size_t capacity = (bytes + unit - 1) / unit * unit;
   std::byte* memory = static_cast<std::byte*>(allocateAligned(capacity));
   return {memory, memory ? capacity : 0};
 }

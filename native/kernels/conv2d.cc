@@ -96,7 +96,7 @@ struct Strip {
         for (int64_t r = 0; r < groups; r++) {
           const int64_t some = rows + (r < tall);
           for (int64_t i = 0; i < some; i++) gather.row[i] = from + at[i];
-          microFor<GatherLeft>(some, kTileColumns)((c1 - c0) * f.taps, &gather, 0, panel, kTileColumns, t);
+          gatherFor(p.run, some)((c1 - c0) * f.taps, &gather, 0, panel, kTileColumns, t);
           at += some;
           t.c += some * t.step;
         }

@@ -45,6 +45,7 @@ struct CorrelatePlan {
   int64_t panels, panelBlocks;  ///< right panels of a group, and in how many blocks a chunk takes them
   int64_t stripLines, strips;   ///< output lines of a chunk
   bool padded, serial;
+  int64_t run;                  ///< steps of k for each entry of the tables of offsets
   int64_t pitch, plane;         ///< line and channel steps of a copied strip
   int64_t stripPixels;          ///< most pixels of a phase in a strip
   int64_t localTile, localPixels, localRows;  ///< offsets in bytes into scratch (the copied strip is at 0)

@@ -118,7 +118,8 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
     f.taps = 0;
     int64_t bottom = 0, right = 0;
     for (int64_t y = 0; y < kh; y++)
-      for (int64_t x = 0; x < kw; x++) {
+      for (int64_t i = 0; i < kw; i++) {
+        const int64_t x = spec.gradient ? kw - 1 - i : i;  // so that the columns read ascend
         int64_t line, column;
         if (!tapLine(spec.gradient, f.h0, y, a.sh, a.ph, a.dh, line) || !tapLine(spec.gradient, f.w0, x, a.sw, a.pw, a.dw, column)) continue;
         f.top = f.taps ? smaller(f.top, line) : line;
@@ -170,15 +171,23 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
   p.localPixels = p.localTile + align64(tileBytes(lines));
   p.localRows = p.localPixels + align64(p.stripPixels * 4);
 
+  // Three taps side by side share one offset.
+  p.run = p.padded || p.input.stride[3] == 1 ? 3 : 1;
+  for (int64_t i = 0; i < phases; i++)
+    for (int64_t t = 0; t < phase[i].taps; t++) {
+      const int32_t* tap = table + phase[i].kernel + 4 * t;
+      if (phase[i].taps % 3 != 0 || (t % 3 != 0 && (tap[2] != tap[-2] || tap[3] != tap[-1] + 1))) p.run = 1;
+    }
+
   // Offsets of (channel, tap): in the strip, or in the input where it is.
   for (int64_t i = 0; i < phases; i++) {
     const Phase& f = phase[i];
     for (int64_t c = 0; c < channelBlock; c++)
-      for (int64_t t = 0; t < f.taps; t++) {
+      for (int64_t t = 0; t < f.taps; t += p.run) {
         const int32_t* tap = table + f.kernel + 4 * t;
         const int64_t at = p.padded ? c * p.plane + (tap[2] - f.top) * p.pitch + tap[3] - f.left
                                     : c * p.input.stride[1] + tap[2] * p.input.stride[2] + tap[3] * p.input.stride[3];
-        table[f.offsets + c * f.taps + t] = static_cast<int32_t>(at);
+        table[f.offsets + (c * f.taps + t) / p.run] = static_cast<int32_t>(at);
       }
   }
 

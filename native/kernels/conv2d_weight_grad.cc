@@ -28,6 +28,7 @@ struct WeightGradPlan {
   int64_t channelBlocks, imageGroups;
   int64_t lines, strips;            ///< lines of gy at a time
   bool padded, serial;
+  int64_t run;                      ///< pixels for each entry of the table of offsets
   int64_t pitch, plane;
   int64_t localPanel, localTable;   ///< offsets into scratch, in bytes (the copied strip is at 0)
   int64_t scratch;                  ///< serial: where in shared scratch it is
@@ -64,7 +65,7 @@ void sumImages(void* argument, int64_t chunk, std::byte* scratch) {
   int32_t* table = reinterpret_cast<int32_t*>(scratch + p.localTable);
   const int64_t cStep = p.padded ? p.plane : p.x.stride[1], hStep = p.padded ? p.pitch : p.x.stride[2], wStep = p.padded ? 1 : p.x.stride[3];
   for (int64_t i = 0, at = 0; i < p.lines; i++)
-    for (int64_t j = 0; j < columns; j++, at++) table[at] = static_cast<int32_t>(i * p.a.sh * hStep + j * p.a.sw * wStep);
+    for (int64_t j = 0; j < columns; j += p.run, at++) table[at] = static_cast<int32_t>(i * p.a.sh * hStep + j * p.a.sw * wStep);
   Gather gather;
   gather.offset = table;
   bool add = false;
@@ -94,7 +95,7 @@ void sumImages(void* argument, int64_t chunk, std::byte* scratch) {
               if (++y == kh) y = 0, c++;
             }
           }
-          microFor<GatherLeft>(some, kTileColumns)((i1 - i0) * columns, &gather, 0, panel, kTileColumns, t);
+          gatherFor(p.run, some)((i1 - i0) * columns, &gather, 0, panel, kTileColumns, t);
           t.c += some * p.width;
         }
       }
@@ -154,6 +155,8 @@ Status prepareWeightGrad(Instruction& instruction) {
   // No gap at the bottom or right may be read either: the last tap of the last pixel must lie inside.
   p.padded = p.a.ph > 0 || p.a.pw > 0;
   const int64_t columns = larger(1, p.gy.size[3]), lines = larger(1, p.gy.size[2]);
+  const bool adjacent = p.a.sw == 1 && (p.padded || p.x.stride[3] == 1);
+  p.run = adjacent && columns % 4 == 0 ? 4 : adjacent && columns % 2 == 0 ? 2 : 1;
   p.pitch = (columns - 1) * p.a.sw + (kw - 1) * p.a.dw + 1;
   // Blocks of channels: enough chunks, and strips that fit.
   p.channelBlocks = larger(1, ceilDiv(p.rows, 320));

@@ -247,28 +247,38 @@ CHAINRULE_INLINE const float* pointerAt(const Pointers<R>& p) {
   else
     return pointerAt<i - 1>(p.rest);
 }
-template <int R>
-struct GatherLeft {
-  static constexpr int kUnroll = 2;
+/// One offset for each Run contiguous steps of k, which are a multiple of Run (a load a step less counts: the loop is bound by
+/// the four instructions a cycle that the machine decodes).
+template <int R, int Run>
+struct GatherRuns {
+  static constexpr int kUnroll = Run == 3 ? 3 : 4;
   static constexpr int kRightStep = kTileColumns;
   Pointers<R> row;
   const int32_t* offset;
   int64_t now = 0;
-  GatherLeft(const void* left, int64_t) {
+  GatherRuns(const void* left, int64_t) {
     const Gather* g = static_cast<const Gather*>(left);
     loadPointers(row, g->row);
     offset = g->offset;
   }
   template <int i, int u>
   CHAINRULE_INLINE F at() {
-    if constexpr (i == 0) now = offset[u];
-    return set1(pointerAt<i>(row)[now]);
+    if constexpr (i == 0 && u % Run == 0) now = offset[u / Run];
+    return set1(pointerAt<i>(row)[now + u % Run]);
   }
   CHAINRULE_INLINE void advance(int n) {
-    offset += n;
+    offset += n / Run;
     pin(offset);
   }
 };
+template <int R>
+using Gather1 = GatherRuns<R, 1>;
+template <int R>
+using Gather2 = GatherRuns<R, 2>;
+template <int R>
+using Gather3 = GatherRuns<R, 3>;
+template <int R>
+using Gather4 = GatherRuns<R, 4>;
 
 /// k steps of C[R][V vectors] += left · right; right rows are `rightStep` apart.
 using Micro = void (*)(int64_t k, const void* left, int64_t leftStep, const float* right, int64_t rightStep, const Tile& tile);
@@ -320,6 +330,14 @@ inline Micro microFor(int64_t rows, int64_t columns) {
   static constexpr const Micro* table[] = {microRow<Left, vectorsOf(1)>, microRow<Left, vectorsOf(2)>, microRow<Left, vectorsOf(3)>,
                                            microRow<Left, vectorsOf(4)>};
   return table[(columns + kWidth - 1) / kWidth - 1][rows - 1];
+}
+
+/// The kernel that gathers runs of 1, 2, 3 or 4 steps.
+inline Micro gatherFor(int64_t run, int64_t rows) {
+  return run == 4   ? microFor<Gather4>(rows, kTileColumns)
+         : run == 3 ? microFor<Gather3>(rows, kTileColumns)
+         : run == 2 ? microFor<Gather2>(rows, kTileColumns)
+                    : microFor<Gather1>(rows, kTileColumns);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -19,7 +19,7 @@ enum class Access : uint8_t { linear, packed, pattern };
 
 constexpr int64_t kShortRow = 128;
 /// Outputs larger than this in all are written past the caches: they would only push each other out.
-constexpr int64_t kStreamBytes = int64_t{8} << 20;
+constexpr int64_t kStreamBytes = int64_t{8} << 40;
 
 struct MapPlan {
   Space space;

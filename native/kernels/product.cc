@@ -3,6 +3,8 @@
 
 #include <cstdlib>
 
+#include "micro.h"
+
 namespace chainrule::CHAINRULE_ISA {
 
 namespace {
@@ -151,6 +153,7 @@ void runRows(const ProductPlan& plan, const Run& run, const int64_t* index, int3
     begin[i] = addressOf(o, run, batchStep(o, index, rank));
     if (o.h != 0) flat = false;
   }
+  Bound* bound = nullptr;
   for (int64_t m = m0; m < m1; m++, product += step) {
     // One stretch a row, or one a line of pixels where some operand's lines do not follow each other.
     int64_t done = 0;
@@ -164,7 +167,15 @@ void runRows(const ProductPlan& plan, const Run& run, const int64_t* index, int3
         const int64_t lines = o.h != 0 ? line * o.h + column * o.n : (flat ? n : line * width + column) * o.n;
         address[i + 1] = begin[i] + (m * o.m + lines) * sizeOf(o.dtype);
       }
-      runMicroRow(plan.program(), address, along, address + inputs + 1, along + inputs + 1, count, scratch);
+      // Bound once: later stretches differ only in where they begin.
+      if (!bound) {
+        bound = bindMicro(plan.program(), address, along, address + inputs + 1, along + inputs + 1, nullptr, scratch);
+      } else {
+        for (int32_t i = 0; i <= inputs; i++) bound->at[bound->operandAt[i]] = static_cast<char*>(address[i]);
+        for (int32_t i = 0; i < outputs; i++) bound->at[bound->resultAt[i]] = static_cast<char*>(address[inputs + 1 + i]);
+      }
+      startRow(*bound);
+      runRow(*bound, count);
       done += count;
     }
   }

@@ -82,10 +82,16 @@ void measure(const std::string& name, double flop, TestInstruction& t, std::vect
       times.push_back((now() - a) / inner);
       ratios.push_back(flop / times.back() / 1e9 / peak);
     }
+    // Two threads are hardly ever both undisturbed: there the best time counts, against twice the best peak of one thread.
+    static double bestPeak = 0;
+    if (threads == 1)
+      for (size_t i = 0; i < times.size(); i++) bestPeak = std::max(bestPeak, flop / times[i] / 1e9 / ratios[i]);
+    else
+      for (size_t i = 0; i < times.size(); i++) ratios[i] = flop / times[i] / 1e9 / bestPeak / 2;
     std::sort(times.begin(), times.end());
     std::sort(ratios.begin(), ratios.end());
     std::printf(" | %d: %9.2f us %6.1f GF, of peak %5.1f%% median %5.1f%%", threads, times[0] * 1e6, flop / times[0] / 1e9,
-                100 * ratios[ratios.size() * 9 / 10], 100 * ratios[ratios.size() / 2]);
+                100 * ratios[threads == 1 ? ratios.size() * 9 / 10 : ratios.size() - 1], 100 * ratios[ratios.size() / 2]);
   }
   std::printf("\n");
   std::fflush(stdout);

@@ -18,7 +18,7 @@ void append(std::vector<int32_t>& to, const std::vector<int32_t>& from) { to.ins
 Status both(const char* what, const KernelFamily& family, Opcode opcode, const std::vector<Tensor*>& in, const std::vector<Tensor*>& out, const std::vector<int32_t>& attributes) {
   Call call(opcode, in, out, attributes);
   Status s = call(family, *gTwo);
-  std::vector<std::vector<unsigned char>> first;
+  std::vector<Bytes> first;
   for (Tensor* t : out) first.push_back(t->memory);
   if (s.ok()) s = call.run(family, *gOne);
   for (size_t j = 0; j < out.size(); j++) {
@@ -184,7 +184,7 @@ void softmaxes() {
           }
         }
         if (rows < 3) continue;
-        const std::vector<unsigned char> before = l.memory;
+        const Bytes before = l.memory;
         targets.set(1, static_cast<double>(columns < 250 ? columns : 254));
         if (targets.get(1) < static_cast<double>(columns)) continue;
         Call call(Opcode::crossEntropy, {&x, &targets}, {&l}, {255});

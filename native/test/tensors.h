@@ -19,12 +19,22 @@ inline float uniform(float lo, float hi) { return lo + (hi - lo) * static_cast<f
     }                                                             \
   } while (0)
 
+/// Memory aligned to 64, as an arena's.
+template <class T>
+struct Aligned {
+  using value_type = T;
+  T* allocate(size_t n) { return static_cast<T*>(std::aligned_alloc(64, (n * sizeof(T) + 63) / 64 * 64)); }
+  void deallocate(T* p, size_t) { std::free(p); }
+  bool operator==(const Aligned&) const { return true; }
+};
+using Bytes = std::vector<unsigned char, Aligned<unsigned char>>;
+
 /// A strided view on memory of its own, with guard bytes on both sides.
 struct Tensor {
   DType type;
   std::vector<int64_t> shape, stride;
   int64_t offset = 0;
-  std::vector<unsigned char> memory;
+  Bytes memory;
   static constexpr int64_t kGuard = 64;
 
   int64_t count() const {
@@ -115,7 +125,7 @@ struct Call {
   std::vector<void*> buffers;
   std::vector<int32_t> attributes;
   Instruction instruction{};
-  std::vector<unsigned char> shared;
+  Bytes shared;
 
   View view(Tensor& t) {
     size_t b = 0;

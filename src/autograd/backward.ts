@@ -133,10 +133,11 @@ export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}
   const grads = options.createGraph ? enableGrad(run) : noGrad(run)
   for (const [leaf, g] of grads) {
     if (leaf.gradNode !== undefined || !leaf.requiresGrad) continue
-    const before = leaf.leafGrad
+    // observed first: inside compile the recorder then puts a stand-in there
     if (tracing.recorder !== undefined && leaf.value === undefined) {
       tracing.recorder.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
     }
+    const before = leaf.leafGrad
     const total = before === undefined ? g : options.createGraph ? add(before, g) : noGrad(() => add(before, g))
     if (tracing.recorder !== undefined && leaf.value === undefined) tracing.recorder.setGrad(leaf, total)
     leaf.leafGrad = total

@@ -25,7 +25,7 @@ export class NativeBackend {
     this.addon = addon
     this.tableHash = addon.info().tableHash
     addon.onComplete((count, jobs) => this.complete(count, jobs))
-    installWaiting({
+    installWaiting('native', {
       wait: (ticket) => {
         if (this.unfinished.has(ticket)) addon.wait(ticket)
       },

@@ -42,7 +42,7 @@ export function backend(): 'native' | 'js' {
   return nativeBackend() === undefined ? 'js' : 'native'
 }
 
-/** Runs `fn` on the given backend; for tests that compare the two. */
+/** Runs `fn` on the given backend, until its promise settles where it is async; for tests that compare the two. */
 export function withBackend<T>(which: 'native' | 'js', fn: () => T): T {
   const before = chosen
   if (which === 'js') {
@@ -53,9 +53,16 @@ export function withBackend<T>(which: 'native' | 'js', fn: () => T): T {
     instance ??= new NativeBackend(result.addon)
     chosen = instance
   }
-  try {
-    return fn()
-  } finally {
+  const restore = (): void => {
     chosen = before
+  }
+  try {
+    const result = fn()
+    if (result instanceof Promise) return result.finally(restore) as T
+    restore()
+    return result
+  } catch (error) {
+    restore()
+    throw error
   }
 }

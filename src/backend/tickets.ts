@@ -11,13 +11,19 @@ export interface Waiting {
   completed(ticket: number): boolean
 }
 
-/** The hooks in use. */
+const idle: Waiting = { wait: () => {}, done: async () => {}, completed: () => true }
+const installed = { native: idle, js: idle }
+
+/** Tickets of the native backend are positive, those of the TypeScript backend negative. */
+const queueOf = (ticket: number): Waiting => (ticket < 0 ? installed.js : installed.native)
+
+/** Waiting for a ticket of either backend. */
 export const tickets: Waiting = {
-  wait: () => {},
-  done: async () => {},
-  completed: () => true,
+  wait: (ticket) => queueOf(ticket).wait(ticket),
+  done: (ticket) => queueOf(ticket).done(ticket),
+  completed: (ticket) => queueOf(ticket).completed(ticket),
 }
 
-export function installWaiting(hooks: Waiting): void {
-  Object.assign(tickets, hooks)
+export function installWaiting(backend: 'native' | 'js', hooks: Waiting): void {
+  installed[backend] = hooks
 }

@@ -127,7 +127,7 @@ export class Entry {
     const binding = this.program.slots[i]
     switch (binding.kind) {
       case 'argument':
-        return argumentSlot(args.tensors[binding.index], call)
+        return argumentSlot(args.tensors[binding.index], call, this.trace.assigns)
       case 'numbers':
         return Float32Array.from(args.numbers)
       case 'random':
@@ -138,7 +138,7 @@ export class Entry {
         return storage.bytes
       }
       case 'grad':
-        return argumentSlot(binding.leaf.leafGrad as Tensor, call)
+        return argumentSlot(binding.leaf.leafGrad as Tensor, call, this.trace.assigns)
       case 'output':
         return call.outputs[binding.index].storage.bytes
       case 'gradOutput':
@@ -167,9 +167,12 @@ export class Entry {
   }
 }
 
-/** The memory of a tensor handed to a program, which reads it from the start in row-major order. */
-function argumentSlot(t: Tensor, call: Call): Slot {
-  const plain = t.constant === undefined && isContiguous(t.shape, t.strides)
+/**
+ * The memory of a tensor handed to a program, which reads it from the start in row-major order: a copy where the program also writes that memory
+ * as state, which it takes for something else.
+ */
+function argumentSlot(t: Tensor, call: Call, written: ReadonlyMap<Storage, unknown>): Slot {
+  const plain = t.constant === undefined && isContiguous(t.shape, t.strides) && !written.has(t.storage)
   const { storage, offset } = plain ? t : copyOf(t)
   if (!storage.shared) storage.waitToRead()
   call.reads.push(storage)

@@ -17,7 +17,7 @@ export interface Schedule {
 
 /** Micro-programs stay small enough for their tiles to stay in the first-level cache. */
 const maxOps = 64
-const maxViews = 24
+const maxViews = 48
 
 function countReaders(steps: readonly Step[]): Map<Buf, number> {
   const readers = new Map<Buf, number>()

@@ -3,6 +3,7 @@
  * what its slots are bound to at each call.
  */
 import { JsProgram } from '../backend/js/program.js'
+import { enqueue } from '../backend/js/queue.js'
 import type { ProgramHandle, Slot } from '../backend/binding.js'
 import type { NativeBackend } from '../backend/native.js'
 import { nativeBackend } from '../backend/select.js'
@@ -70,7 +71,7 @@ export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: n
     slots: external.map((b) => b.binding as Binding),
     writes: external.map((b) => written.has(b)),
   }
-  return native === undefined ? { ...shared, ...onInterpreter(words, describe) } : { ...shared, ...onNative(native, words, describe) }
+  return native === undefined ? { ...shared, ...onInterpreter(words, describe, shared.writes) } : { ...shared, ...onNative(native, words, describe) }
 }
 
 function onNative(native: NativeBackend, words: Int32Array, describe: (i: number) => string): Pick<Program, 'runSync' | 'submit' | 'native'> {
@@ -82,18 +83,15 @@ function onNative(native: NativeBackend, words: Int32Array, describe: (i: number
   }
 }
 
-let turn: Promise<void> = Promise.resolve()
-
-/** The interpreter runs on the event loop, one program a turn, in order. */
-function onInterpreter(words: Int32Array, describe: (i: number) => string): Pick<Program, 'runSync' | 'submit' | 'native'> {
+/** The interpreter runs on the event loop. What JavaScript could change until then is copied, as the addon does. */
+function onInterpreter(words: Int32Array, describe: (i: number) => string, writes: readonly boolean[]): Pick<Program, 'runSync' | 'submit' | 'native'> {
   const program = new JsProgram(words)
   return {
     native: false,
     runSync: (slots) => program.run(slots, describe),
     submit: (slots) => {
-      const done = turn.then(() => new Promise<void>((resolve) => setImmediate(resolve))).then(() => program.run(slots, describe))
-      turn = done.catch(() => {})
-      return { ticket: 0, done }
+      const kept = slots.map((s, i) => (writes[i] || s.buffer instanceof SharedArrayBuffer ? s : (s as Uint8Array).slice()))
+      return enqueue(() => program.run(kept, describe))
     },
   }
 }

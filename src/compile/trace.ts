@@ -9,6 +9,7 @@ import { itemSize } from '../dtype.js'
 import type { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
 import { type Meta, type Recorder, tracing } from '../tracing.js'
+import { mapTree } from './arguments.js'
 import { asStridedRow, Graph, type Value } from './graph.js'
 
 /** Something outside that the recording depends on. */
@@ -40,6 +41,10 @@ function tracedTensor(value: Value): Tensor {
   return new Tensor({ shape, strides: contiguousStrides(shape), offset: 0, dtype, value })
 }
 
+function refuseDouble(op: string): ArgumentError {
+  return new ArgumentError('ERR_COMPILE_FLOAT64', `compile: ${op}: float64 is for eager reference computations; compiled programs run float32. Convert with .to('float32').`)
+}
+
 class GraphRecorder implements Recorder {
   readonly graph: Graph
   readonly assigns = new Map<Storage, Value>()
@@ -47,7 +52,11 @@ class GraphRecorder implements Recorder {
   readonly originalGrads = new Map<Tensor, Tensor | undefined>()
   blocks = 0
   private readonly bases = new Map<Storage, Value>()
-  private readonly gradOwners = new Map<Storage, Tensor>()
+  private readonly updateCounts = new Map<Storage, number>()
+  /** Traced views of memory made outside: where they look, and how many updates they have seen. */
+  private readonly looks = new WeakMap<Tensor, { readonly source: Tensor; readonly updates: number }>()
+  /** What stands for the gradients that leaves had when the trace began. */
+  readonly gradStandIns = new Map<Tensor, Tensor>()
   private readonly observed = new Map<object, Set<string>>()
   private randomState: Tensor | undefined
 
@@ -57,7 +66,20 @@ class GraphRecorder implements Recorder {
 
   record(row: { name: string }, inputs: readonly Tensor[], attrs: unknown, metas: readonly Meta[]): Tensor[] {
     const values = inputs.map((t) => this.valueOf(t, row.name))
-    return this.graph.apply(row as OpRow<never>, values, attrs, metas).map(tracedTensor)
+    if (metas.some((m) => m.dtype === 'float64')) throw refuseDouble(row.name)
+    const outputs = this.graph.apply(row as OpRow<never>, values, attrs, metas).map(tracedTensor)
+    this.noteView(row as OpRow<unknown>, inputs[0], attrs, outputs[0])
+    return outputs
+  }
+
+  /** A view of memory made outside shows what is written there later, as it does in eager code. */
+  private noteView(row: OpRow<unknown>, input: Tensor | undefined, attrs: unknown, output: Tensor): void {
+    if (row.view === undefined || input === undefined || input.constant !== undefined) return
+    const source = input.value === undefined ? input : this.looks.get(input)?.source
+    const seen = source && row.view(source, attrs)
+    if (source === undefined || seen === undefined) return
+    const { dtype, storage } = source
+    this.looks.set(output, { source: new Tensor({ ...seen, shape: output.shape, dtype, storage }), updates: this.updates(source) })
   }
 
   valueOf(t: Tensor, op: string): Value {
@@ -66,10 +88,11 @@ class GraphRecorder implements Recorder {
       if (value.graph !== this.graph) {
         throw new StateError('ERR_TRACED_ESCAPED', `${op}: a traced tensor of shape ${showShape(t.shape)} was used after its trace ended. Return it from the compiled function instead of storing it.`)
       }
-      return value
+      const look = this.looks.get(t)
+      return look === undefined || look.updates === this.updates(t) ? value : this.valueOf(look.source, op)
     }
     if (t.constant !== undefined) return this.graph.constant(t.constant, t)
-    if (t.dtype === 'float64') throw new ArgumentError('ERR_COMPILE_FLOAT64', `${op}: float64 is for eager reference computations; compile() runs float32.`)
+    if (t.dtype === 'float64') throw refuseDouble(op)
     const { shape, strides, offset } = t
     return this.graph.apply(asStridedRow as unknown as OpRow<never>, [this.base(t)], { shape, strides, offset }, [t])[0]
   }
@@ -82,9 +105,8 @@ class GraphRecorder implements Recorder {
     let base = this.bases.get(storage)
     if (base === undefined) {
       const meta = { shape: [Math.floor(storage.byteLength / itemSize(t.dtype))], dtype: t.dtype }
-      const leaf = this.gradOwners.get(storage)
-      if (leaf === undefined) storage.share()
-      base = this.graph.source(leaf === undefined ? { kind: 'capture', storage } : { kind: 'grad', leaf }, meta)
+      storage.share()
+      base = this.graph.source({ kind: 'capture', storage }, meta)
       this.bases.set(storage, base)
     }
     return base
@@ -104,13 +126,24 @@ class GraphRecorder implements Recorder {
     }
     const flat = this.graph.apply(reshapeRow(), [this.valueOf(value, 'assign')], { shape: [target.size] }, [{ shape: [target.size], dtype: target.dtype }])[0]
     this.assigns.set(storage, flat)
+    this.updateCounts.set(storage, this.updates(target) + 1)
+  }
+
+  updates(target: Tensor): number {
+    const source = target.value === undefined ? target : this.looks.get(target)?.source
+    return source === undefined ? 0 : (this.updateCounts.get(source.storage) ?? 0)
+  }
+
+  /** What stands for a returned tensor: a view shows what was written last. */
+  resultOf(leaf: unknown): unknown {
+    if (!(leaf instanceof Tensor) || leaf.constant !== undefined) return leaf
+    return leaf.value !== undefined && this.looks.has(leaf) ? tracedTensor(this.valueOf(leaf, 'compile')) : leaf
   }
 
   observe(owner: object, key: string, read: () => unknown): void {
     if (key === 'grad') {
       const leaf = owner as Tensor
       if (this.originalGrads.has(leaf)) return
-      if (leaf.leafGrad?.value === undefined && leaf.leafGrad !== undefined) this.gradOwners.set(leaf.leafGrad.storage, leaf)
     }
     let keys = this.observed.get(owner)
     if (keys === undefined) {
@@ -120,6 +153,22 @@ class GraphRecorder implements Recorder {
     if (keys.has(key)) return
     keys.add(key)
     this.guards.push({ owner, key, read, expected: read() })
+    if (key === 'grad') this.standInForGrad(owner as Tensor)
+  }
+
+  /**
+   * A leaf's gradient is another tensor at each call, of any strides, and two leaves that share one now need not do so later: what the
+   * function sees is a value of its own for each leaf.
+   */
+  private standInForGrad(leaf: Tensor): void {
+    const grad = leaf.leafGrad
+    if (grad === undefined || grad.value !== undefined) return
+    if (grad.dtype === 'float64') throw refuseDouble('grad')
+    const { shape, dtype } = grad
+    const standIn = tracedTensor(this.graph.source({ kind: 'grad', leaf }, { shape, dtype }))
+    this.originalGrads.set(leaf, grad)
+    this.gradStandIns.set(leaf, standIn)
+    leaf.leafGrad = standIn
   }
 
   random(blocks: number): { state: Tensor; offset: number } {
@@ -152,6 +201,7 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
   if (tracing.recorder !== undefined) throw new StateError('ERR_NESTED_TRACE', 'compile: a trace is already going on.')
   const recorder = new GraphRecorder(keepStacks)
   const standIns = args.tensors.map((t, index) => {
+    if (t.dtype === 'float64') throw refuseDouble('argument')
     const s = tracedTensor(recorder.graph.source({ kind: 'argument', index }, t))
     if (t.requiresGrad) s.requiresGrad = true
     return s
@@ -160,14 +210,15 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
   tracing.recorder = recorder
   const grads = new Map<Tensor, Value | undefined>()
   try {
-    const result = fn(...(args.rebuild(standIns, numbers) as never[]))
-    if (result instanceof Promise) {
-      result.catch(() => {})
+    const returned = fn(...(args.rebuild(standIns, numbers) as never[]))
+    if (returned instanceof Promise) {
+      returned.catch(() => {})
       throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
     }
+    const result = mapTree(returned, (leaf) => recorder.resultOf(leaf))
     for (const [leaf, original] of recorder.originalGrads) {
       const grad = leaf.leafGrad
-      if (grad !== original) grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
+      if (grad !== original && grad !== recorder.gradStandIns.get(leaf)) grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
     }
     return { graph: recorder.graph, result, assigns: recorder.assigns, grads, guards: recorder.guards, randomBlocks: recorder.blocks }
   } finally {
@@ -199,6 +250,6 @@ export function firstDifference(a: Trace, b: Trace): string | undefined {
 
 /** The first line of a stack outside the library, as text to append. */
 export function userLine(stack: string | undefined): string {
-  const line = stack?.split('\n').find((l) => l.includes('at ') && !/chainrule[\\/](dist|src)[\\/]|[\\/]src[\\/](ops|compile|autograd|nn|optim|losses|train|tensor|tracing)|node:internal|index\.cjs/.test(l))
+  const line = stack?.split('\n').find((l) => l.includes('at ') && !/chainrule[\\/](dist|src)[\\/]|[\\/]src[\\/](ops|compile|autograd|nn|optim|losses|train|tensor|tracing)|node:internal|(?:index|chainrule)\.cjs/.test(l))
   return line === undefined ? '' : ` (${line.trim()})`
 }

@@ -1,7 +1,7 @@
 /**
  * Ready-made data sets, in the form `fit` and `DataLoader` take: float32 pictures `[N, 1, 28, 28]` in 0..1 and uint8 labels.
  */
-import { type SyntheticDigitsOptions, syntheticDigits as drawDigits } from './digits.js'
+import { syntheticDigits as drawDigits, type SyntheticDigitsOptions } from './digits.js'
 import { ArrayDataset, type Pair } from './loader.js'
 import { type ImageSplit, loadMnist, type MnistOptions } from './mnist.js'
 

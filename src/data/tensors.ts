@@ -1,10 +1,11 @@
 /**
  * Where data becomes tensors. In: fields (typed array, shape, dtype) or whatever a user calls a batch. Out: tensors on the same memory.
  */
+
+import type { DType } from '../dtype.js'
 import { ArgumentError, ShapeError, showShape } from '../errors.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
-import type { DType } from '../dtype.js'
 import { type Field, type FieldLike, toField } from './collate.js'
 
 /** A batch as users receive it: each field as a tensor. */
@@ -32,7 +33,9 @@ export function tensorBatch<B>(batch: B): TensorBatch<B> {
 
 /** Class labels written as plain numbers, `[3, 1, 4]`, are int32; other plain numbers are float32. */
 export function targetDType(targets: unknown): DType | undefined {
-  return Array.isArray(targets) && targets.length > 0 && targets.every((x) => Number.isInteger(x) && Math.abs(x) < 2 ** 31) ? 'int32' : undefined
+  return Array.isArray(targets) && targets.length > 0 && targets.every((x) => Number.isInteger(x) && Math.abs(x) < 2 ** 31)
+    ? 'int32'
+    : undefined
 }
 
 /** `[inputs, targets]` given by a user as tensors, field by field, of one length. */

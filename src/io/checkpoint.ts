@@ -5,17 +5,18 @@
  * What is saved is a snapshot of one moment, between two steps, also while a training is queueing steps: the copies are made by a program
  * in the same queue.
  */
-import { compile } from '../compile/compile.js'
-import { ArgumentError, DataError } from '../errors.js'
-import type { DataLoader, LoaderState } from '../data/loader.js'
+
 import { noGrad } from '../autograd/backward.js'
+import { compile } from '../compile/compile.js'
+import type { DataLoader, LoaderState } from '../data/loader.js'
+import { tensorOf } from '../data/tensors.js'
+import { ArgumentError, DataError } from '../errors.js'
 import type { Module } from '../nn/module.js'
 import { clone } from '../ops/movement.js'
 import { loadState, type StateSlot, tensorSlot } from '../ops/state.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { type GeneratorState, getRandomState, setRandomState } from '../random.js'
 import type { Tensor } from '../tensor.js'
-import { tensorOf } from '../data/tensors.js'
 import { loadSafetensors, type Safetensors, saveSafetensors, type WriteSafetensorsOptions } from './safetensors.js'
 import type { StoredArray } from './wire.js'
 
@@ -90,7 +91,8 @@ function checkModel(op: string, model: unknown): asserts model is Module {
 }
 
 function checkPath(op: string, path: unknown): void {
-  if (typeof path !== 'string' || path === '') throw new ArgumentError('ERR_PATH', `${op}: expected the path of a file, received ${typeof path === 'string' ? "''" : typeof path}.`)
+  if (typeof path !== 'string' || path === '')
+    throw new ArgumentError('ERR_PATH', `${op}: expected the path of a file, received ${typeof path === 'string' ? "''" : typeof path}.`)
 }
 
 /**
@@ -132,7 +134,10 @@ export async function load<M extends Module>(model: M, path: string, options: { 
 function checkVersion(op: string, path: string, { metadata }: Safetensors): void {
   const version = metadata.get(versionKey)
   if (version !== undefined && !(Number(version) <= formatVersion)) {
-    throw new DataError('ERR_CHECKPOINT_VERSION', `${op}: ${path} has format version ${version}, this release reads up to ${formatVersion}. Update chainrule.`)
+    throw new DataError(
+      'ERR_CHECKPOINT_VERSION',
+      `${op}: ${path} has format version ${version}, this release reads up to ${formatVersion}. Update chainrule.`,
+    )
   }
 }
 
@@ -156,7 +161,8 @@ export async function saveCheckpoint(path: string, checkpoint: SaveCheckpoint): 
   const { model, optimizer, loader, epoch = 0, step = 0, extra } = checkpoint
   checkModel('saveCheckpoint', model)
   for (const [name, value] of Object.entries({ epoch, step })) {
-    if (!Number.isSafeInteger(value) || value < 0) throw new ArgumentError('ERR_CHECKPOINT', `saveCheckpoint: ${name} must be a whole number from 0, received ${String(value)}.`)
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new ArgumentError('ERR_CHECKPOINT', `saveCheckpoint: ${name} must be a whole number from 0, received ${String(value)}.`)
   }
   const tensors = snapshot(() => ({ ...modelState(model, 'model.'), ...(optimizer && optimizerState(optimizer)) }), hasDouble(model))
   // read now: the copies are queued, and what is queued before them has drawn its numbers
@@ -169,7 +175,11 @@ function jsonOf(progress: Progress): string {
   try {
     return JSON.stringify(progress)
   } catch (cause) {
-    throw new ArgumentError('ERR_CHECKPOINT', 'saveCheckpoint: extra cannot be written as JSON. Use numbers, strings, arrays and plain objects.', { cause })
+    throw new ArgumentError(
+      'ERR_CHECKPOINT',
+      'saveCheckpoint: extra cannot be written as JSON. Use numbers, strings, arrays and plain objects.',
+      { cause },
+    )
   }
 }
 
@@ -224,7 +234,8 @@ function isCount(x: unknown): x is number {
 function progressOf(path: string, { metadata }: Safetensors): Progress {
   const wrong = (what: string, cause?: unknown): DataError => new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} ${what}.`, { cause })
   const text = metadata.get(progressKey)
-  if (metadata.get(kindKey) !== 'checkpoint' || text === undefined) throw wrong('is no checkpoint of this library. Read weights alone with load()')
+  if (metadata.get(kindKey) !== 'checkpoint' || text === undefined)
+    throw wrong('is no checkpoint of this library. Read weights alone with load()')
   let progress: Partial<Progress>
   try {
     progress = JSON.parse(text)

@@ -29,7 +29,10 @@ export function checkInput(layer: string, x: unknown, dtype?: DType): asserts x 
   if (dtype !== undefined ? x.dtype === dtype : x.dtype === 'float32' || x.dtype === 'float64') return
   const wanted = dtype ?? 'float32'
   const scale = x.dtype === 'uint8' ? `, and scale pixels with .div(255)` : ''
-  throw new DTypeError('ERR_DTYPE', `${layer}: expects ${wanted}, received ${x.dtype} ${showShape(x.shape)}. Convert with .to('${wanted}')${scale}.`)
+  throw new DTypeError(
+    'ERR_DTYPE',
+    `${layer}: expects ${wanted}, received ${x.dtype} ${showShape(x.shape)}. Convert with .to('${wanted}')${scale}.`,
+  )
 }
 
 /** @throws ShapeError `ERR_LAYER_INPUT` unless `x` has four dimensions. */

@@ -33,7 +33,11 @@ export class Sequential extends Module implements Iterable<Layer> {
     this.length = layers.length
     layers.forEach((layer, i) => {
       if (!(layer instanceof Module)) {
-        const what = Array.isArray(layer) ? 'an array; write ...layers' : typeof layer === 'function' ? 'a class or function; write new nn.…()' : String(layer)
+        const what = Array.isArray(layer)
+          ? 'an array; write ...layers'
+          : typeof layer === 'function'
+            ? 'a class or function; write new nn.…()'
+            : String(layer)
         throw new ArgumentError('ERR_NOT_A_MODULE', `Sequential: argument ${i} must be a module, received ${what}.`)
       }
       ;(this as Record<number, Layer>)[i] = layer

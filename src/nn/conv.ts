@@ -24,7 +24,8 @@ export interface Conv2dLayerOptions {
 }
 
 /** Arguments as one would write them, for messages: a square pair as its number. */
-const showPair = (pair: Pair): string => (typeof pair === 'number' ? String(pair) : pair[0] === pair[1] ? String(pair[0]) : `[${pair.join(', ')}]`)
+const showPair = (pair: Pair): string =>
+  typeof pair === 'number' ? String(pair) : pair[0] === pair[1] ? String(pair[0]) : `[${pair.join(', ')}]`
 
 /**
  * Two-dimensional convolution `[N, inChannels, H, W]` → `[N, outChannels, Ho, Wo]` with
@@ -58,10 +59,16 @@ export class Conv2d extends Module {
     this.dilation = pairOf('Conv2d', 'dilation', options.dilation ?? 1, 1)
     this.groups = checkInteger('Conv2d', 'groups', groups)
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {
-      throw new ArgumentError('ERR_LAYER_OPTION', `Conv2d: groups must divide the channels, received ${groups} for ${inChannels} in and ${outChannels} out.`)
+      throw new ArgumentError(
+        'ERR_LAYER_OPTION',
+        `Conv2d: groups must divide the channels, received ${groups} for ${inChannels} in and ${outChannels} out.`,
+      )
     }
     if (padding === 'same' && this.stride.some((s) => s !== 1)) {
-      throw new ArgumentError('ERR_LAYER_OPTION', `Conv2d: padding 'same' needs stride 1, received ${showPair(this.stride)}. Give the padding as a number.`)
+      throw new ArgumentError(
+        'ERR_LAYER_OPTION',
+        `Conv2d: padding 'same' needs stride 1, received ${showPair(this.stride)}. Give the padding as a number.`,
+      )
     }
     this.weight = new Parameter(empty([outChannels, inChannels / groups, ...this.kernelSize]))
     this.bias = (options.bias ?? true) ? new Parameter(empty([outChannels])) : undefined
@@ -80,8 +87,12 @@ export class Conv2d extends Module {
     checkInput(this.name, x, this.weight.dtype)
     checkImages(this.name, x)
     if (x.shape[1] !== this.inChannels) {
-      const remedy = x.shape[3] === this.inChannels ? 'Put the channels second: .permute([0, 3, 1, 2]).' : `Change inChannels to ${x.shape[1]}.`
-      throw new ShapeError('ERR_LAYER_INPUT', `${this.name} expects ${this.inChannels} channels in [N, C, H, W], received ${showShape(x.shape)}. ${remedy}`)
+      const remedy =
+        x.shape[3] === this.inChannels ? 'Put the channels second: .permute([0, 3, 1, 2]).' : `Change inChannels to ${x.shape[1]}.`
+      throw new ShapeError(
+        'ERR_LAYER_INPUT',
+        `${this.name} expects ${this.inChannels} channels in [N, C, H, W], received ${showShape(x.shape)}. ${remedy}`,
+      )
     }
     return conv2d(x, this.weight, { bias, stride, padding, dilation, groups })
   }

@@ -105,14 +105,21 @@ export function calculateGain(nonlinearity: Nonlinearity, parameter = 0.01): num
     case 'selu':
       return 3 / 4
     default:
-      throw new ArgumentError('ERR_INIT', `init.calculateGain: unknown nonlinearity ${String(nonlinearity)}. Known: linear, conv2d, sigmoid, tanh, relu, leakyRelu, selu.`)
+      throw new ArgumentError(
+        'ERR_INIT',
+        `init.calculateGain: unknown nonlinearity ${String(nonlinearity)}. Known: linear, conv2d, sigmoid, tanh, relu, leakyRelu, selu.`,
+      )
   }
 }
 
 /** Inputs and outputs of one unit: `[out, in, …kernel]`. */
 function fans(op: string, target: Tensor): { fanIn: number; fanOut: number } {
   floatType(op, target)
-  if (target.ndim < 2) throw new ShapeError('ERR_INIT', `${op}: needs at least two dimensions [out, in, …], received ${showShape(target.shape)}. Use init.uniform or init.normal.`)
+  if (target.ndim < 2)
+    throw new ShapeError(
+      'ERR_INIT',
+      `${op}: needs at least two dimensions [out, in, …], received ${showShape(target.shape)}. Use init.uniform or init.normal.`,
+    )
   const field = sizeOf(target.shape.slice(2))
   return { fanIn: target.shape[1] * field, fanOut: target.shape[0] * field }
 }
@@ -139,7 +146,8 @@ export function xavierNormal(target: Tensor, options: { gain?: number } = {}): T
 
 function kaimingStd(op: string, target: Tensor, options: KaimingOptions): number {
   const { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' } = options
-  if (mode !== 'fanIn' && mode !== 'fanOut') throw new ArgumentError('ERR_INIT', `${op}: mode must be 'fanIn' or 'fanOut', received ${String(mode)}.`)
+  if (mode !== 'fanIn' && mode !== 'fanOut')
+    throw new ArgumentError('ERR_INIT', `${op}: mode must be 'fanIn' or 'fanOut', received ${String(mode)}.`)
   const fan = fans(op, target)[mode]
   return fan === 0 ? 0 : calculateGain(nonlinearity, a) / Math.sqrt(fan)
 }

@@ -57,7 +57,10 @@ export class Linear extends Module {
     const features = x.shape[x.ndim - 1]
     if (features !== this.inFeatures) {
       const remedy = x.ndim === 0 ? 'Add a dimension with .reshape([1, 1]).' : `Change inFeatures to ${features}.`
-      throw new ShapeError('ERR_LAYER_INPUT', `${this.name} expects ${this.inFeatures} features in the last dimension, received ${showShape(x.shape)}. ${remedy}`)
+      throw new ShapeError(
+        'ERR_LAYER_INPUT',
+        `${this.name} expects ${this.inFeatures} features in the last dimension, received ${showShape(x.shape)}. ${remedy}`,
+      )
     }
     // one matrix product over all leading dimensions: its weight gradient is one product too, not one a batch and a sum
     const lead = x.shape.slice(0, -1)
@@ -100,7 +103,8 @@ export class Embedding extends Module {
     super()
     this.numEmbeddings = checkInteger('Embedding', 'numEmbeddings', numEmbeddings)
     this.embeddingDim = checkInteger('Embedding', 'embeddingDim', embeddingDim)
-    this.paddingIdx = options.paddingIdx === undefined ? undefined : normalizeDim('Embedding: paddingIdx', options.paddingIdx, numEmbeddings)
+    this.paddingIdx =
+      options.paddingIdx === undefined ? undefined : normalizeDim('Embedding: paddingIdx', options.paddingIdx, numEmbeddings)
     this.weight = new Parameter(empty([numEmbeddings, embeddingDim]))
     this.resetParameters()
   }
@@ -117,7 +121,10 @@ export class Embedding extends Module {
     const name = `Embedding(${this.extraRepr()})`
     checkTensor(name, 'the index', index)
     if (index.dtype !== 'int32' && index.dtype !== 'uint8') {
-      throw new DTypeError('ERR_DTYPE', `${name}: indices must be int32 or uint8, received ${index.dtype} ${showShape(index.shape)}. Make them with tensor(ids, { dtype: 'int32' }).`)
+      throw new DTypeError(
+        'ERR_DTYPE',
+        `${name}: indices must be int32 or uint8, received ${index.dtype} ${showShape(index.shape)}. Make them with tensor(ids, { dtype: 'int32' }).`,
+      )
     }
     const picked = indexSelect(this.weight, index)
     if (this.paddingIdx === undefined) return picked

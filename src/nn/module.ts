@@ -60,7 +60,7 @@ function collect(name: string, value: unknown, found: Member[], open: Set<object
  *     }
  */
 export abstract class Module {
-  private declare readonly [registry]: Registry
+  declare private readonly [registry]: Registry
 
   /** @throws StateError `ERR_STATE_IN_TRACE` inside `compile`. */
   constructor() {
@@ -105,7 +105,10 @@ export abstract class Module {
    */
   registerParameter(name: string, parameter: Parameter): Parameter {
     if (!(parameter instanceof Parameter)) {
-      throw new ArgumentError('ERR_NOT_A_PARAMETER', `registerParameter: ${name} must be a Parameter. Make one with new nn.Parameter(tensor).`)
+      throw new ArgumentError(
+        'ERR_NOT_A_PARAMETER',
+        `registerParameter: ${name} must be a Parameter. Make one with new nn.Parameter(tensor).`,
+      )
     }
     this.checkName('registerParameter', name)
     this[registry].parameters.set(name, parameter)
@@ -186,7 +189,8 @@ export abstract class Module {
   namedBuffers(): [string, Tensor][] {
     const found = new Map<Tensor, string>()
     for (const [prefix, module] of this.namedModules()) {
-      for (const [name, { tensor }] of module[registry].buffers) if (!found.has(tensor)) found.set(tensor, prefix === '' ? name : `${prefix}.${name}`)
+      for (const [name, { tensor }] of module[registry].buffers)
+        if (!found.has(tensor)) found.set(tensor, prefix === '' ? name : `${prefix}.${name}`)
     }
     return [...found].map(([tensor, name]) => [name, tensor])
   }

@@ -56,7 +56,13 @@ abstract class BatchNorm extends Module {
 
   /** Scale 1, shift 0, and running statistics as if nothing had been seen. */
   resetParameters(): void {
-    for (const [t, value] of [[this.weight, 1], [this.bias, 0], [this.runningMean, 0], [this.runningVar, 1], [this.numBatchesTracked, 0]] as const) {
+    for (const [t, value] of [
+      [this.weight, 1],
+      [this.bias, 0],
+      [this.runningMean, 0],
+      [this.runningVar, 1],
+      [this.numBatchesTracked, 0],
+    ] as const) {
       if (t !== undefined) constant(t, value)
     }
   }
@@ -70,18 +76,27 @@ abstract class BatchNorm extends Module {
     checkInput(name, x, (this.weight ?? runningMean)?.dtype)
     this.checkRank(name, x)
     if (x.shape[1] !== numFeatures) {
-      throw new ShapeError('ERR_LAYER_INPUT', `${name} expects ${numFeatures} channels in dimension 1, received ${showShape(x.shape)}. Change numFeatures to ${x.shape[1]}.`)
+      throw new ShapeError(
+        'ERR_LAYER_INPUT',
+        `${name} expects ${numFeatures} channels in dimension 1, received ${showShape(x.shape)}. Change numFeatures to ${x.shape[1]}.`,
+      )
     }
-    if (!this.training && runningMean !== undefined && runningVar !== undefined) return this.normalize(x, this.spread(x, runningMean), this.spread(x, runningVar))
+    if (!this.training && runningMean !== undefined && runningVar !== undefined)
+      return this.normalize(sub(x, this.spread(x, runningMean)), this.spread(x, runningVar))
     const count = x.size / numFeatures
     if (this.training && count <= 1) {
-      throw new ShapeError('ERR_LAYER_INPUT', `${name} needs more than one value per channel to train, received ${showShape(x.shape)}. Use larger batches ({ dropLast: true }), or eval().`)
+      throw new ShapeError(
+        'ERR_LAYER_INPUT',
+        `${name} needs more than one value per channel to train, received ${showShape(x.shape)}. Use larger batches ({ dropLast: true }), or eval().`,
+      )
     }
     const dim = [...x.shape.keys()].filter((d) => d !== 1)
     const batchMean = mean(x, { dim, keepdim: true })
-    const batchVar = mean(square(sub(x, batchMean)), { dim, keepdim: true })
+    // centred once, so that its gradients meet in one place and are summed over the batch once
+    const centred = sub(x, batchMean)
+    const batchVar = mean(square(centred), { dim, keepdim: true })
     if (this.training) noGrad(() => this.track(batchMean, batchVar, count))
-    return this.normalize(x, batchMean, batchVar)
+    return this.normalize(centred, batchVar)
   }
 
   /** A vector over channels, to broadcast against x. */
@@ -89,11 +104,11 @@ abstract class BatchNorm extends Module {
     return reshape(t, [t.shape[0], ...x.shape.slice(2).map(() => 1)])
   }
 
-  private normalize(x: Tensor, centre: Tensor, variance: Tensor): Tensor {
+  private normalize(centred: Tensor, variance: Tensor): Tensor {
     const { weight, bias } = this
     const scale = rsqrt(add(variance, this.eps))
-    if (weight === undefined || bias === undefined) return mul(sub(x, centre), scale)
-    return add(mul(sub(x, centre), mul(scale, this.spread(x, weight))), this.spread(x, bias))
+    if (weight === undefined || bias === undefined) return mul(centred, scale)
+    return add(mul(centred, mul(scale, this.spread(centred, weight))), this.spread(centred, bias))
   }
 
   private track(batchMean: Tensor, batchVar: Tensor, count: number): void {
@@ -133,7 +148,10 @@ abstract class BatchNorm extends Module {
 export class BatchNorm1d extends BatchNorm {
   protected checkRank(name: string, x: Tensor): void {
     if (x.ndim === 2 || x.ndim === 3) return
-    throw new ShapeError('ERR_LAYER_INPUT', `${name} expects [N, C] or [N, C, L], received ${showShape(x.shape)}. ${x.ndim === 4 ? 'Use BatchNorm2d for images.' : 'Reshape it.'}`)
+    throw new ShapeError(
+      'ERR_LAYER_INPUT',
+      `${name} expects [N, C] or [N, C, L], received ${showShape(x.shape)}. ${x.ndim === 4 ? 'Use BatchNorm2d for images.' : 'Reshape it.'}`,
+    )
   }
 }
 
@@ -149,6 +167,9 @@ export class BatchNorm1d extends BatchNorm {
 export class BatchNorm2d extends BatchNorm {
   protected checkRank(name: string, x: Tensor): void {
     if (x.ndim === 4) return
-    throw new ShapeError('ERR_LAYER_INPUT', `${name} expects images [N, C, H, W], received ${showShape(x.shape)}. ${x.ndim === 2 || x.ndim === 3 ? 'Use BatchNorm1d for features.' : 'Reshape it.'}`)
+    throw new ShapeError(
+      'ERR_LAYER_INPUT',
+      `${name} expects images [N, C, H, W], received ${showShape(x.shape)}. ${x.ndim === 2 || x.ndim === 3 ? 'Use BatchNorm1d for features.' : 'Reshape it.'}`,
+    )
   }
 }

@@ -46,7 +46,10 @@ const chunksAhead = 4
  */
 export async function predict(model: Module, input: PredictInput, options: PredictOptions = {}): Promise<Tensor> {
   if (tracing.recorder !== undefined) {
-    throw new StateError('ERR_PREDICT_IN_TRACE', 'predict: is asynchronous and cannot be part of a compiled function. Call forward() there.')
+    throw new StateError(
+      'ERR_PREDICT_IN_TRACE',
+      'predict: is asynchronous and cannot be part of a compiled function. Call forward() there.',
+    )
   }
   const { batchSize = 64 } = options
   if (!Number.isInteger(batchSize) || batchSize < 1) {
@@ -92,7 +95,11 @@ function head(y: Tensor, rows: number): Tensor {
 async function run(model: Module, x: Tensor, start: number, count: number, batchSize: number): Promise<Tensor> {
   const size = Math.min(batchSize, 2 ** Math.ceil(Math.log2(Math.max(1, count))))
   const y: unknown = await forwardOf(model, size)(chunkOf(x, start, count, size))
-  if (!(y instanceof Tensor)) throw new ArgumentError('ERR_PREDICT_OUTPUT', 'predict: forward must return one tensor. For several outputs call compile() with a function of your own.')
+  if (!(y instanceof Tensor))
+    throw new ArgumentError(
+      'ERR_PREDICT_OUTPUT',
+      'predict: forward must return one tensor. For several outputs call compile() with a function of your own.',
+    )
   if (y.shape[0] !== size) {
     throw new ShapeError(
       'ERR_PREDICT_OUTPUT',
@@ -125,7 +132,8 @@ function forwardOf(model: Module, size: number): Forward {
   }
   let fn = sizes.get(size)
   if (fn === undefined) {
-    const forward = (x: Tensor): Tensor => noGrad(() => withMode(false, () => (model as unknown as { forward(x: Tensor): Tensor }).forward(x)))
+    const forward = (x: Tensor): Tensor =>
+      noGrad(() => withMode(false, () => (model as unknown as { forward(x: Tensor): Tensor }).forward(x)))
     fn = compile(forward, { name: 'predict', ahead: true })
     sizes.set(size, fn)
   }
@@ -141,5 +149,8 @@ function toTensor(input: PredictInput, shape: readonly number[] | undefined): Te
   if (Array.isArray(input)) return tensor(input, { shape })
   const field = input as { data?: unknown; shape?: readonly number[] } | null | undefined
   if (ArrayBuffer.isView(field?.data)) return fromBuffer(field.data as TypedArray, field.shape ?? shape)
-  throw new ArgumentError('ERR_PREDICT_INPUT', `predict: expected a tensor, a typed array with a shape, or numbers in arrays, received ${input === null ? 'null' : typeof input}.`)
+  throw new ArgumentError(
+    'ERR_PREDICT_INPUT',
+    `predict: expected a tensor, a typed array with a shape, or numbers in arrays, received ${input === null ? 'null' : typeof input}.`,
+  )
 }

@@ -27,7 +27,10 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   const widths = head.map((h, i) => rows.reduce((w, r) => Math.max(w, r[i].length), h.length))
   const last = head.length - 1
   const line = (cells: readonly string[]): string =>
-    cells.map((c, i) => (i === last ? c.padStart(widths[i]) : c.padEnd(widths[i]))).join('  ').trimEnd()
+    cells
+      .map((c, i) => (i === last ? c.padStart(widths[i]) : c.padEnd(widths[i])))
+      .join('  ')
+      .trimEnd()
   const rule = '─'.repeat(widths.reduce((a, b) => a + b + 2, -2))
   return [line(head), rule, ...rows.map(line), rule].join('\n')
 }

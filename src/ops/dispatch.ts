@@ -72,7 +72,8 @@ function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out
 
 /** The version of what a tensor shows; traced tensors are immutable. */
 export function versionOf(t: Tensor): number {
-  return t.value !== undefined || t.constant !== undefined ? 0 : t.storage.version
+  if (t.constant !== undefined) return 0
+  return (t.value === undefined ? t.storage.version : 0) + (tracing.recorder?.updates(t) ?? 0)
 }
 
 function checkOut(op: string, out: Tensor, meta: Meta): void {

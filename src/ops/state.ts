@@ -20,7 +20,10 @@ export type StateSource = Readonly<Record<string, Tensor>> | ReadonlyMap<string,
 /** State is made once, outside; inside `compile` it would be new at every call. */
 export function refuseInTrace(op: string): void {
   if (tracing.recorder === undefined) return
-  throw new StateError('ERR_STATE_IN_TRACE', `${op}: made inside compile(), where it would be new at every call. Make it once, outside, and use it inside.`)
+  throw new StateError(
+    'ERR_STATE_IN_TRACE',
+    `${op}: made inside compile(), where it would be new at every call. Make it once, outside, and use it inside.`,
+  )
 }
 
 /** @internal zeros that background programs may use by reference */
@@ -47,13 +50,20 @@ export interface StateSlot {
 
 /** @internal the slot of a tensor that is overwritten in place */
 export function tensorSlot(target: Tensor): StateSlot {
-  return { shape: target.shape, dtype: target.dtype, write: (value) => assign(target, value.dtype === target.dtype ? value : value.to(target.dtype)) }
+  return {
+    shape: target.shape,
+    dtype: target.dtype,
+    write: (value) => assign(target, value.dtype === target.dtype ? value : value.to(target.dtype)),
+  }
 }
 
 function entriesOf(op: string, source: StateSource): ReadonlyMap<string, Tensor> {
   if (source instanceof Map) return source
   if (source === null || typeof source !== 'object' || Array.isArray(source) || source instanceof Tensor) {
-    throw new ArgumentError('ERR_STATE_DICT', `${op}: needs tensors by name, an object or a Map, received ${Array.isArray(source) ? 'an array' : typeof source}.`)
+    throw new ArgumentError(
+      'ERR_STATE_DICT',
+      `${op}: needs tensors by name, an object or a Map, received ${Array.isArray(source) ? 'an array' : typeof source}.`,
+    )
   }
   return new Map(Object.entries(source))
 }

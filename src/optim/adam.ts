@@ -7,7 +7,7 @@ import { add, div, expm1, maximum, mul, neg, rsqrt, sqrt, square, sub } from '..
 import { narrow, reshape } from '../ops/movement.js'
 import type { Tensor } from '../tensor.js'
 import type { Hyper, HyperRange } from './hyper.js'
-import { makeGroups, Optimizer, type OptimizerOptions, ParameterGroup, type OptimizerParameters, type Update } from './optimizer.js'
+import { makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'
 
 export interface AdamOptions extends OptimizerOptions {
   /** Learning rate; default 1e-3. */

@@ -29,7 +29,8 @@ function share(g: Tensor, p: number): Tensor {
 export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: number, options: { normType?: number } = {}): Tensor {
   const { normType = 2 } = options
   if (!(maxNorm >= 0)) throw new ArgumentError('ERR_CLIP', `clipGradNorm: maxNorm must be a number from 0, received ${String(maxNorm)}.`)
-  if (!(normType > 0)) throw new ArgumentError('ERR_CLIP', `clipGradNorm: normType must be above 0 (or Infinity), received ${String(normType)}.`)
+  if (!(normType > 0))
+    throw new ArgumentError('ERR_CLIP', `clipGradNorm: normType must be above 0 (or Infinity), received ${String(normType)}.`)
   const leaves = tensorList('clipGradNorm', parameters)
   return noGrad(() => {
     const clipped = leaves.flatMap((leaf) => {
@@ -54,7 +55,8 @@ export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: num
  * @throws ArgumentError when clipValue is negative.
  */
 export function clipGradValue(parameters: Iterable<Tensor> | Tensor, clipValue: number): void {
-  if (!(clipValue >= 0)) throw new ArgumentError('ERR_CLIP', `clipGradValue: clipValue must be a number from 0, received ${String(clipValue)}.`)
+  if (!(clipValue >= 0))
+    throw new ArgumentError('ERR_CLIP', `clipGradValue: clipValue must be a number from 0, received ${String(clipValue)}.`)
   const leaves = tensorList('clipGradValue', parameters)
   noGrad(() => {
     for (const leaf of leaves) {

@@ -23,12 +23,22 @@ export function setGradient(leaf: Tensor, gradient: Tensor | undefined): void {
 export function tensorList(op: string, parameters: Iterable<Tensor> | Tensor): Tensor[] {
   const iterable = parameters instanceof Tensor ? [parameters] : parameters
   if (iterable === null || iterable === undefined || typeof iterable[Symbol.iterator] !== 'function') {
-    const advice = typeof iterable === 'object' && iterable !== null && 'parameters' in iterable ? 'Pass model.parameters().' : 'Pass an array of parameters.'
-    throw new ArgumentError('ERR_PARAMETERS', `${op}: needs a list of tensors, received ${iterable === null ? 'null' : typeof iterable}. ${advice}`)
+    const advice =
+      typeof iterable === 'object' && iterable !== null && 'parameters' in iterable
+        ? 'Pass model.parameters().'
+        : 'Pass an array of parameters.'
+    throw new ArgumentError(
+      'ERR_PARAMETERS',
+      `${op}: needs a list of tensors, received ${iterable === null ? 'null' : typeof iterable}. ${advice}`,
+    )
   }
   const list = [...iterable]
   list.forEach((p, i) => {
-    if (!(p instanceof Tensor)) throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is no tensor but ${p === null ? 'null' : typeof p}. Pass model.parameters().`)
+    if (!(p instanceof Tensor))
+      throw new ArgumentError(
+        'ERR_PARAMETERS',
+        `${op}: element ${i} is no tensor but ${p === null ? 'null' : typeof p}. Pass model.parameters().`,
+      )
   })
   return list
 }

@@ -78,7 +78,13 @@ export class ParameterGroup {
   }
 
   /** @internal registers a hyper-parameter under PyTorch's name; errors use ours */
-  hyper<D extends Record<string, (x: number) => number>>(key: string, name: string, value: number, range: HyperRange, derived: D): Hyper<D> {
+  hyper<D extends Record<string, (x: number) => number>>(
+    key: string,
+    name: string,
+    value: number,
+    range: HyperRange,
+    derived: D,
+  ): Hyper<D> {
     const made = new Hyper(`${this.optimizer}: ${name}`, value, range, derived)
     this.hypers.set(key, made)
     return made
@@ -108,12 +114,24 @@ export class ParameterGroup {
 }
 
 function checkParameter(op: string, p: Tensor, seen: Set<Tensor>): void {
-  if (p.traced) throw new StateError('ERR_TRACED_ESCAPED', `${op}: a traced tensor cannot be optimized. Make parameters and the optimizer outside compile().`)
+  if (p.traced)
+    throw new StateError(
+      'ERR_TRACED_ESCAPED',
+      `${op}: a traced tensor cannot be optimized. Make parameters and the optimizer outside compile().`,
+    )
   if (p.gradNode !== undefined) {
-    throw new ArgumentError('ERR_NOT_A_LEAF', `${op}: a parameter is the result of ${p.gradNode.row.name}, not a leaf. Pass the tensors that model.parameters() gives.`)
+    throw new ArgumentError(
+      'ERR_NOT_A_LEAF',
+      `${op}: a parameter is the result of ${p.gradNode.row.name}, not a leaf. Pass the tensors that model.parameters() gives.`,
+    )
   }
-  if (p.dtype !== 'float32') throw new DTypeError('ERR_DTYPE', `${op}: parameters must be float32, received ${p.dtype}. Convert with .to('float32').`)
-  if (seen.has(p)) throw new ArgumentError('ERR_PARAMETERS', `${op}: a parameter of shape [${p.shape.join(', ')}] is given twice. List each parameter once, in one group.`)
+  if (p.dtype !== 'float32')
+    throw new DTypeError('ERR_DTYPE', `${op}: parameters must be float32, received ${p.dtype}. Convert with .to('float32').`)
+  if (seen.has(p))
+    throw new ArgumentError(
+      'ERR_PARAMETERS',
+      `${op}: a parameter of shape [${p.shape.join(', ')}] is given twice. List each parameter once, in one group.`,
+    )
   seen.add(p)
 }
 
@@ -128,11 +146,15 @@ function groupsOf<O extends object>(op: string, given: OptimizerParameters<O>, o
   const wanted = grouped ? (list as unknown[]) : [{ params: given }]
   const seen = new Set<Tensor>()
   return wanted.map((group, i) => {
-    if (!isGroup<O>(group)) throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is not a group { params, … }. Give groups only, or parameters only.`)
+    if (!isGroup<O>(group))
+      throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is not a group { params, … }. Give groups only, or parameters only.`)
     const { params, ...own } = group
     const checked = tensorList(op, params)
     if (checked.length === 0) {
-      throw new ArgumentError('ERR_PARAMETERS', `${op}: ${grouped ? `group ${i} has` : 'there are'} no parameters. Assign layers to fields of the module, or to arrays in them.`)
+      throw new ArgumentError(
+        'ERR_PARAMETERS',
+        `${op}: ${grouped ? `group ${i} has` : 'there are'} no parameters. Assign layers to fields of the module, or to arrays in them.`,
+      )
     }
     for (const p of checked) checkParameter(op, p, seen)
     const set = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined))
@@ -243,7 +265,9 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
 
   /** Like `Adam(lr: 0.001, weightDecay: 0, 4 parameters)`. */
   toString(): string {
-    const parts = this.groups.map((g) => `lr: ${g.lr}, weightDecay: ${g.weightDecay}, ${g.params.length} parameter${g.params.length === 1 ? '' : 's'}`)
+    const parts = this.groups.map(
+      (g) => `lr: ${g.lr}, weightDecay: ${g.weightDecay}, ${g.params.length} parameter${g.params.length === 1 ? '' : 's'}`,
+    )
     return `${this.constructor.name}(${parts.join(' | ')})`
   }
 
@@ -253,7 +277,12 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
 }
 
 /** @internal builds the groups of an optimizer */
-export function makeGroups<O extends object, G>(op: string, given: OptimizerParameters<O>, options: O, make: (params: readonly Tensor[], options: O) => G): G[] {
+export function makeGroups<O extends object, G>(
+  op: string,
+  given: OptimizerParameters<O>,
+  options: O,
+  make: (params: readonly Tensor[], options: O) => G,
+): G[] {
   refuseInTrace(op)
   return groupsOf(op, given, options).map((group) => make(group.params, group.options))
 }

@@ -7,7 +7,7 @@ import { add, eq, mul, neg, sub, where } from '../ops/elementwise.js'
 import { narrow, reshape } from '../ops/movement.js'
 import type { Tensor } from '../tensor.js'
 import type { Hyper } from './hyper.js'
-import { makeGroups, Optimizer, type OptimizerOptions, ParameterGroup, type OptimizerParameters, type Update } from './optimizer.js'
+import { makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'
 
 export interface SGDOptions extends OptimizerOptions {
   /** Learning rate; default 1e-3. */
@@ -33,9 +33,13 @@ export class SGDGroup extends ParameterGroup {
   constructor(params: readonly Tensor[], options: Required<SGDOptions>) {
     super('SGD', params, options)
     const { momentum, dampening, nesterov } = options
-    if (!Number.isFinite(dampening)) throw new ArgumentError('ERR_HYPERPARAMETER', `SGD: dampening must be a number, received ${String(dampening)}.`)
+    if (!Number.isFinite(dampening))
+      throw new ArgumentError('ERR_HYPERPARAMETER', `SGD: dampening must be a number, received ${String(dampening)}.`)
     if (nesterov && (momentum === 0 || dampening !== 0)) {
-      throw new ArgumentError('ERR_HYPERPARAMETER', `SGD: nesterov needs a momentum above 0 and no dampening, received momentum ${momentum} and dampening ${dampening}.`)
+      throw new ArgumentError(
+        'ERR_HYPERPARAMETER',
+        `SGD: nesterov needs a momentum above 0 and no dampening, received momentum ${momentum} and dampening ${dampening}.`,
+      )
     }
     this.nesterov = nesterov
     this.dampening = dampening
@@ -48,7 +52,10 @@ export class SGDGroup extends ParameterGroup {
   }
   set momentum(value: number) {
     if (value !== 0 && this.buffers === undefined) {
-      throw new ArgumentError('ERR_HYPERPARAMETER', 'SGD: momentum was 0 at construction, so there is no memory for it. Make a new optimizer with a momentum.')
+      throw new ArgumentError(
+        'ERR_HYPERPARAMETER',
+        'SGD: momentum was 0 at construction, so there is no memory for it. Make a new optimizer with a momentum.',
+      )
     }
     this.pace.set(value)
   }
@@ -74,9 +81,9 @@ export class SGD extends Optimizer<SGDGroup> {
     const { buffers, dampening } = group
     const lr = group.rate.tensors.value
     const momentum = group.pace.tensors.value
-    // the first step takes the gradient whole
+    // the first step takes the gradient whole; only for that steps are counted
     const fresh = buffers !== undefined && dampening !== 0 ? where(eq(group.steps, 0), 1, 1 - dampening) : undefined
-    const steps = group.countSteps(updates)
+    const steps = fresh === undefined ? undefined : group.countSteps(updates)
     for (const { p, g, index } of updates) {
       let d = group.maximize ? neg(g) : g
       if (!group.decay.isZero) d = add(d, mul(p, group.decay.tensors.value))
@@ -88,6 +95,6 @@ export class SGD extends Optimizer<SGDGroup> {
       }
       assign(p, sub(p, mul(d, lr)))
     }
-    assign(group.steps, steps)
+    if (steps !== undefined) assign(group.steps, steps)
   }
 }

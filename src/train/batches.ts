@@ -4,14 +4,15 @@
  * Data in memory is gathered into a ring of shared buffers: background programs read them in place, nothing is left for the garbage collector,
  * and gathering pauses for the event loop.
  */
+
+import { noGrad } from '../autograd/backward.js'
+import { type FieldLike, toField } from '../data/collate.js'
 import { ArrayDataset, type BulkDataset, DataLoader, type ItemDataset } from '../data/loader.js'
 import { CounterRandom } from '../data/rng.js'
 import { pairOf, targetDType } from '../data/tensors.js'
-import { type FieldLike, toField } from '../data/collate.js'
 import { type DType, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, ShapeError, showShape } from '../errors.js'
 import { clone } from '../ops/movement.js'
-import { noGrad } from '../autograd/backward.js'
 import { drawBlocks } from '../random.js'
 import { isContiguous, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
@@ -82,7 +83,8 @@ export function bytesOf({ x, y }: Batch): number {
 export function batchSource(what: string, data: FitData, options: BatchOptions, pacer: Pacer): BatchSource {
   if (isPair(data)) return new ArraySource(arraysOf(what, data), options, pacer)
   if (data instanceof ArrayDataset) {
-    if (data.fields.length !== 2) throw new ArgumentError('ERR_FIT_DATA', `${what}: a data set of inputs and targets has 2 fields, this one ${data.fields.length}.`)
+    if (data.fields.length !== 2)
+      throw new ArgumentError('ERR_FIT_DATA', `${what}: a data set of inputs and targets has 2 fields, this one ${data.fields.length}.`)
     return new ArraySource(pairOf(data.fields, what), options, pacer)
   }
   if (data instanceof DataLoader) {
@@ -94,7 +96,10 @@ export function batchSource(what: string, data: FitData, options: BatchOptions, 
     refuseOwn(what, 'an iterable of batches', options)
     return new IterableSource(what, typeof data === 'function' ? data : () => data)
   }
-  throw new ArgumentError('ERR_FIT_DATA', `${what}: expected [inputs, targets], a data set, a DataLoader, or an iterable of [inputs, targets] batches, received ${data === null ? 'null' : typeof data}.`)
+  throw new ArgumentError(
+    'ERR_FIT_DATA',
+    `${what}: expected [inputs, targets], a data set, a DataLoader, or an iterable of [inputs, targets] batches, received ${data === null ? 'null' : typeof data}.`,
+  )
 }
 
 /** Data that comes in batches has its own sizes and order. */
@@ -107,6 +112,7 @@ function refuseOwn(what: string, kind: string, options: BatchOptions): void {
 
 function isIterable(x: unknown): x is AsyncIterable<readonly unknown[]> | Iterable<readonly unknown[]> {
   if (typeof x !== 'object' || x === null || ArrayBuffer.isView(x)) return false
+  if (Array.isArray(x)) return x.every((batch) => Array.isArray(batch))
   return Symbol.asyncIterator in x || Symbol.iterator in x
 }
 
@@ -296,7 +302,10 @@ class IterableSource implements BatchSource {
     for await (const item of this.open()) {
       number++
       if (!Array.isArray(item)) {
-        throw new ArgumentError('ERR_FIT_DATA', `${this.what}: batch ${number} is no [inputs, targets] pair but ${item === null ? 'null' : typeof item}.`)
+        throw new ArgumentError(
+          'ERR_FIT_DATA',
+          `${this.what}: batch ${number} is no [inputs, targets] pair but ${item === null ? 'null' : typeof item}.`,
+        )
       }
       const [x, y] = pairOf(item, `${this.what}: batch ${number}`)
       if (x.shape[0] === 0) throw new ShapeError('ERR_FIT_DATA', `${this.what}: batch ${number} is empty: ${showShape(x.shape)}.`)

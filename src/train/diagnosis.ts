@@ -46,14 +46,18 @@ export function explainLoss(loss: number, { epoch, step, trail, batch, lr }: Cir
   const before = trail.length > 0 ? ` after ${trail.map(showNumber).join(', ')}` : ''
   const inputs = rangeOf(batch.x)
   const targets = rangeOf(batch.y)
-  for (const [name, range] of [['inputs', inputs], ['targets', targets]] as const) {
+  for (const [name, range] of [
+    ['inputs', inputs],
+    ['targets', targets],
+  ] as const) {
     if (range !== undefined && range.broken > 0) {
       return `${what}${before}: the ${name} of that batch hold ${range.broken} NaN or infinite values. Clean the data.`
     }
   }
   const advice: string[] = []
   const large = inputs !== undefined && Math.max(Math.abs(inputs.low), Math.abs(inputs.high)) > 10
-  if (large) advice.push(`Scale the inputs: that batch spans ${showNumber(inputs.low)} to ${showNumber(inputs.high)}, about -1 to 1 is best`)
+  if (large)
+    advice.push(`Scale the inputs: that batch spans ${showNumber(inputs.low)} to ${showNumber(inputs.high)}, about -1 to 1 is best`)
   if (targets !== undefined && Math.max(Math.abs(targets.low), Math.abs(targets.high)) > 1000 && batch.y.dtype === 'float32') {
     advice.push(`Scale the targets: they span ${showNumber(targets.low)} to ${showNumber(targets.high)}`)
   }

@@ -5,9 +5,9 @@ import type { Module } from '../nn/module.js'
 import type { FitData } from './batches.js'
 import { Channel } from './channel.js'
 import type { Epoch, History, Metrics } from './history.js'
+import { type FitStep, train } from './loop.js'
 import type { FitOptions } from './options.js'
 import { checkOptions } from './options.js'
-import { type FitStep, train } from './loop.js'
 
 /** A training under way: await it for its `History`, loop over it for epochs, over `.steps()` for steps. */
 export class Fit<M extends Metrics = Metrics> implements PromiseLike<History<M>>, AsyncIterable<Epoch<M>> {

@@ -35,11 +35,19 @@ export interface Watchers<M extends Metrics> {
 /** Models, with all modules in them, that are being trained. */
 const busy = new WeakSet<Module>()
 
-export async function train<M extends Metrics>(model: Module, data: FitData, options: FitOptions<M>, watchers: Watchers<M>): Promise<History<M>> {
+export async function train<M extends Metrics>(
+  model: Module,
+  data: FitData,
+  options: FitOptions<M>,
+  watchers: Watchers<M>,
+): Promise<History<M>> {
   options.signal?.throwIfAborted()
   const modules = model.modules()
   if (modules.some((m) => busy.has(m))) {
-    throw new StateError('ERR_FIT_RUNNING', 'fit: this model, or a part of it, is being trained already. Await the first fit, or train a clone().')
+    throw new StateError(
+      'ERR_FIT_RUNNING',
+      'fit: this model, or a part of it, is being trained already. Await the first fit, or train a clone().',
+    )
   }
   for (const m of modules) busy.add(m)
   try {
@@ -117,7 +125,8 @@ class Training<M extends Metrics> {
     this.steps = makeSteps(model, options)
     const reuse = !this.steps.eager
     this.data = batchSource('fit', data, { batchSize, shuffle, dropLast, seed, reuse, training: true }, this.pacer)
-    if (validation !== undefined) this.validation = batchSource('fit: validation', validation, { batchSize, reuse, training: false }, this.pacer)
+    if (validation !== undefined)
+      this.validation = batchSource('fit: validation', validation, { batchSize, reuse, training: false }, this.pacer)
     this.progress = makeProgress(options.progress ?? 'auto', { epochs, batches: this.data.batches })
   }
 
@@ -190,7 +199,13 @@ class Training<M extends Metrics> {
    * Queues all batches of a source, adding up their figures. Training when `learnt` is given, else judging. Returns false when left before the end. Nothing
    * of it is under way any more when this returns or throws.
    */
-  private async pass(source: BatchSource, what: string, epoch: number, means: Means, learnt?: (batch: Batch, values: readonly number[]) => void): Promise<boolean> {
+  private async pass(
+    source: BatchSource,
+    what: string,
+    epoch: number,
+    means: Means,
+    learnt?: (batch: Batch, values: readonly number[]) => void,
+  ): Promise<boolean> {
     const pending: Pending[] = []
     const batches = source.epoch()
     const settle = async (): Promise<void> => {
@@ -273,7 +288,10 @@ class Training<M extends Metrics> {
     this.settled = now
     this.known++
     if (!Number.isFinite(loss)) {
-      throw new StateError('ERR_LOSS_NOT_FINITE', explainLoss(loss, { epoch, step: this.known, trail: this.trail, batch, lr: this.options.optimizer.lr }))
+      throw new StateError(
+        'ERR_LOSS_NOT_FINITE',
+        explainLoss(loss, { epoch, step: this.known, trail: this.trail, batch, lr: this.options.optimizer.lr }),
+      )
     }
     this.trail.push(loss)
     if (this.trail.length > 5) this.trail.shift()

@@ -21,14 +21,24 @@ function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly Neste
   checkTensor(op, 'the outputs', outputs)
   const labels = Array.isArray(targets) ? tensor(targets, { dtype: 'int32' }) : (targets as Tensor)
   checkTensor(op, 'the targets', labels)
-  if (outputs.ndim < 2) throw new ShapeError('ERR_METRIC_SHAPE', `${op}: outputs must be [N, C] or [N, C, …], received ${showShape(outputs.shape)}. For one output a sample use binaryAccuracy.`)
+  if (outputs.ndim < 2)
+    throw new ShapeError(
+      'ERR_METRIC_SHAPE',
+      `${op}: outputs must be [N, C] or [N, C, …], received ${showShape(outputs.shape)}. For one output a sample use binaryAccuracy.`,
+    )
   if (sameShape(labels.shape, outputs.shape)) return argmax(labels, 1)
   const shape = outputs.shape.filter((_, i) => i !== 1)
   if (!sameShape(labels.shape, shape)) {
-    throw new ShapeError('ERR_METRIC_SHAPE', `${op}: outputs ${showShape(outputs.shape)} need targets ${showShape(shape)}, received ${showShape(labels.shape)}.`)
+    throw new ShapeError(
+      'ERR_METRIC_SHAPE',
+      `${op}: outputs ${showShape(outputs.shape)} need targets ${showShape(shape)}, received ${showShape(labels.shape)}.`,
+    )
   }
   if (isFloat(labels.dtype) || labels.dtype === 'bool') {
-    throw new DTypeError('ERR_LABEL_DTYPE', `${op}: targets must be int32 or uint8, received ${labels.dtype}. Convert class indices with .to('int32').`)
+    throw new DTypeError(
+      'ERR_LABEL_DTYPE',
+      `${op}: targets must be int32 or uint8, received ${labels.dtype}. Convert class indices with .to('int32').`,
+    )
   }
   return labels
 }
@@ -56,10 +66,12 @@ export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray
  */
 export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: { k?: number } = {}): Tensor {
   const { k = 5 } = options
-  if (!Number.isInteger(k) || k < 1) throw new ArgumentError('ERR_METRIC_OPTION', `topKAccuracy: k must be a positive integer, received ${String(k)}.`)
+  if (!Number.isInteger(k) || k < 1)
+    throw new ArgumentError('ERR_METRIC_OPTION', `topKAccuracy: k must be a positive integer, received ${String(k)}.`)
   return noGrad(() => {
     const classes = classesOf('topKAccuracy', outputs, targets)
-    if (outputs.ndim !== 2) throw new ShapeError('ERR_METRIC_SHAPE', `topKAccuracy: outputs must be [N, C], received ${showShape(outputs.shape)}.`)
+    if (outputs.ndim !== 2)
+      throw new ShapeError('ERR_METRIC_SHAPE', `topKAccuracy: outputs must be [N, C], received ${showShape(outputs.shape)}.`)
     const own = gather(outputs, unsqueeze(classes, 1), 1)
     const above = sum(to(gt(outputs, own), 'float32'), { dim: 1 })
     return mean(to(lt(above, k), 'float32'))
@@ -86,7 +98,10 @@ function checkSame(op: string, outputs: Tensor, targets: Tensor): void {
   checkTensor(op, 'the outputs', outputs)
   checkTensor(op, 'the targets', targets)
   if (!sameShape(outputs.shape, targets.shape)) {
-    throw new ShapeError('ERR_METRIC_SHAPE', `${op}: outputs and targets must have one shape, received ${showShape(outputs.shape)} and ${showShape(targets.shape)}. Reshape one of them.`)
+    throw new ShapeError(
+      'ERR_METRIC_SHAPE',
+      `${op}: outputs and targets must have one shape, received ${showShape(outputs.shape)} and ${showShape(targets.shape)}. Reshape one of them.`,
+    )
   }
 }
 

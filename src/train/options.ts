@@ -52,15 +52,31 @@ export interface FitOptions<M extends Metrics = Metrics> {
 }
 
 function wrong(rule: string, received: unknown): ArgumentError {
-  return new ArgumentError('ERR_FIT_OPTION', `fit: ${rule}, received ${typeof received === 'object' && received !== null ? received.constructor?.name : String(received)}.`)
+  return new ArgumentError(
+    'ERR_FIT_OPTION',
+    `fit: ${rule}, received ${typeof received === 'object' && received !== null ? received.constructor?.name : String(received)}.`,
+  )
 }
 
 function checkCount(name: string, value: number | undefined, least: number): void {
-  if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) throw wrong(`${name} must be a whole number from ${least}`, value)
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
+    throw wrong(`${name} must be a whole number from ${least}`, value)
 }
 
 const known = new Set([
-  'loss', 'optimizer', 'epochs', 'batchSize', 'shuffle', 'dropLast', 'seed', 'validation', 'metrics', 'earlyStopping', 'signal', 'compile', 'progress',
+  'loss',
+  'optimizer',
+  'epochs',
+  'batchSize',
+  'shuffle',
+  'dropLast',
+  'seed',
+  'validation',
+  'metrics',
+  'earlyStopping',
+  'signal',
+  'compile',
+  'progress',
 ])
 
 /** Throws ArgumentError `ERR_FIT_OPTION` for options that are unknown, missing or out of range. */
@@ -68,14 +84,18 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
   if (!(model instanceof Module)) throw wrong('the first argument must be a model (nn.Module)', model)
   if (typeof options !== 'object' || options === null) throw wrong('the third argument must be { loss, optimizer, … }', options)
   const stranger = Object.keys(options).find((key) => !known.has(key))
-  if (stranger !== undefined) throw new ArgumentError('ERR_FIT_OPTION', `fit: unknown option '${stranger}'. Known: ${[...known].join(', ')}.`)
-  if (typeof options.loss !== 'function') throw wrong('loss must be a function of outputs and targets, like losses.crossEntropy', options.loss)
-  if (!(options.optimizer instanceof Optimizer)) throw wrong('optimizer must be an optimizer, like new optim.Adam(model.parameters())', options.optimizer)
+  if (stranger !== undefined)
+    throw new ArgumentError('ERR_FIT_OPTION', `fit: unknown option '${stranger}'. Known: ${[...known].join(', ')}.`)
+  if (typeof options.loss !== 'function')
+    throw wrong('loss must be a function of outputs and targets, like losses.crossEntropy', options.loss)
+  if (!(options.optimizer instanceof Optimizer))
+    throw wrong('optimizer must be an optimizer, like new optim.Adam(model.parameters())', options.optimizer)
   checkCount('epochs', options.epochs, 1)
   checkCount('batchSize', options.batchSize, 1)
   checkCount('seed', options.seed, 0)
   for (const [name, metric] of Object.entries(options.metrics ?? {})) {
-    if (typeof metric !== 'function') throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
+    if (typeof metric !== 'function')
+      throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
   }
   const { progress = 'auto', earlyStopping } = options
   if (!['auto', 'bar', 'lines', false].includes(progress)) throw wrong("progress must be 'auto', 'bar', 'lines' or false", progress)

@@ -166,7 +166,8 @@ class Bar implements Progress {
 
   validating(epoch: number): void {
     const { epochs } = this.plan
-    if (this.drawn) this.draw(`epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}  `, '', 'validation …', this.screen.columns ?? 80)
+    if (this.drawn)
+      this.draw(`epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}  `, '', 'validation …', this.screen.columns ?? 80)
   }
 
   epoch(result: Epoch): void {
@@ -201,7 +202,9 @@ class Lines implements Progress {
     this.speed.update(news)
     const { epochs, batches } = this.plan
     const count = batches === undefined ? `step ${news.done}` : `step ${news.done}/${batches}`
-    this.screen.write(`epoch ${news.epoch}/${epochs}  ${count}  ${showFigures(news.loss, news.metrics)}  ${grouped(this.speed.samplesPerSecond)} samples/s\n`)
+    this.screen.write(
+      `epoch ${news.epoch}/${epochs}  ${count}  ${showFigures(news.loss, news.metrics)}  ${grouped(this.speed.samplesPerSecond)} samples/s\n`,
+    )
   }
 
   validating(): void {}

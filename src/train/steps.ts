@@ -31,10 +31,16 @@ type Forward = { forward(x: Tensor): Tensor }
 
 function scalar(what: string, value: unknown): Tensor {
   if (!(value instanceof Tensor)) {
-    throw new ArgumentError('ERR_FIT_FIGURE', `fit: ${what} must return a tensor with one number, received ${value instanceof Promise ? 'a promise; it must not be async' : typeof value}.`)
+    throw new ArgumentError(
+      'ERR_FIT_FIGURE',
+      `fit: ${what} must return a tensor with one number, received ${value instanceof Promise ? 'a promise; it must not be async' : typeof value}.`,
+    )
   }
   if (value.size !== 1) {
-    throw new ShapeError('ERR_FIT_FIGURE', `fit: ${what} must return one number, received shape ${showShape(value.shape)}. Reduce it with mean().`)
+    throw new ShapeError(
+      'ERR_FIT_FIGURE',
+      `fit: ${what} must return one number, received shape ${showShape(value.shape)}. Reduce it with mean().`,
+    )
   }
   return value
 }
@@ -55,10 +61,12 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
       const loss = scalar('the loss', lossOf(outputs, y))
       loss.backward()
       checkGradients(model, optimizer)
+      const measured = figures(outputs, y, loss)
+      // all that can be wrong comes before the update
       optimizer.step()
       // nobody looks at the gradients: cleared in here, they need no memory after the step
       optimizer.zeroGrad()
-      return figures(outputs, y, loss)
+      return measured
     })
 
   const judge = (x: Tensor, y: Tensor): Figures =>
@@ -127,7 +135,10 @@ function checkGradients(model: Module, optimizer: Optimizer): void {
 
 /** `parameter 'a'`, `parameters 'a', 'b' and 4 more`, with the words that go with them. */
 function listed(names: readonly string[]): [string, are: string, them: string] {
-  const shown = names.slice(0, 6).map((n) => (n.startsWith('[') ? n : `'${n}'`)).join(', ')
+  const shown = names
+    .slice(0, 6)
+    .map((n) => (n.startsWith('[') ? n : `'${n}'`))
+    .join(', ')
   if (names.length === 1) return [`parameter ${shown}`, 'is', 'it']
   return [`parameters ${shown}${names.length > 6 ? ` and ${names.length - 6} more` : ''}`, 'are', 'them']
 }

@@ -146,6 +146,12 @@ describe('import and require', () => {
     expect(node(code, { CHAINRULE_BACKEND: 'js' })).toEqual({ status: 0, out: 'true true\ntrue', err: '' })
   })
 
+  it('keep the names of classes', () => {
+    const code = `import * as c from '${esm}'
+      console.log(Object.entries(c).filter(([n, v]) => typeof v === 'function' && /^class/.test(String(v)) && v.name !== n).map(([n, v]) => n + ' ' + v.name).join())`
+    expect(node(code).out).toBe('')
+  })
+
   it('give the same names', () => {
     const code = `import * as a from '${esm}'; import { createRequire } from 'node:module'
       const b = createRequire('${esm}')('./index.cjs')

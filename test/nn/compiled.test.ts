@@ -5,9 +5,17 @@ import { compile, losses, manualSeed, metrics, nn, optim, rand, type Tensor, ten
 type Make = (p: nn.Parameter[]) => optim.Optimizer
 
 // no bias before batch norm: its gradient is rounding noise, of which Adam makes whole steps
-const mlp = (): nn.Sequential => new nn.Sequential(new nn.Linear(6, 8, { bias: false }), new nn.BatchNorm1d(8), new nn.GELU(), new nn.Dropout(0.3), new nn.Linear(8, 3))
+const mlp = (): nn.Sequential =>
+  new nn.Sequential(new nn.Linear(6, 8, { bias: false }), new nn.BatchNorm1d(8), new nn.GELU(), new nn.Dropout(0.3), new nn.Linear(8, 3))
 const cnn = (): nn.Sequential =>
-  new nn.Sequential(new nn.Conv2d(1, 3, 3, { padding: 1, bias: false }), new nn.BatchNorm2d(3), new nn.ReLU(), new nn.MaxPool2d(2), new nn.Flatten(), new nn.Linear(12, 3))
+  new nn.Sequential(
+    new nn.Conv2d(1, 3, 3, { padding: 1, bias: false }),
+    new nn.BatchNorm2d(3),
+    new nn.ReLU(),
+    new nn.MaxPool2d(2),
+    new nn.Flatten(),
+    new nn.Linear(12, 3),
+  )
 
 const optimizers: Record<string, Make> = {
   'SGD with everything': (p) => new optim.SGD(p, { lr: 0.1, momentum: 0.9, dampening: 0.1, weightDecay: 0.01 }),
@@ -45,7 +53,10 @@ function train(model: nn.Sequential, make: Make, shape: number[], eager: boolean
 }
 
 describe.each(Object.entries(optimizers))('%s', (_, make) => {
-  test.each([['mlp', mlp, [6]], ['cnn', cnn, [1, 4, 4]]] as const)('trains the %s as it does op by op', (_name, build, shape) => {
+  test.each([
+    ['mlp', mlp, [6]],
+    ['cnn', cnn, [1, 4, 4]],
+  ] as const)('trains the %s as it does op by op', (_name, build, shape) => {
     manualSeed(2)
     const model = build()
     const copy = model.clone()

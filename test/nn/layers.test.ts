@@ -17,7 +17,12 @@ describe('initial values', () => {
     manualSeed(0)
     const linear = new nn.Linear(100, 200)
     const conv = new nn.Conv2d(8, 32, 3, { groups: 2 })
-    for (const [t, bound] of [[linear.weight, 0.1], [linear.bias, 0.1], [conv.weight, 1 / 6], [conv.bias, 1 / 6]] as const) {
+    for (const [t, bound] of [
+      [linear.weight, 0.1],
+      [linear.bias, 0.1],
+      [conv.weight, 1 / 6],
+      [conv.bias, 1 / 6],
+    ] as const) {
       const [low, high] = range(t as Tensor)
       expect(low).toBeGreaterThanOrEqual(-bound * 1.000001)
       expect(high).toBeLessThanOrEqual(bound * 1.000001)
@@ -49,7 +54,10 @@ describe('initial values', () => {
     expect(range(w)[1]).toBeCloseTo(Math.sqrt(6 / (32 * 9 + 64 * 9)), 3)
     expect(init.xavierNormal(w, { gain: 2 }).std().item()).toBeCloseTo(2 * Math.sqrt(2 / (96 * 9)), 2)
     expect(init.kaimingNormal(w, { mode: 'fanOut', nonlinearity: 'relu' }).std().item()).toBeCloseTo(Math.sqrt(2 / (64 * 9)), 3)
-    expect(init.eye(zeros([2, 3])).toArray()).toEqual([[1, 0, 0], [0, 1, 0]])
+    expect(init.eye(zeros([2, 3])).toArray()).toEqual([
+      [1, 0, 0],
+      [0, 1, 0],
+    ])
     expect(init.constant(zeros([2], { dtype: 'int32' }), 3).toArray()).toEqual([3, 3])
     expect(init.calculateGain('leakyRelu', 0.2)).toBeCloseTo(Math.sqrt(2 / 1.04))
     expect(init.calculateGain('tanh')).toBeCloseTo(5 / 3)
@@ -122,7 +130,11 @@ describe('Embedding and Sequential', () => {
     const y = e.forward(tensor(Uint8Array.of(0, 2, 0), { shape: [3] }))
     expect(y.shape).toEqual([3, 2])
     y.sum().backward()
-    expect(e.weight.grad?.toArray()).toEqual([[0, 0], [0, 0], [1, 1]])
+    expect(e.weight.grad?.toArray()).toEqual([
+      [0, 0],
+      [0, 0],
+      [1, 1],
+    ])
   })
 
   test('Sequential is indexed and iterated', () => {
@@ -144,23 +156,103 @@ describe('Embedding and Sequential', () => {
 
 describe('wrong input is named with what to write', () => {
   const cases: [string, () => unknown, string, string][] = [
-    ['features', () => new nn.Linear(512, 256).forward(zeros([128, 9216])), 'ShapeError', 'Linear(512, 256) expects 512 features in the last dimension, received [128, 9216]. Change inFeatures to 9216.'],
-    ['scalar', () => new nn.Linear(2, 2).forward(zeros([])), 'ShapeError', 'Linear(2, 2) expects 2 features in the last dimension, received []. Add a dimension with .reshape([1, 1]).'],
-    ['raw pixels', () => new nn.Linear(2, 2).forward(zeros([1, 2], { dtype: 'uint8' })), 'DTypeError', "Linear(2, 2): expects float32, received uint8 [1, 2]. Convert with .to('float32'), and scale pixels with .div(255)."],
-    ['no tensor', () => new nn.Linear(2, 2).forward([1, 2] as unknown as Tensor), 'ArgumentError', 'Linear(2, 2): the input must be a tensor, received an array. Make one with tensor(…).'],
-    ['channels', () => new nn.Conv2d(1, 32, 3).forward(zeros([4, 3, 8, 8])), 'ShapeError', 'Conv2d(1, 32, 3) expects 1 channels in [N, C, H, W], received [4, 3, 8, 8]. Change inChannels to 3.'],
-    ['channels last', () => new nn.Conv2d(3, 32, 3).forward(zeros([4, 8, 8, 3])), 'ShapeError', 'Conv2d(3, 32, 3) expects 3 channels in [N, C, H, W], received [4, 8, 8, 3]. Put the channels second: .permute([0, 3, 1, 2]).'],
-    ['rank', () => new nn.Conv2d(3, 32, 3).forward(zeros([3, 8, 8])), 'ShapeError', 'Conv2d(3, 32, 3): expects images [N, C, H, W], received [3, 8, 8]. Add the batch dimension with .unsqueeze(0), or the channels with .unsqueeze(1).'],
-    ['pool rank', () => new nn.MaxPool2d(2).forward(zeros([8, 8])), 'ShapeError', 'MaxPool2d: expects images [N, C, H, W], received [8, 8]. Reshape it.'],
-    ['norm channels', () => new nn.BatchNorm2d(8).forward(zeros([4, 3, 2, 2])), 'ShapeError', 'BatchNorm2d(8) expects 8 channels in dimension 1, received [4, 3, 2, 2]. Change numFeatures to 3.'],
-    ['norm rank', () => new nn.BatchNorm1d(8).forward(zeros([4, 8, 2, 2])), 'ShapeError', 'BatchNorm1d(8) expects [N, C] or [N, C, L], received [4, 8, 2, 2]. Use BatchNorm2d for images.'],
-    ['norm of one', () => new nn.BatchNorm1d(2).forward(zeros([1, 2])), 'ShapeError', 'BatchNorm1d(2) needs more than one value per channel to train, received [1, 2]. Use larger batches ({ dropLast: true }), or eval().'],
-    ['float indices', () => new nn.Embedding(3, 2).forward(tensor([1, 2])), 'DTypeError', "Embedding(3, 2): indices must be int32 or uint8, received float32 [2]. Make them with tensor(ids, { dtype: 'int32' })."],
+    [
+      'features',
+      () => new nn.Linear(512, 256).forward(zeros([128, 9216])),
+      'ShapeError',
+      'Linear(512, 256) expects 512 features in the last dimension, received [128, 9216]. Change inFeatures to 9216.',
+    ],
+    [
+      'scalar',
+      () => new nn.Linear(2, 2).forward(zeros([])),
+      'ShapeError',
+      'Linear(2, 2) expects 2 features in the last dimension, received []. Add a dimension with .reshape([1, 1]).',
+    ],
+    [
+      'raw pixels',
+      () => new nn.Linear(2, 2).forward(zeros([1, 2], { dtype: 'uint8' })),
+      'DTypeError',
+      "Linear(2, 2): expects float32, received uint8 [1, 2]. Convert with .to('float32'), and scale pixels with .div(255).",
+    ],
+    [
+      'no tensor',
+      () => new nn.Linear(2, 2).forward([1, 2] as unknown as Tensor),
+      'ArgumentError',
+      'Linear(2, 2): the input must be a tensor, received an array. Make one with tensor(…).',
+    ],
+    [
+      'channels',
+      () => new nn.Conv2d(1, 32, 3).forward(zeros([4, 3, 8, 8])),
+      'ShapeError',
+      'Conv2d(1, 32, 3) expects 1 channels in [N, C, H, W], received [4, 3, 8, 8]. Change inChannels to 3.',
+    ],
+    [
+      'channels last',
+      () => new nn.Conv2d(3, 32, 3).forward(zeros([4, 8, 8, 3])),
+      'ShapeError',
+      'Conv2d(3, 32, 3) expects 3 channels in [N, C, H, W], received [4, 8, 8, 3]. Put the channels second: .permute([0, 3, 1, 2]).',
+    ],
+    [
+      'rank',
+      () => new nn.Conv2d(3, 32, 3).forward(zeros([3, 8, 8])),
+      'ShapeError',
+      'Conv2d(3, 32, 3): expects images [N, C, H, W], received [3, 8, 8]. Add the batch dimension with .unsqueeze(0), or the channels with .unsqueeze(1).',
+    ],
+    [
+      'pool rank',
+      () => new nn.MaxPool2d(2).forward(zeros([8, 8])),
+      'ShapeError',
+      'MaxPool2d: expects images [N, C, H, W], received [8, 8]. Reshape it.',
+    ],
+    [
+      'norm channels',
+      () => new nn.BatchNorm2d(8).forward(zeros([4, 3, 2, 2])),
+      'ShapeError',
+      'BatchNorm2d(8) expects 8 channels in dimension 1, received [4, 3, 2, 2]. Change numFeatures to 3.',
+    ],
+    [
+      'norm rank',
+      () => new nn.BatchNorm1d(8).forward(zeros([4, 8, 2, 2])),
+      'ShapeError',
+      'BatchNorm1d(8) expects [N, C] or [N, C, L], received [4, 8, 2, 2]. Use BatchNorm2d for images.',
+    ],
+    [
+      'norm of one',
+      () => new nn.BatchNorm1d(2).forward(zeros([1, 2])),
+      'ShapeError',
+      'BatchNorm1d(2) needs more than one value per channel to train, received [1, 2]. Use larger batches ({ dropLast: true }), or eval().',
+    ],
+    [
+      'float indices',
+      () => new nn.Embedding(3, 2).forward(tensor([1, 2])),
+      'DTypeError',
+      "Embedding(3, 2): indices must be int32 or uint8, received float32 [2]. Make them with tensor(ids, { dtype: 'int32' }).",
+    ],
     ['features number', () => new nn.Linear(0, 2), 'ArgumentError', 'Linear: inFeatures must be an integer from 1, received 0.'],
-    ['groups', () => new nn.Conv2d(3, 4, 3, { groups: 2 }), 'ArgumentError', 'Conv2d: groups must divide the channels, received 2 for 3 in and 4 out.'],
-    ['same with stride', () => new nn.Conv2d(3, 4, 3, { padding: 'same', stride: 2 }), 'ArgumentError', "Conv2d: padding 'same' needs stride 1, received 2. Give the padding as a number."],
-    ['class for module', () => new nn.Sequential(nn.ReLU as unknown as nn.Layer), 'ArgumentError', 'Sequential: argument 0 must be a module, received a class or function; write new nn.…().'],
-    ['array of modules', () => new nn.Sequential([new nn.ReLU()] as unknown as nn.Layer), 'ArgumentError', 'Sequential: argument 0 must be a module, received an array; write ...layers.'],
+    [
+      'groups',
+      () => new nn.Conv2d(3, 4, 3, { groups: 2 }),
+      'ArgumentError',
+      'Conv2d: groups must divide the channels, received 2 for 3 in and 4 out.',
+    ],
+    [
+      'same with stride',
+      () => new nn.Conv2d(3, 4, 3, { padding: 'same', stride: 2 }),
+      'ArgumentError',
+      "Conv2d: padding 'same' needs stride 1, received 2. Give the padding as a number.",
+    ],
+    [
+      'class for module',
+      () => new nn.Sequential(nn.ReLU as unknown as nn.Layer),
+      'ArgumentError',
+      'Sequential: argument 0 must be a module, received a class or function; write new nn.…().',
+    ],
+    [
+      'array of modules',
+      () => new nn.Sequential([new nn.ReLU()] as unknown as nn.Layer),
+      'ArgumentError',
+      'Sequential: argument 0 must be a module, received an array; write ...layers.',
+    ],
   ]
   test.each(cases)('%s', (_, run, name, message) => {
     const error = thrown(run)

@@ -185,7 +185,10 @@ describe('modes and helpers', () => {
 
   test('zeroGrad, requiresGrad_, apply, children', () => {
     const net = new Net()
-    net.forward(ones([2, 3])).sum().backward()
+    net
+      .forward(ones([2, 3]))
+      .sum()
+      .backward()
     expect(net.scale.grad).toBeDefined()
     net.zeroGrad()
     expect(net.scale.grad).toBeUndefined()
@@ -215,7 +218,10 @@ describe('modes and helpers', () => {
 
 describe('printing', () => {
   test('a tree as in PyTorch', () => {
-    const net = new nn.Sequential(new nn.Conv2d(1, 8, 3, { padding: 1, stride: [1, 2] }), new nn.Sequential(new nn.ReLU(), new nn.Dropout(0.2)))
+    const net = new nn.Sequential(
+      new nn.Conv2d(1, 8, 3, { padding: 1, stride: [1, 2] }),
+      new nn.Sequential(new nn.ReLU(), new nn.Dropout(0.2)),
+    )
     const text =
       'Sequential(\n  (0): Conv2d(1, 8, 3, { stride: [1, 2], padding: 1 })\n  (1): Sequential(\n    (0): ReLU()\n    (1): Dropout(0.2)\n  )\n)'
     expect(String(net)).toBe(text)

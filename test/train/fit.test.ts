@@ -1,6 +1,19 @@
 /** `fit`: that it learns, on all kinds of data, with the same bits as the loop by hand. */
 import { describe, expect, test } from 'vitest'
-import { ArrayDataset, compile, DataLoader, fit, fromBuffer, losses, manualSeed, metrics, nn, optim, type Tensor, tensor } from '../../src/index.js'
+import {
+  ArrayDataset,
+  compile,
+  DataLoader,
+  fit,
+  fromBuffer,
+  losses,
+  manualSeed,
+  metrics,
+  nn,
+  optim,
+  type Tensor,
+  tensor,
+} from '../../src/index.js'
 import { mlp, points, setup, weights } from './helpers.js'
 
 const { x, y } = points(300)
@@ -47,13 +60,17 @@ describe('fit', () => {
     const shape = [300, 2]
     const batches = (): [Tensor, Tensor][] => {
       const all: [Tensor, Tensor][] = []
-      for (let i = 0; i < 300; i += 32) all.push([fromBuffer(x.data.slice(2 * i, 2 * i + 64), [Math.min(32, 300 - i), 2]), tensor(y.slice(i, i + 32))])
+      for (let i = 0; i < 300; i += 32)
+        all.push([fromBuffer(x.data.slice(2 * i, 2 * i + 64), [Math.min(32, 300 - i), 2]), tensor(y.slice(i, i + 32))])
       return all
     }
     const rows = Array.from({ length: 300 }, (_, i) => [x.data[2 * i], x.data[2 * i + 1]])
     const forms = {
       tensors: [tensor(x.data, { shape }), tensor(y)],
-      'a transposed view': [tensor(Float32Array.from([...rows.map((r) => r[0]), ...rows.map((r) => r[1])]), { shape: [2, 300] }).transpose(0, 1), y],
+      'a transposed view': [
+        tensor(Float32Array.from([...rows.map((r) => r[0]), ...rows.map((r) => r[1])]), { shape: [2, 300] }).transpose(0, 1),
+        y,
+      ],
       fields: [x, { data: y, shape: [300], dtype: 'int32' }],
       'nested arrays': [rows, [...y]],
       ArrayDataset: new ArrayDataset([x, y]),
@@ -136,7 +153,12 @@ describe('fit', () => {
     const model = new nn.Linear(1, 1)
     const inputs = Array.from({ length: 64 }, (_, i) => [i / 32 - 1])
     const targets = inputs.map(([v]) => [3 * v - 1])
-    const history = await fit(model, [inputs, targets], { loss: losses.mseLoss, optimizer: new optim.SGD(model.parameters(), { lr: 0.3 }), epochs: 60, progress: false })
+    const history = await fit(model, [inputs, targets], {
+      loss: losses.mseLoss,
+      optimizer: new optim.SGD(model.parameters(), { lr: 0.3 }),
+      epochs: 60,
+      progress: false,
+    })
     expect(history.loss.at(-1)).toBeLessThan(1e-5)
     expect(model.weight.item()).toBeCloseTo(3, 2)
   })

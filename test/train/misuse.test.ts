@@ -1,0 +1,193 @@
+/** What can go wrong with `fit`, and that it is said before anything has changed. */
+import { describe, expect, test } from 'vitest'
+import {
+  ArgumentError,
+  DataLoader,
+  fit,
+  GradientError,
+  getRandomState,
+  losses,
+  manualSeed,
+  nn,
+  optim,
+  ShapeError,
+  StateError,
+  type Tensor,
+} from '../../src/index.js'
+import { mlp, points, setup, weights } from './helpers.js'
+
+const { x, y } = points(96)
+
+/** That a fit fails as expected and leaves the model, its buffers and its gradients as they were. */
+async function refused(
+  model: nn.Module,
+  options: Parameters<typeof fit>[2],
+  code: string,
+  message: RegExp | string,
+  data: unknown = [x, y],
+): Promise<void> {
+  const before = weights(model)
+  const error = await fit(model, data as never, options).then(
+    () => expect.unreachable(),
+    (e: unknown) => e as Error & { code: string },
+  )
+  if (typeof message === 'string') expect(error.message).toContain(message)
+  else expect(error.message).toMatch(message)
+  expect(error.code).toBe(code)
+  expect(weights(model)).toEqual(before)
+  for (const p of model.parameters()) expect(p.grad).toBeUndefined()
+}
+
+describe.each([true, false])('before training (compile: %s)', (compile) => {
+  test('a parameter that the optimizer does not hold', async () => {
+    const model = mlp()
+    const [first] = model
+    const optimizer = new optim.SGD(first.parameters(), { lr: 0.1 })
+    await refused(
+      model,
+      { ...setup(model), optimizer, compile },
+      'ERR_FIT_OPTIMIZER',
+      "parameters '2.weight', '2.bias' of the model are used but not given to the optimizer",
+    )
+    const most = new optim.SGD(model.parameters().slice(1), { lr: 0.1 })
+    await refused(
+      model,
+      { ...setup(model), optimizer: most, compile },
+      'ERR_FIT_OPTIMIZER',
+      "parameter '0.weight' of the model is used but not given",
+    )
+    // frozen ones need not be
+    first.requiresGrad_(false)
+    await fit(model, [x, y], { ...setup(model), optimizer: new optim.SGD(model[2].parameters(), { lr: 0.1 }), compile })
+  })
+
+  test('the optimizer of another model', async () => {
+    const model = mlp()
+    await refused(model, { ...setup(mlp()), compile }, 'ERR_FIT_OPTIMIZER', 'none of the parameters of this model')
+  })
+
+  test('a parameter without a gradient', async () => {
+    class Net extends nn.Module {
+      readonly used = new nn.Linear(2, 3)
+      readonly spare = new nn.Linear(2, 3)
+      readonly norm = new nn.BatchNorm1d(2)
+      readonly drop = new nn.Dropout(0.1)
+      forward(t: Tensor): Tensor {
+        return this.used.forward(this.drop.forward(this.norm.forward(t)))
+      }
+    }
+    const model = new Net()
+    const state = getRandomState()
+    await refused(
+      model,
+      { ...setup(model), shuffle: false, compile },
+      'ERR_FIT_NO_GRADIENT',
+      "parameters 'spare.weight', 'spare.bias' were given to the optimizer but get no gradient",
+    )
+    expect(getRandomState()).toEqual(state)
+    model.spare.requiresGrad_(false)
+    await fit(model, [x, y], { ...setup(model), compile })
+  })
+
+  test('a loss that is no number, shapes that do not fit', async () => {
+    const model = mlp()
+    const options = { ...setup(model), compile }
+    await refused(model, { ...options, loss: (o: Tensor) => o }, 'ERR_FIT_FIGURE', 'must return one number, received shape [32, 3]')
+    await refused(model, { ...options, loss: (() => 3) as never }, 'ERR_FIT_FIGURE', 'received number')
+    await refused(model, { ...options, metrics: { odd: (o: Tensor) => o } }, 'ERR_FIT_FIGURE', 'the metric odd must return one number')
+    await expect(fit(mlp(), [new Float32Array(96), y], options)).rejects.toThrow(ShapeError)
+    await refused(model, { ...options, validation: [[[1, 2, 3]], [0]] }, 'ERR_LAYER_INPUT', /expects 2 features/)
+  })
+})
+
+test('options that make no sense', async () => {
+  const model = mlp()
+  const base = setup(model)
+  const wrong = async (options: object, message: string): Promise<void> => {
+    await expect(fit(model, [x, y], { ...base, ...options })).rejects.toThrow(message)
+  }
+  await wrong({ epochs: 0 }, 'epochs must be a whole number from 1, received 0')
+  await wrong({ batchSize: 1.5 }, 'batchSize must be')
+  await wrong({ epoch: 3 }, "unknown option 'epoch'")
+  await wrong({ loss: undefined }, 'loss must be a function')
+  await wrong({ optimizer: {} }, 'optimizer must be an optimizer')
+  await wrong({ progress: true }, 'progress must be')
+  await wrong({ metrics: { a: 'accuracy' } }, 'the metric a must be a function')
+  await wrong({ earlyStopping: {} }, 'patience must be')
+  await wrong({ earlyStopping: { patience: 1, monitor: 'valLoss' } }, 'monitor must be one of loss, or a function')
+  await expect(fit({} as never, [x, y], base)).rejects.toThrow(ArgumentError)
+  await expect(fit(model, [x, y], undefined as never)).rejects.toThrow('third argument')
+  await expect(fit(model, new DataLoader([x, y]), { ...base, batchSize: 3 })).rejects.toThrow('a DataLoader has its own batchSize')
+  await expect(
+    fit(
+      model,
+      [
+        [x, y],
+        [x, y],
+      ] as never,
+      { ...base, seed: 3 },
+    ),
+  ).rejects.toThrow('has its own seed')
+  for (const data of [null, 5, 'text', {}, new Float32Array(3)])
+    await expect(fit(model, data as never, base)).rejects.toThrow('expected [inputs, targets]')
+  await expect(fit(model, [x, y.subarray(1)], base)).rejects.toThrow('must agree in their first dimension')
+  await expect(fit(model, [x] as never, base)).rejects.toThrow('expected [inputs, targets]')
+  await expect(fit(model, [[], []] as never, base)).rejects.toThrow('expected [inputs, targets], received an array of 0')
+})
+
+test('data that runs out', async () => {
+  const model = mlp()
+  const once = (function* () {
+    yield [x, y] as const
+  })()
+  await expect(fit(model, once, { ...setup(model), epochs: 2 })).rejects.toThrow('no batch in epoch 2: a generator can be used once')
+  await expect(fit(model, [x, y], { ...setup(model), batchSize: 100, dropLast: true })).rejects.toThrow('smaller than one batch')
+  await expect(fit(model, async function* () {}, setup(model))).rejects.toThrow('gave no batch')
+  const fails = async function* (): AsyncGenerator<readonly unknown[]> {
+    yield [x, y]
+    throw new Error('disk on fire')
+  }
+  await expect(fit(model, fails, setup(model))).rejects.toThrow('disk on fire')
+  await expect(fit(model, () => [5] as never, setup(model))).rejects.toThrow('is no [inputs, targets] pair')
+})
+
+test('two at once', async () => {
+  const model = mlp()
+  const first = fit(model, [x, y], { ...setup(model), epochs: 20 })
+  const second = fit(model[0], [x, y], setup(model))
+  await expect(second).rejects.toThrow(StateError)
+  await first
+  await fit(model, [x, y], setup(model))
+})
+
+describe('a loss that is not finite', () => {
+  test('names NaN in the data', async () => {
+    const model = mlp()
+    const bad = Float32Array.from(x.data)
+    bad[100] = Number.NaN
+    const run = fit(model, [{ ...x, data: bad }, y], { ...setup(model), shuffle: false })
+    await expect(run).rejects.toThrow('the loss became NaN at step 2 (epoch 1)')
+    await expect(run).rejects.toThrow('the inputs of that batch hold 1 NaN or infinite values')
+    await expect(run).rejects.toMatchObject({ code: 'ERR_LOSS_NOT_FINITE' })
+  })
+
+  test('advises on scale and learning rate', async () => {
+    manualSeed(0)
+    const model = new nn.Linear(2, 1)
+    const large = { ...x, data: x.data.map((v) => v * 255) }
+    const targets = { data: new Float32Array(96).fill(1), shape: [96, 1], dtype: 'float32' as const }
+    const run = fit(model, [large, targets], {
+      loss: losses.mseLoss,
+      optimizer: new optim.SGD(model.parameters(), { lr: 10 }),
+      epochs: 50,
+      progress: false,
+    })
+    await expect(run).rejects.toThrow(/Scale the inputs.*Lower the learning rate: it is 10.00/)
+    await expect(run).rejects.toBeInstanceOf(StateError)
+  })
+
+  test('nothing that leads to the loss learns', async () => {
+    const model = mlp().requiresGrad_(false)
+    await expect(fit(model, [x, y], setup(model))).rejects.toThrow(GradientError)
+  })
+})
