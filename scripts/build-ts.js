@@ -55,8 +55,6 @@ async function bundle() {
     minifyWhitespace: true,
     minifySyntax: true,
     lineLimit: 160,
-    // esbuild calls some classes `_Name`; users see these names in errors and summaries
-    keepNames: true,
     logLevel: 'warning',
   })
 }

@@ -5,7 +5,7 @@
  * in arithmetic with a float. `float32` with `float64` is an error: silently computing in either would be a costly surprise.
  * A JavaScript number takes the type of the tensor beside it, but a fractional number with an integer tensor gives float32.
  */
-import { ArgumentError, DTypeError } from './errors.js'
+import { ArgumentError, DTypeError, showValue } from './errors.js'
 
 /** `float64` exists only on the TypeScript backend, for tight gradient checks. */
 export type DType = 'float32' | 'int32' | 'uint8' | 'bool' | 'float64'
@@ -51,15 +51,16 @@ export function dtypeOfArray(array: ArrayBufferView): DType {
   if (array instanceof Int32Array) return 'int32'
   if (array instanceof Uint8Array || array instanceof Uint8ClampedArray) return 'uint8'
   if (array instanceof Float64Array) return 'float64'
+  const kind = ArrayBuffer.isView(array) ? array.constructor.name : showValue(array)
   throw new DTypeError(
     'ERR_DTYPE_UNSUPPORTED',
-    `tensor: ${array.constructor.name} has no dtype here. Use Float32Array, Int32Array, Uint8Array or Float64Array.`,
+    `tensor: ${kind} has no dtype here. Use Float32Array, Int32Array, Uint8Array or Float64Array.`,
   )
 }
 
 export function checkDType(op: string, dtype: DType): DType {
   if (!dtypes.includes(dtype)) {
-    throw new ArgumentError('ERR_DTYPE_UNKNOWN', `${op}: unknown dtype ${String(dtype)}. Known: ${dtypes.join(', ')}.`)
+    throw new ArgumentError('ERR_DTYPE_UNKNOWN', `${op}: unknown dtype ${showValue(dtype)}. Known: ${dtypes.join(', ')}.`)
   }
   return dtype
 }

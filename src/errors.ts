@@ -29,7 +29,27 @@ export class GradientError extends ChainruleError {}
 /** The native binary could not be loaded, or refused to run. */
 export class BackendError extends ChainruleError {}
 
+/** How an error message shows anything at all, also what cannot become text. */
+export function showValue(x: unknown): string {
+  if (Array.isArray(x))
+    return `[${x
+      .slice(0, 8)
+      .map((part) => (Array.isArray(part) ? '[…]' : showValue(part)))
+      .join(', ')}${x.length > 8 ? ', …' : ''}]`
+  try {
+    return typeof x === 'symbol' ? 'a symbol' : typeof x === 'function' ? 'a function' : String(x)
+  } catch {
+    return 'an object'
+  }
+}
+
 /** How an error message shows a shape: `[128, 784]`. */
 export function showShape(shape: readonly number[]): string {
-  return `[${shape.join(', ')}]`
+  return shape.length <= 8 ? showValue(shape) : `[${shape.map(showValue).join(', ')}]`
+}
+
+/** Checks that options are an object, as everything that takes some expects. */
+export function checkOptions(op: string, options: unknown): void {
+  if (typeof options === 'object' && options !== null) return
+  throw new ArgumentError('ERR_OPTIONS', `${showValue(op)}: options are an object, received ${showValue(options)}.`)
 }

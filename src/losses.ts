@@ -3,7 +3,7 @@
  * `backward()` on. Input and target are never broadcast against each other: shapes that differ are an error.
  */
 import { type DType, isFloat } from './dtype.js'
-import { ArgumentError, DTypeError, ShapeError, showShape } from './errors.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from './errors.js'
 import { softplus } from './ops/activations.js'
 import { checkTensor } from './ops/dispatch.js'
 import { abs, add, div, le, log, lt, mul, ne, neg, square, sub, to, where } from './ops/elementwise.js'
@@ -12,7 +12,8 @@ import { permute, reshape, unsqueeze } from './ops/movement.js'
 import { mean, sum } from './ops/reduce.js'
 import { crossEntropyRows, logSoftmax } from './ops/softmax.js'
 import { broadcastShapes, sameShape, sizeOf } from './shape.js'
-import { type NestedArray, Tensor, tensor } from './tensor.js'
+import { type NestedArray, type ShapeOf, Tensor, tensor } from './tensor.js'
+import type { ExpectSame } from './types.js'
 
 /** How the losses of single elements become the result: their mean, their sum, or as they are. */
 export type Reduction = 'mean' | 'sum' | 'none'
@@ -22,13 +23,16 @@ export interface LossOptions {
   reduction?: Reduction
 }
 
+/** `unknown` where two tensors have one shape, else a sentence. */
+type Same<Op extends string, A, B> = ExpectSame<Op, ShapeOf<A>, ShapeOf<B>>
+
 /** Class indices: int32 or uint8, or plain numbers. */
 export type Labels = Tensor | readonly NestedArray[] | number
 
 function checkReduction(op: string, reduction: Reduction | undefined): Reduction {
   const r = reduction ?? 'mean'
   if (r !== 'mean' && r !== 'sum' && r !== 'none') {
-    throw new ArgumentError('ERR_REDUCTION', `${op}: reduction must be 'mean', 'sum' or 'none', received ${String(r)}.`)
+    throw new ArgumentError('ERR_REDUCTION', `${op}: reduction must be 'mean', 'sum' or 'none', received ${showValue(r)}.`)
   }
   return r
 }
@@ -90,13 +94,17 @@ function weightFor(op: string, name: string, weight: Tensor | readonly number[],
 }
 
 /** Mean of (input − target)². Shapes equal. @throws ShapeError `ERR_LOSS_SHAPE`. Example: `mseLoss(model.forward(x), y)`. */
+export function mseLoss<A extends Tensor, B extends Tensor>(input: A, target: B & Same<'mseLoss', A, B>, options?: LossOptions): Tensor
 export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions('mseLoss', options)
   const reduction = checkReduction('mseLoss', options.reduction)
   return reduceLoss(square(sub(input, checkPair('mseLoss', input, target))), reduction)
 }
 
 /** Mean of |input − target|. Shapes equal. @throws ShapeError `ERR_LOSS_SHAPE`. Example: `l1Loss(model.forward(x), y)`. */
+export function l1Loss<A extends Tensor, B extends Tensor>(input: A, target: B & Same<'l1Loss', A, B>, options?: LossOptions): Tensor
 export function l1Loss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
+  checkOptions('l1Loss', options)
   const reduction = checkReduction('l1Loss', options.reduction)
   return reduceLoss(abs(sub(input, checkPair('l1Loss', input, target))), reduction)
 }
@@ -108,7 +116,13 @@ export function l1Loss(input: Tensor, target: Tensor, options: LossOptions = {})
  *
  * @throws ShapeError `ERR_LOSS_SHAPE`; ArgumentError unless delta is above 0.
  */
+export function huberLoss<A extends Tensor, B extends Tensor>(
+  input: A,
+  target: B & Same<'huberLoss', A, B>,
+  options?: LossOptions & { delta?: number },
+): Tensor
 export function huberLoss(input: Tensor, target: Tensor, options: LossOptions & { delta?: number } = {}): Tensor {
+  checkOptions('huberLoss', options)
   const { delta = 1 } = options
   if (!(delta > 0)) throw new ArgumentError('ERR_LOSS_OPTION', `huberLoss: delta must be above 0, received ${delta}.`)
   const reduction = checkReduction('huberLoss', options.reduction)
@@ -125,7 +139,13 @@ export function huberLoss(input: Tensor, target: Tensor, options: LossOptions & 
  *
  * @throws ShapeError `ERR_LOSS_SHAPE`; ArgumentError when beta is negative.
  */
+export function smoothL1Loss<A extends Tensor, B extends Tensor>(
+  input: A,
+  target: B & Same<'smoothL1Loss', A, B>,
+  options?: LossOptions & { beta?: number },
+): Tensor
 export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions & { beta?: number } = {}): Tensor {
+  checkOptions('smoothL1Loss', options)
   const { beta = 1 } = options
   if (!(beta >= 0)) throw new ArgumentError('ERR_LOSS_OPTION', `smoothL1Loss: beta must be at least 0, received ${beta}.`)
   const reduction = checkReduction('smoothL1Loss', options.reduction)
@@ -143,11 +163,17 @@ export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions
  *
  * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError when the input is not float.
  */
+export function binaryCrossEntropy<A extends Tensor, B extends Tensor>(
+  input: A,
+  target: B & Same<'binaryCrossEntropy', A, B>,
+  options?: LossOptions & { weight?: Tensor | readonly number[] },
+): Tensor
 export function binaryCrossEntropy(
   input: Tensor,
   target: Tensor,
   options: LossOptions & { weight?: Tensor | readonly number[] } = {},
 ): Tensor {
+  checkOptions('binaryCrossEntropy', options)
   const reduction = checkReduction('binaryCrossEntropy', options.reduction)
   const t = checkPair('binaryCrossEntropy', input, target)
   const loss = neg(add(mul(t, boundedLog(input)), mul(sub(1, t), boundedLog(sub(1, input)))))
@@ -175,7 +201,13 @@ export interface BceWithLogitsOptions extends LossOptions {
  *
  * @throws ShapeError `ERR_LOSS_SHAPE` or `ERR_LOSS_WEIGHT`; DTypeError when the input is not float.
  */
+export function binaryCrossEntropyWithLogits<A extends Tensor, B extends Tensor>(
+  input: A,
+  target: B & Same<'binaryCrossEntropyWithLogits', A, B>,
+  options?: BceWithLogitsOptions,
+): Tensor
 export function binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
+  checkOptions('binaryCrossEntropyWithLogits', options)
   const op = 'binaryCrossEntropyWithLogits'
   const reduction = checkReduction(op, options.reduction)
   const t = checkPair(op, input, target)
@@ -288,7 +320,7 @@ function reduceRows(losses: Tensor, weights: Tensor | undefined, shape: readonly
 
 function checkIgnoreIndex(op: string, ignoreIndex: number): number {
   if (!Number.isInteger(ignoreIndex))
-    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: ignoreIndex must be an integer, received ${String(ignoreIndex)}.`)
+    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: ignoreIndex must be an integer, received ${showValue(ignoreIndex)}.`)
   return ignoreIndex
 }
 
@@ -303,6 +335,7 @@ function checkIgnoreIndex(op: string, ignoreIndex: number): number {
  * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
 export function crossEntropy(input: Tensor, target: Labels, options: CrossEntropyOptions = {}): Tensor {
+  checkOptions('crossEntropy', options)
   const op = 'crossEntropy'
   const reduction = checkReduction(op, options.reduction)
   const { labelSmoothing: smoothing = 0 } = options
@@ -350,6 +383,7 @@ function fromProbabilities(
  * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
 export function nllLoss(input: Tensor, target: Labels, options: ClassLossOptions = {}): Tensor {
+  checkOptions('nllLoss', options)
   const reduction = checkReduction('nllLoss', options.reduction)
   const ignoreIndex = checkIgnoreIndex('nllLoss', options.ignoreIndex ?? -100)
   const rows = checkRows('nllLoss', input, target)

@@ -5,9 +5,9 @@
  * The generator's state lives here, on the JavaScript side: a call of a compiled function takes the numbers it needs when it is made, so
  * the order of calls alone decides, and an eager draw never waits for queued work.
  */
-import { ArgumentError } from './errors.js'
-import { Tensor, writeAll } from './tensor.js'
+import { ArgumentError, checkOptions, showValue } from './errors.js'
 import { Storage } from './storage.js'
+import { Tensor, writeAll } from './tensor.js'
 
 /** Seed and position, as saved in checkpoints. */
 export interface GeneratorState {
@@ -28,7 +28,7 @@ let position = 0
  */
 export function manualSeed(value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) {
-    throw new ArgumentError('ERR_SEED', `manualSeed: the seed must be a safe integer from 0, received ${String(value)}.`)
+    throw new ArgumentError('ERR_SEED', `manualSeed: the seed must be a safe integer from 0, received ${showValue(value)}.`)
   }
   seed = value
   position = 0
@@ -41,6 +41,13 @@ export function getRandomState(): GeneratorState {
 
 /** Continues where `getRandomState` was called. */
 export function setRandomState(state: GeneratorState): void {
+  checkOptions('setRandomState', state)
+  if (!Number.isSafeInteger(state.position) || state.position < 0) {
+    throw new ArgumentError(
+      'ERR_SEED',
+      `setRandomState: the position must be a safe integer from 0, received ${showValue(state.position)}.`,
+    )
+  }
   manualSeed(state.seed)
   position = state.position
 }

@@ -2,7 +2,8 @@
  * Shapes and strides: run-time rules. Shapes are arrays of sizes, strides count elements. The same relations as types are in
  * `types.ts`. Nothing here knows about storage or ops.
  */
-import { ArgumentError, ShapeError, showShape } from './errors.js'
+import type { TypedArray } from './dtype.js'
+import { ArgumentError, ShapeError, showShape, showValue } from './errors.js'
 
 export type Shape = readonly number[]
 
@@ -19,7 +20,7 @@ export function sizeOf(shape: Shape): number {
 /** Checks a shape given by the user: integers from 0, at most 8 dimensions, at most 2^31 - 1 elements. */
 export function checkShape(op: string, shape: Shape): Shape {
   if (!Array.isArray(shape)) {
-    throw new ArgumentError('ERR_SHAPE_INVALID', `${op}: a shape is an array of sizes, received ${String(shape)}.`)
+    throw new ArgumentError('ERR_SHAPE_INVALID', `${op}: a shape is an array of sizes, received ${showValue(shape)}.`)
   }
   if (shape.length > maxRank) {
     throw new ShapeError('ERR_RANK_TOO_HIGH', `${op}: at most ${maxRank} dimensions, received ${showShape(shape)}.`)
@@ -35,10 +36,7 @@ export function checkShape(op: string, shape: Shape): Shape {
 
 export function checkSize(op: string, shape: Shape): void {
   if (sizeOf(shape) > maxElements) {
-    throw new ShapeError(
-      'ERR_TOO_LARGE',
-      `${op}: ${showShape(shape)} has more than ${maxElements} elements. Work in smaller batches.`,
-    )
+    throw new ShapeError('ERR_TOO_LARGE', `${op}: ${showShape(shape)} has more than ${maxElements} elements. Work in smaller batches.`)
   }
 }
 
@@ -107,20 +105,27 @@ export function broadcastStrides(shape: Shape, strides: readonly number[], targe
 
 /** A dimension counted from the end when negative, checked. */
 export function normalizeDim(op: string, dim: number, ndim: number): number {
-  const d = dim < 0 ? dim + ndim : dim
+  const d = Number.isInteger(dim) && dim < 0 ? dim + ndim : dim
   if (!Number.isInteger(dim) || d < 0 || d >= ndim) {
     throw new ShapeError(
       'ERR_DIM_RANGE',
-      `${op}: dim ${dim} is out of range for ${ndim} dimension${ndim === 1 ? '' : 's'} (allowed ${-ndim} to ${ndim - 1}).`,
+      `${op}: dim ${showValue(dim)} is out of range for ${ndim} dimension${ndim === 1 ? '' : 's'} (allowed ${-ndim} to ${ndim - 1}).`,
     )
   }
   return d
 }
 
+/** Checks an argument that has to be an array. */
+export function checkList<T>(op: string, name: string, list: readonly T[]): readonly T[] {
+  if (Array.isArray(list)) return list
+  throw new ArgumentError('ERR_NOT_A_LIST', `${op}: ${name} must be an array of integers, received ${showValue(list)}.`)
+}
+
 /** Dimensions as a sorted list without repeats; all of them when undefined. */
 export function normalizeDims(op: string, dims: number | readonly number[] | undefined, ndim: number): number[] {
   if (dims === undefined) return Array.from({ length: ndim }, (_, i) => i)
-  const list = (typeof dims === 'number' ? [dims] : [...dims]).map((d) => normalizeDim(op, d, ndim))
+  const given = typeof dims === 'number' ? [dims] : dims
+  const list = checkList(op, 'dim', given).map((d) => normalizeDim(op, d, ndim))
   const unique = [...new Set(list)].sort((a, b) => a - b)
   if (unique.length !== list.length) {
     throw new ShapeError('ERR_DIM_REPEATED', `${op}: a dimension appears twice in [${list.join(', ')}].`)
@@ -163,6 +168,7 @@ export function reshapeStrides(shape: Shape, strides: readonly number[], target:
 /** The shape a user asked for in `reshape`, with one -1 resolved. */
 export function resolveReshape(shape: Shape, wanted: readonly number[]): number[] {
   const n = sizeOf(shape)
+  checkList('reshape', 'the shape', wanted)
   const holes = wanted.filter((d) => d === -1).length
   const known = wanted.reduce((p, d) => (d === -1 ? p : p * d), 1)
   const bad = holes > 1 || wanted.some((d) => !Number.isInteger(d) || d < -1)
@@ -173,4 +179,30 @@ export function resolveReshape(shape: Shape, wanted: readonly number[]): number[
     )
   }
   return wanted.map((d) => (d === -1 ? n / known : d))
+}
+
+/** Copies a strided view into row-major order. */
+export function copyStrided(
+  source: TypedArray,
+  offset: number,
+  shape: readonly number[],
+  strides: readonly number[],
+  out: TypedArray,
+): void {
+  const n = sizeOf(shape)
+  if (n === 0) return
+  const rank = shape.length
+  const inner = rank === 0 ? 1 : shape[rank - 1]
+  const step = rank === 0 ? 0 : strides[rank - 1]
+  const index = new Array<number>(rank).fill(0)
+  let from = offset
+  for (let to = 0; to < n; ) {
+    for (let i = 0, p = from; i < inner; i++, p += step) out[to++] = source[p]
+    for (let d = rank - 2; d >= 0; d--) {
+      from += strides[d]
+      if (++index[d] < shape[d]) break
+      from -= strides[d] * shape[d]
+      index[d] = 0
+    }
+  }
 }

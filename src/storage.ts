@@ -6,7 +6,7 @@
  * whoever wants to read waits for the writers, whoever wants to write waits for both.
  */
 import { tickets } from './backend/tickets.js'
-import { StateError } from './errors.js'
+import { BackendError, StateError } from './errors.js'
 
 /** Freed large buffers by size class, for reuse: fresh memory is dear (2 µs per 4 KB page). */
 const pool = new Map<number, Uint8Array[]>()
@@ -18,6 +18,15 @@ const poolLimit = 256 * 1024 * 1024
 function sizeClass(bytes: number): number {
   const step = 2 ** Math.max(0, Math.floor(Math.log2(bytes)) - 3)
   return Math.ceil(bytes / step) * step
+}
+
+/** Memory, or an error that says how much was asked for. */
+function attempt<T>(bytes: number, allocate: () => T): T {
+  try {
+    return allocate()
+  } catch (cause) {
+    throw new BackendError('ERR_OUT_OF_MEMORY', `tensor: the system refused ${bytes} bytes of memory. Work in smaller batches.`, { cause })
+  }
 }
 
 export class Storage {
@@ -49,7 +58,7 @@ export class Storage {
         pooledBytes -= size
         return new Storage(new Uint8Array(free.buffer, 0, bytes), false)
       }
-      const memory = Buffer.allocUnsafeSlow(size)
+      const memory = attempt(size, () => Buffer.allocUnsafeSlow(size))
       return new Storage(new Uint8Array(memory.buffer, 0, bytes), false)
     }
     // small buffers: the engine's zeroing costs less than a call out
@@ -58,7 +67,8 @@ export class Storage {
 
   /** Zeroed memory that background programs may use by reference. */
   static allocateShared(bytes: number): Storage {
-    return new Storage(new Uint8Array(new SharedArrayBuffer(Math.max(bytes, 1)), 0, bytes), true)
+    const memory = attempt(bytes, () => new SharedArrayBuffer(Math.max(bytes, 1)))
+    return new Storage(new Uint8Array(memory, 0, bytes), true)
   }
 
   /** The bytes, for native code and typed-array views. Throws where they are gone. */

@@ -2,12 +2,13 @@
  * The tensor handle: shape, dtype, strides and storage, or a traced value inside `compile`. Reading and printing are here; operations
  * are in `ops/`, which installs the fluent methods, and gradients in `autograd/`.
  */
-import { type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from './dtype.js'
-import { ArgumentError, ShapeError, StateError, showShape } from './errors.js'
+import { checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from './dtype.js'
+import { ArgumentError, checkOptions, ShapeError, StateError, showShape, showValue } from './errors.js'
 import { formatTensor } from './print.js'
-import { checkShape, contiguousStrides, isContiguous, sizeOf } from './shape.js'
+import { checkShape, contiguousStrides, copyStrided, isContiguous, maxRank, sizeOf } from './shape.js'
 import { Storage } from './storage.js'
 import { tracing } from './tracing.js'
+import type { AnyShape, Erase, EraseLast, Sizes } from './types.js'
 
 /** Numbers nested to any depth, as `toArray` returns and `tensor` takes. */
 export type NestedArray = number | boolean | readonly NestedArray[]
@@ -26,6 +27,9 @@ export interface GradNode {
   readonly stack: string | undefined
 }
 
+/** The shape in a tensor's type: `ShapeOf<typeof x>`; `[]` for a number. */
+export type ShapeOf<T> = T extends number ? [] : T extends { readonly grad: Tensor<infer S> | undefined } ? S : AnyShape
+
 interface TensorInit {
   shape: readonly number[]
   strides: readonly number[]
@@ -41,10 +45,16 @@ interface TensorInit {
 /**
  * An n-dimensional array. `S` is the shape as far as `tsc` knows it (see `types.ts`); at run time `shape` is the truth.
  */
-// biome-ignore lint/suspicious/noExplicitAny: an unknown shape must be assignable both ways
-export class Tensor<S = any> {
-  /** Carries `S` for the type checker only. */
-  declare readonly __shape?: S
+export class Tensor<S = AnyShape> {
+  // bundlers rename classes that mention themselves; users see this name
+  static {
+    Object.defineProperty(this, 'name', { value: 'Tensor' })
+  }
+
+  /** For the type checker, as the next two: makes it compare tensors by these, which are lenient, and not by `S` itself. */
+  declare readonly __compare?: { readonly [K in S extends 0 ? 'by' : 'by']?: 'fields' }
+  declare readonly __shape?: Erase<S>
+  declare readonly __last?: EraseLast<S>
   readonly shape: readonly number[]
   /** In elements. */
   readonly strides: readonly number[]
@@ -161,14 +171,20 @@ export class Tensor<S = any> {
 
   /** As `data`, but always a copy, and waits without blocking the event loop. */
   async read(): Promise<TypedArray> {
-    await this.storage.readable()
+    if (this.constant === undefined && this.storage.beingWritten && snapshots.take !== undefined) {
+      // while programs keep being queued there is always a next writer: a copy made in the queue shows one moment
+      return (await snapshots.take(this)).copyOut()
+    }
     return this.copyOut()
   }
 
   /** The only element as a number. */
   item(): number {
     if (this.size !== 1) {
-      throw new ShapeError('ERR_ITEM_SIZE', `item: the tensor has ${this.size} elements, shape ${showShape(this.shape)}. Use toArray() or data.`)
+      throw new ShapeError(
+        'ERR_ITEM_SIZE',
+        `item: the tensor has ${this.size} elements, shape ${showShape(this.shape)}. Use toArray() or data.`,
+      )
     }
     if (this.constant !== undefined) return this.constant
     this.storage.waitToRead()
@@ -212,7 +228,10 @@ export class Tensor<S = any> {
   [Symbol.toPrimitive](hint: string): number | string {
     if (hint === 'string') return this.toString()
     if (this.traced) {
-      throw new StateError('ERR_TRACED_READ', 'tensor: a traced tensor cannot be used as a number. Use the methods (add, mul, …) instead of operators.')
+      throw new StateError(
+        'ERR_TRACED_READ',
+        'tensor: a traced tensor cannot be used as a number. Use the methods (add, mul, …) instead of operators.',
+      )
     }
     return this.item()
   }
@@ -220,12 +239,7 @@ export class Tensor<S = any> {
   private copyOut(): TypedArray {
     const { bytes } = this.storage
     const n = this.size
-    const source = viewMemory(
-      this.dtype,
-      bytes.buffer,
-      bytes.byteOffset,
-      Math.floor(bytes.byteLength / itemSize(this.dtype)),
-    )
+    const source = viewMemory(this.dtype, bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / itemSize(this.dtype)))
     if (isContiguous(this.shape, this.strides)) return source.slice(this.offset, this.offset + n)
     const out = viewMemory(this.dtype, new ArrayBuffer(n * itemSize(this.dtype)), 0, n)
     copyStrided(source, this.offset, this.shape, this.strides, out)
@@ -233,36 +247,11 @@ export class Tensor<S = any> {
   }
 }
 
-/** Copies a strided view into row-major order. */
-export function copyStrided(
-  source: TypedArray,
-  offset: number,
-  shape: readonly number[],
-  strides: readonly number[],
-  out: TypedArray,
-): void {
-  const n = sizeOf(shape)
-  if (n === 0) return
-  const rank = shape.length
-  const inner = rank === 0 ? 1 : shape[rank - 1]
-  const step = rank === 0 ? 0 : strides[rank - 1]
-  const index = new Array<number>(rank).fill(0)
-  let from = offset
-  for (let to = 0; to < n; ) {
-    for (let i = 0, p = from; i < inner; i++, p += step) out[to++] = source[p]
-    for (let d = rank - 2; d >= 0; d--) {
-      from += strides[d]
-      if (++index[d] < shape[d]) break
-      from -= strides[d] * shape[d]
-      index[d] = 0
-    }
-  }
-}
-
 function shapeOfNested(op: string, data: NestedArray): number[] {
   const shape: number[] = []
   let level: NestedArray = data
-  while (Array.isArray(level)) {
+  // one dimension too many is enough to refuse; arrays that contain themselves have no end
+  while (Array.isArray(level) && shape.length <= maxRank) {
     shape.push(level.length)
     if (level.length === 0) break
     level = level[0]
@@ -273,7 +262,10 @@ function shapeOfNested(op: string, data: NestedArray): number[] {
 function fillNested(data: NestedArray, shape: readonly number[], dim: number, out: TypedArray, at: number): number {
   if (dim === shape.length) {
     if (typeof data !== 'number' && typeof data !== 'boolean') {
-      throw new ShapeError('ERR_RAGGED', `tensor: expected a number at depth ${dim} for shape ${showShape(shape)}, received ${describe(data)}.`)
+      throw new ShapeError(
+        'ERR_RAGGED',
+        `tensor: expected a number at depth ${dim} for shape ${showShape(shape)}, received ${describe(data)}.`,
+      )
     }
     out[at] = Number(data)
     return at + 1
@@ -289,8 +281,11 @@ function fillNested(data: NestedArray, shape: readonly number[], dim: number, ou
 }
 
 function describe(data: unknown): string {
-  return Array.isArray(data) ? `an array of ${data.length}` : `${typeof data} ${String(data)}`
+  return Array.isArray(data) ? `an array of ${data.length}` : `${typeof data} ${showValue(data)}`
 }
+
+/** @internal copies a tensor behind the programs queued so far; installed by `compile` */
+export const snapshots: { take: ((t: Tensor) => Promise<Tensor>) | undefined } = { take: undefined }
 
 export interface TensorOptions {
   /** Default: a typed array keeps its type, booleans become bool, other numbers float32. */
@@ -306,17 +301,18 @@ export interface TensorOptions {
  *
  * @throws ShapeError when rows differ in length or the shape does not fit; DTypeError for typed arrays without a dtype here.
  */
-export function tensor(
-  data: NestedArray | ArrayBufferView,
-  options: TensorOptions & { shape?: readonly number[] } = {},
-): Tensor {
+export function tensor(data: NestedArray | ArrayBufferView, options: TensorOptions & { shape?: readonly number[] } = {}): Tensor {
+  checkOptions('tensor', options)
   if (ArrayBuffer.isView(data)) {
     const own = dtypeOfArray(data)
     const source = data as TypedArray
     const dtype = options.dtype ?? own
     const shape = checkShape('tensor', options.shape ?? [source.length])
     if (sizeOf(shape) !== source.length) {
-      throw new ShapeError('ERR_DATA_SIZE', `tensor: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, the array has ${source.length}.`)
+      throw new ShapeError(
+        'ERR_DATA_SIZE',
+        `tensor: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, the array has ${source.length}.`,
+      )
     }
     const out = empty(shape, dtype)
     writeAll(out, (to) => (dtype === 'bool' ? source.forEach((x, i) => void (to[i] = x !== 0 ? 1 : 0)) : to.set(source)))
@@ -324,7 +320,7 @@ export function tensor(
   }
   const nested = shapeOfNested('tensor', data)
   let first: NestedArray = data
-  while (Array.isArray(first)) first = first[0]
+  for (let depth = 0; depth < nested.length && Array.isArray(first); depth++) first = first[0]
   const out = empty(nested, options.dtype ?? (typeof first === 'boolean' ? 'bool' : 'float32'))
   writeAll(out, (to) => {
     fillNested(data, nested, 0, to, 0)
@@ -351,8 +347,9 @@ export function writeAll(t: Tensor, fill: (data: TypedArray) => void): Tensor {
 }
 
 /** A tensor whose contents are unspecified. */
-export function empty(shape: readonly number[], dtype: DType = 'float32'): Tensor {
+export function empty<const D extends readonly number[]>(shape: D, dtype: DType = 'float32'): Tensor<Sizes<D>> {
   checkShape('empty', shape)
+  checkDType('empty', dtype)
   return Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), [...shape], dtype)
 }
 
@@ -363,26 +360,18 @@ export function empty(shape: readonly number[], dtype: DType = 'float32'): Tenso
  *
  * @throws ShapeError when the array's length is not that of the shape.
  */
-export function fromBuffer(array: TypedArray, shape: readonly number[] = [array.length]): Tensor {
+export function fromBuffer<const D extends readonly number[] = [number]>(array: TypedArray, shape?: D): Tensor<Sizes<D>>
+export function fromBuffer(array: TypedArray, shape: readonly number[] = [array?.length]): Tensor {
   const dtype = dtypeOfArray(array)
   checkShape('fromBuffer', shape)
   if (sizeOf(shape) !== array.length) {
-    throw new ShapeError('ERR_DATA_SIZE', `fromBuffer: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, the array has ${array.length}.`)
+    throw new ShapeError(
+      'ERR_DATA_SIZE',
+      `fromBuffer: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, the array has ${array.length}.`,
+    )
   }
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
   const storage = new Storage(bytes, typeof SharedArrayBuffer !== 'undefined' && array.buffer instanceof SharedArrayBuffer)
   storage.exposed = true
   return Tensor.contiguous(storage, [...shape], dtype)
-}
-
-const countings = new Map<number, Tensor>()
-
-/** @internal the int32 numbers 0 … n-1, kept for reuse while small */
-export function arangeTensor(n: number): Tensor {
-  let t = countings.get(n)
-  if (t === undefined) {
-    t = writeAll(Tensor.contiguous(Storage.allocateShared(n * 4), [n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
-    if (n <= 4096 && countings.size < 64) countings.set(n, t)
-  }
-  return t
 }

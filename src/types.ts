@@ -47,10 +47,10 @@ type ShowDims<S> = S extends readonly []
 export type Show<S> = `[${ShowDims<S>}]`
 
 /** A shape given as an array of sizes: `zeros([2, 3])`, `reshape([32, -1])`. */
-export type ShapeOf<A> = A extends readonly unknown[]
-  ? A extends readonly [...unknown[], infer _] | readonly [infer _, ...unknown[]] | readonly []
-    ? { -readonly [K in keyof A]: A[K] extends -1 ? number : A[K] }
-    : AnyShape
+export type Sizes<A> = A extends readonly unknown[]
+  ? IsOpen<A> extends true
+    ? AnyShape
+    : { -readonly [K in keyof A]: A[K] extends -1 ? number : A[K] }
   : AnyShape
 
 /** True where nothing but `any` and the like is known: the number of dimensions is unknown. */
@@ -62,9 +62,9 @@ type IsOpen<S> = S extends readonly unknown[] ? (number extends S['length'] ? tr
 export type ExpectLast<Layer extends string, I extends number, S> = S extends readonly [...unknown[], infer D]
   ? [EraseDim<D>] extends [EraseDim<I>]
     ? unknown
-    : `${Layer} expects ${I} features, received ${Show<S>}`
+    : `${Layer} expects ${I} feature${I extends 1 ? '' : 's'}, received ${Show<S>}`
   : S extends readonly []
-    ? `${Layer} expects ${I} features, received a single number`
+    ? `${Layer} expects ${I} feature${I extends 1 ? '' : 's'}, received a single number`
     : unknown
 
 /** The shape with another last dimension. */
@@ -84,7 +84,7 @@ export type ExpectImages<Layer extends string, C extends number, S> =
     : S extends readonly [unknown, infer D, unknown, unknown]
       ? [EraseDim<D>] extends [EraseDim<C>]
         ? unknown
-        : `${Layer} expects ${C} channels, received ${Show<S>}`
+        : `${Layer} expects ${C} channel${C extends 1 ? '' : 's'}, received ${Show<S>}`
       : `${Layer} expects images [N, ${ShowDim<C> extends '?' ? 'C' : C}, H, W], received ${Show<S>}`
 
 /** Images with `O` channels and a height and width that are not followed. */
@@ -106,7 +106,7 @@ export type ExpectFeatures<Layer extends string, C extends number, S> =
     : S extends readonly [unknown, infer D] | readonly [unknown, infer D, unknown]
       ? [EraseDim<D>] extends [EraseDim<C>]
         ? unknown
-        : `${Layer} expects ${C} features, received ${Show<S>}`
+        : `${Layer} expects ${C} feature${C extends 1 ? '' : 's'}, received ${Show<S>}`
       : `${Layer} expects [N, ${ShowDim<C> extends '?' ? 'C' : C}] or [N, ${ShowDim<C> extends '?' ? 'C' : C}, L], received ${Show<S>}`
 
 // ---- relations between two shapes -----------------------------------------------------------------------------------------------
@@ -149,10 +149,10 @@ type MeetDim<A, B> = [A, B] extends [B, A]
               : number
 
 /** The shape two shapes broadcast to. */
-export type Broadcast<A, B> = 0 extends 1 & A
+export type Broadcast<A, B> = 0 extends (1 & A) | (1 & B)
   ? AnyShape
-  : 0 extends 1 & B
-    ? AnyShape
+  : [A, B] extends [B, A]
+    ? A
     : A extends readonly [...infer AStart, infer AD]
       ? B extends readonly [...infer BStart, infer BD]
         ? [...Spread<Broadcast<AStart, BStart>>, MeetDim<AD, BD>]
@@ -168,13 +168,16 @@ export type Broadcast<A, B> = 0 extends 1 & A
 type Spread<S> = S extends readonly unknown[] ? S : number[]
 
 /** `unknown` where two shapes are equal, else a sentence. */
-export type ExpectSame<Op extends string, A, B> = true extends IsOpen<A> | IsOpen<B>
-  ? EraseLast<A> extends EraseLast<B>
-    ? unknown
-    : `${Op}: input and target must have one shape, received ${Show<A>} and ${Show<B>}`
-  : [Erase<A>] extends [Erase<B>]
-    ? unknown
-    : `${Op}: input and target must have one shape, received ${Show<A>} and ${Show<B>}`
+export type ExpectSame<Op extends string, A, B> = A extends unknown
+  ? B extends unknown
+    ? [Compared<A, B>] extends [Compared<B, A>]
+      ? unknown
+      : `${Op}: input and target must have one shape, received ${Show<A>} and ${Show<B>}`
+    : never
+  : never
+
+/** What can be compared of A with B: all dimensions, or only the last. */
+type Compared<A, B> = true extends IsOpen<A> | IsOpen<B> ? EraseLast<A> : Erase<A>
 
 /** The dimension of the right operand that a matrix product sums over. */
 type Inner<B> = B extends readonly [infer K] ? K : B extends readonly [...unknown[], infer K, unknown] ? K : AnyShape
@@ -354,3 +357,32 @@ export type Indexed<S, I> = true extends IsOpen<S> | IsOpen<I>
         : [...(First extends null ? [D] : [number]), ...Spread<Indexed<Rest, Others>>]
       : AnyShape
     : S
+
+/** The shape after padding: `[left, right]` of the last dimension, then pairs towards the first. */
+export type Padded<S, P> = true extends IsOpen<S> | IsOpen<P>
+  ? AnyShape
+  : P extends readonly [unknown, unknown, ...infer Pairs]
+    ? S extends readonly [...infer Start, unknown]
+      ? [...Spread<Padded<Start, Pairs>>, number]
+      : AnyShape
+    : S
+
+/** The first dimension. */
+export type FirstOf<S> = At<S, 0>
+
+/** The shape with the dimension `D` replaced by the shape of an index. */
+export type Selected<S, I, D> = true extends IsOpen<S> | IsOpen<I>
+  ? AnyShape
+  : D extends number
+    ? number extends D
+      ? AnyShape
+      : S extends readonly unknown[]
+        ? SelectAt<S, I, Axis<S, D>>
+        : AnyShape
+    : AnyShape
+
+type SelectAt<S, I, A, Before extends unknown[] = []> = S extends readonly [infer D, ...infer Rest]
+  ? Before['length'] extends A
+    ? [...Before, ...Spread<I>, ...Rest]
+    : SelectAt<Rest, I, A, [...Before, D]>
+  : AnyShape

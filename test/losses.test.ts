@@ -183,7 +183,7 @@ describe('wrong input', () => {
   const cases: [string, () => unknown, string, string, string][] = [
     [
       'no broadcasting',
-      () => mseLoss(zeros([32, 1]), zeros([32])),
+      () => mseLoss(zeros([32, 1]), zeros([32]) as Tensor),
       'ShapeError',
       'ERR_LOSS_SHAPE',
       'mseLoss: input and target must have one shape, received [32, 1] and [32]. Reshape one of them, for example with .reshape([32, 1]).',

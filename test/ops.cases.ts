@@ -3,7 +3,21 @@
  */
 import * as cr from '../src/index.js'
 import { type Tensor, tensor } from '../src/index.js'
-import { bools, type Bad, binary, type Case, distinct, ints, op, positive, real, reduction, smooth, unary, within } from './support/cases.js'
+import {
+  type Bad,
+  binary,
+  bools,
+  type Case,
+  distinct,
+  ints,
+  op,
+  positive,
+  real,
+  reduction,
+  smooth,
+  unary,
+  within,
+} from './support/cases.js'
 
 const t = (shape: number[], dtype: 'float32' | 'int32' | 'bool' = 'float32'): Tensor => cr.zeros(shape, { dtype })
 const bad = (what: string, call: () => unknown): Bad => [what, call]
@@ -128,9 +142,21 @@ const reductions: Case[] = [
 ]
 
 const product = (a: number[], b: number[]): number[][] => [a, b]
-const grid = [1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 17].flatMap((m, i) => [[1, 5, 8], [7, 16, 33], [2, 31, 9]].map(([k, n]) => product([m, k + (i % 2)], [k + (i % 2), n])))
+const grid = [1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 17].flatMap((m, i) =>
+  [
+    [1, 5, 8],
+    [7, 16, 33],
+    [2, 31, 9],
+  ].map(([k, n]) => product([m, k + (i % 2)], [k + (i % 2), n])),
+)
 const conv = (x: number[], w: number[]): number[][] => [x, w]
-const images = [conv([2, 3, 5, 6], [4, 3, 3, 3]), conv([1, 3, 7, 7], [5, 3, 1, 1]), conv([3, 3, 4, 9], [1, 3, 2, 4]), conv([0, 3, 5, 5], [2, 3, 3, 3]), conv([1, 3, 13, 11], [17, 3, 3, 5])]
+const images = [
+  conv([2, 3, 5, 6], [4, 3, 3, 3]),
+  conv([1, 3, 7, 7], [5, 3, 1, 1]),
+  conv([3, 3, 4, 9], [1, 3, 2, 4]),
+  conv([0, 3, 5, 5], [2, 3, 3, 3]),
+  conv([1, 3, 13, 11], [17, 3, 3, 5]),
+]
 
 // biome-ignore format: one line a case
 const structured: Case[] = [

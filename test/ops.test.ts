@@ -29,11 +29,26 @@ const captured = (f: Call, inputs: readonly Tensor[]): Tensor => compile(() => f
 
 /** Runs `f` every way there is and compares with what it gives in float64. */
 function everyWay(what: string, f: Call, inputs: readonly Tensor[], tolerance: number, reference: Tensor, run: typeof sync = sync): void {
-  expectClose(`${what}, js eager`, onJs(() => f(...inputs)), reference, tolerance)
-  expectClose(`${what}, js compiled`, onJs(() => run(f, inputs)), reference, tolerance)
+  expectClose(
+    `${what}, js eager`,
+    onJs(() => f(...inputs)),
+    reference,
+    tolerance,
+  )
+  expectClose(
+    `${what}, js compiled`,
+    onJs(() => run(f, inputs)),
+    reference,
+    tolerance,
+  )
   if (!hasNative) return
   eachIsa((isa) => expectClose(`${what}, ${isa} eager`, f(...inputs), reference, tolerance))
-  expectClose(`${what}, native compiled`, onNative(() => run(f, inputs)), reference, tolerance)
+  expectClose(
+    `${what}, native compiled`,
+    onNative(() => run(f, inputs)),
+    reference,
+    tolerance,
+  )
 }
 
 const exactly = (f: Call, inputs: readonly Tensor[]): Tensor => onJs(() => f(...doubles(inputs)))
@@ -49,12 +64,39 @@ function expectTyped(what: string, call: () => unknown): void {
     error = e
   }
   // a case that calls a method of what it is given fails by itself
-  const own = error instanceof TypeError && error.stack?.split('\n').find((l) => l.trim().startsWith('at '))?.includes('ops.cases')
+  const own =
+    error instanceof TypeError &&
+    error.stack
+      ?.split('\n')
+      .find((l) => l.trim().startsWith('at '))
+      ?.includes('ops.cases')
   if (own || error instanceof ChainruleError) return
   expect.fail(`${what}: expected a typed error, received ${error === undefined ? 'none' : (error as Error).stack}`)
 }
 
-const specials = [0, -0, 1, -1, 0.5, -2.5, 3, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 1e-45, -1e-40, 1.2e-38, 3.4e38, -3.4e38, 88.5, 89, -87, -104, 1e10, 16777217]
+const specials = [
+  0,
+  -0,
+  1,
+  -1,
+  0.5,
+  -2.5,
+  3,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  Number.NaN,
+  1e-45,
+  -1e-40,
+  1.2e-38,
+  3.4e38,
+  -3.4e38,
+  88.5,
+  89,
+  -87,
+  -104,
+  1e10,
+  16777217,
+]
 
 function specialInputs(c: Case): Tensor[] {
   const list = Float32Array.from(specials)
@@ -70,7 +112,8 @@ function testErrors(c: Case): void {
       for (const [what, call] of c.bad) expectTyped(`${which}, ${what}`, call)
       const inputs = makeInputs(c, c.sizes[0])
       for (let i = 0; i < inputs.length; i++) {
-        for (const s of strangers.filter((x) => !c.accepts?.(x))) expectTyped(`${which}, input ${i} is ${String(s)}`, () => c.call(...inputs.map((t, k) => (k === i ? (s as Tensor) : t))))
+        for (const s of strangers.filter((x) => !c.accepts?.(x)))
+          expectTyped(`${which}, input ${i} is ${String(s)}`, () => c.call(...inputs.map((t, k) => (k === i ? (s as Tensor) : t))))
       }
     })
   }
@@ -119,7 +162,10 @@ function testOut(c: Case, into: NonNullable<Case['into']>): void {
       expect(into(out, ...inputs)).toBe(out)
       expectClose(`${which}, into out`, out, reference, c.tolerance)
       const around = [...memory.data.slice(0, guard), ...memory.data.slice(guard + reference.size)]
-      expect(around.every((x) => x === 77), `${which}, memory around out`).toBe(true)
+      expect(
+        around.every((x) => x === 77),
+        `${which}, memory around out`,
+      ).toBe(true)
       const strided = empty([...reference.shape].reverse()).permute(reference.shape.map((_, i) => reference.shape.length - 1 - i))
       into(strided, ...inputs)
       expectClose(`${which}, into strided out`, strided, reference, c.tolerance)
@@ -146,7 +192,9 @@ function testSecondOrder(c: Case): void {
   const { shape } = onJs(() => c.call(...inputs))
   const size = inputs.reduce((n, t) => n + (isFloat(t.dtype) ? t.size : 0), 0)
   const { analytic, numeric } = directional(secondOrder(c, shape, size), inputs, `${c.name} 2`)
-  expect(Math.abs(analytic - numeric), `second order ${analytic}, differences ${numeric}`).toBeLessThan(1e-5 * Math.max(1, Math.abs(numeric)))
+  expect(Math.abs(analytic - numeric), `second order ${analytic}, differences ${numeric}`).toBeLessThan(
+    1e-5 * Math.max(1, Math.abs(numeric)),
+  )
 }
 
 function testGradientEveryWay(c: Case): void {
@@ -203,7 +251,13 @@ describe.each(cases.map((c) => [c.name, c] as const))('%s', (_name, c) => {
   if (c.special) {
     it('treats infinities, NaN and denormals as the reference does', () => {
       const inputs = specialInputs(c)
-      everyWay('special values', c.call, inputs, 1e-4, onJs(() => c.call(...inputs)))
+      everyWay(
+        'special values',
+        c.call,
+        inputs,
+        1e-4,
+        onJs(() => c.call(...inputs)),
+      )
     })
   }
   if (c.into !== undefined) it('writes into out', () => testOut(c, c.into as NonNullable<Case['into']>))
@@ -212,5 +266,6 @@ describe.each(cases.map((c) => [c.name, c] as const))('%s', (_name, c) => {
     it('has the second-order gradient that differences show', () => testSecondOrder(c))
     it('has the same gradient every way', () => testGradientEveryWay(c))
   }
-  if (c.large !== undefined && hasNative) it('gives the same bits with 1, 2 and 7 threads', () => testThreads(c, c.large as NonNullable<Case['large']>))
+  if (c.large !== undefined && hasNative)
+    it('gives the same bits with 1, 2 and 7 threads', () => testThreads(c, c.large as NonNullable<Case['large']>))
 })

@@ -7,7 +7,7 @@ namespace chainrule::CHAINRULE_ISA {
 
 namespace {
 
-constexpr int64_t kBlockSteps = 320;         // most steps of k at a time: a right panel of them stays in L1
+constexpr int64_t kBlockSteps = 160;         // most steps of k at a time: a right panel and the input it meets stay in L1
 constexpr int64_t kStripPixels = 160;        // pixels of a chunk, about
 constexpr int64_t kStripBytes = 448 << 10;   // most for a copied strip,
 constexpr int64_t kTileBytes = 384 << 10;    // a tile of pixels × output channels,

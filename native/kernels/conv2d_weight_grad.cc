@@ -10,7 +10,7 @@ namespace chainrule::CHAINRULE_ISA {
 
 namespace {
 
-constexpr int64_t kStripPixels = 320;       // most steps of k at a time, about: a right panel of them stays in L1
+constexpr int64_t kStripPixels = 160;       // most steps of k at a time, about: a right panel and the input it meets stay in L1
 constexpr int64_t kCopyBytes = 512 << 10;   // most for a copied strip,
 constexpr int64_t kPanelBytes = 256 << 10;  // for one right panel,
 constexpr int64_t kTableBytes = 64 << 10;   // and for the offsets

@@ -3,6 +3,7 @@
 //   rows       the innermost dimension is long: row by row, each a stream (or a single value) per view
 //   linear     it is short: tiles of consecutive positions across rows, for which views that do not simply run on are packed
 //   transpose  a copy whose input runs along another dimension than its output: blocks, transposed in registers
+//   blocks     an operand runs along another dimension than the outputs: its blocks are transposed first, then rows of them
 #include <cstdlib>
 #include <cstring>
 
@@ -13,11 +14,12 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-enum class Walk : int32_t { rows, linear, transpose };
-/// How linear tiles see a view: running on by a fixed step, packed for each tile, or packed once because it repeats in each.
+enum class Walk : int32_t { rows, linear, transpose, blocks };
+/// How tiles see a view. linear: it runs on by a fixed step; packed: for each tile; pattern: once, because it repeats in each tile.
 enum class Access : uint8_t { linear, packed, pattern };
 
 constexpr int64_t kShortRow = 128;
+constexpr int64_t kBlockRows = 16, kBlockColumns = 256;
 /// Outputs larger than this in all are written past the caches: they would only push each other out.
 constexpr int64_t kStreamBytes = int64_t{8} << 40;
 
@@ -80,10 +82,39 @@ bool planTranspose(MapPlan& plan, const Instruction& instruction) {
     for (; d + 1 < last; d++) swapDimensions(plan.space, plan.strides(), 2, d, d + 1);
     // A chunk is a band of rows of one matrix; `tile` is its height.
     plan.tile = (32768 / space.shape[last] + 15) / 16 * 16;
-    if (plan.tile < 16) plan.tile = 16;
+    if (plan.tile < 64) plan.tile = 64;  // several lines of each input page
     plan.chunks = (space.shape[last - 1] + plan.tile - 1) / plan.tile;
     for (int32_t o = 0; o < last - 1; o++) plan.chunks *= space.shape[o];
     plan.walk = Walk::transpose;
+    return true;
+  }
+  return false;
+}
+
+/// Whether views run along dimension d instead of the last; marks them as packed.
+bool findCrossing(const MapPlan& plan, const Instruction& instruction, int32_t d, Access* access) {
+  const int32_t last = plan.space.rank - 1;
+  bool any = false;
+  for (int32_t v = plan.outputs; v < plan.views(); v++) {
+    const int64_t* stride = plan.strides()[v];
+    const bool crosses = stride[d] == 1 && magnitude(stride[last]) > 1 && sizeOf(viewOf(instruction, v).dtype) == 4;
+    access[v] = crosses ? Access::packed : Access::linear;
+    any = any || crosses;
+  }
+  return any;
+}
+
+bool planBlocks(MapPlan& plan, const Instruction& instruction, Access* access) {
+  const int32_t last = plan.space.rank - 1;
+  const int64_t perView = 64 + 4 * kBlockRows * kBlockColumns;
+  if (kMicroScratchBytes + static_cast<size_t>(plan.views() * perView) + 4096 > kThreadScratchBytes) return false;
+  for (int32_t d = 0; d < last; d++) {
+    if (plan.space.shape[d] < kBlockRows || !findCrossing(plan, instruction, d, access)) continue;
+    for (; d + 1 < last; d++) swapDimensions(plan.space, plan.strides(), plan.views(), d, d + 1);
+    plan.tile = (chunkOf(*plan.micro()) / plan.space.shape[last] + kBlockRows) / kBlockRows * kBlockRows;
+    plan.chunks = (plan.space.shape[last - 1] + plan.tile - 1) / plan.tile;
+    for (int32_t o = 0; o < last - 1; o++) plan.chunks *= plan.space.shape[o];
+    plan.walk = Walk::blocks;
     return true;
   }
   return false;
@@ -131,9 +162,12 @@ Status prepareMap(Instruction& instruction) {
     return {StatusCode::outOfMemory};
   }
   if (plan->count == 0 || planTranspose(*plan, instruction)) return {};
+  Access* access = reinterpret_cast<Access*>(plan) + accessAt;
   if (space.rank > 1 && space.shape[space.rank - 1] < kShortRow) {
     plan->walk = Walk::linear;
-    planLinear(*plan, *plan->micro(), reinterpret_cast<Access*>(plan) + accessAt);
+    planLinear(*plan, *plan->micro(), access);
+  } else if (planBlocks(*plan, instruction, access)) {
+    return {};
   } else {
     plan->walk = Walk::rows;
     plan->chunk = chunkOf(*plan->micro());
@@ -257,6 +291,40 @@ void runLinear(const Instruction& instruction, const MapPlan& plan, Chunk& c, in
   }
 }
 
+void runBlocks(const Instruction& instruction, const MapPlan& plan, Chunk& c, int64_t chunk) {
+  const Space& space = plan.space;
+  const int32_t last = space.rank - 1, views = plan.views();
+  const int64_t rows = space.shape[last - 1], columns = space.shape[last];
+  const int64_t bands = (rows + plan.tile - 1) / plan.tile, matrix = chunk / bands, first = chunk % bands * plan.tile;
+  const int64_t end = first + plan.tile < rows ? first + plan.tile : rows;
+  const auto buffer = [&](int32_t v) { return c.buffers + v * 4 * kBlockRows * kBlockColumns; };
+  const auto packed = [&](int32_t v) { return v >= plan.outputs && plan.access()[v] == Access::packed; };
+  for (int32_t v = 0; v < views; v++) {
+    c.offset[v] = offsetOf(space, plan.strides()[v], last - 1, matrix);
+    c.stride[v] = packed(v) ? 1 : plan.strides()[v][last];
+    c.data[v] = packed(v) ? buffer(v) : c.base[v] + c.offset[v] * sizeOf(viewOf(instruction, v).dtype);
+  }
+  const Bound* b = c.bind(plan);
+  for (int64_t r = first; r < end; r += kBlockRows) {
+    for (int64_t k = 0; k < columns; k += kBlockColumns) {
+      const int64_t height = end - r < kBlockRows ? end - r : kBlockRows, width = columns - k < kBlockColumns ? columns - k : kBlockColumns;
+      for (int32_t v = plan.outputs; v < views; v++) {
+        if (!packed(v)) continue;
+        const auto* from = reinterpret_cast<const float*>(c.base[v]) + c.offset[v] + r + k * plan.strides()[v][last];
+        transposeCopy(from, plan.strides()[v][last], reinterpret_cast<float*>(buffer(v)), kBlockColumns, height, width);
+      }
+      for (int64_t i = 0; i < height; i++) {
+        for (int32_t v = 0; v < views; v++) {
+          const int64_t offset = c.offset[v] + (r + i) * plan.strides()[v][last - 1] + k * plan.strides()[v][last];
+          b->at[cursorOf(*b, plan, v)] = packed(v) ? buffer(v) + 4 * i * kBlockColumns : c.base[v] + offset * sizeOf(viewOf(instruction, v).dtype);
+        }
+        startRow(*b);
+        runRow(*b, width);
+      }
+    }
+  }
+}
+
 void runTranspose(const Instruction& instruction, const MapPlan& plan, const Run& run, int64_t chunk) {
   const Space& space = plan.space;
   const int32_t last = space.rank - 1;
@@ -275,6 +343,8 @@ void runChunk(const Instruction& instruction, const Run& run, int64_t chunk, std
   const int64_t lo = chunk * plan.chunk, end = lo + plan.chunk, hi = end < plan.count ? end : plan.count;
   if (plan.walk == Walk::linear) {
     runLinear(instruction, plan, c, lo, hi);
+  } else if (plan.walk == Walk::blocks) {
+    runBlocks(instruction, plan, c, chunk);
   } else {
     runRows(instruction, plan, c, lo, hi);
   }

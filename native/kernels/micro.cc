@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kMaxTile = 1024;
 constexpr int64_t kMinTile = 32;
 /// What one tile's buffers and streams may take of the 32 KB of L1.
-constexpr int64_t kTileBudget = 20 << 10;
+constexpr int64_t kTileBudget = 32 << 10;
 
 constexpr int64_t roundUp(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

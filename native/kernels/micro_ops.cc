@@ -114,43 +114,54 @@ struct Lane<M> {
   CHAINRULE_INLINE static I unwrap(M a) { return asInt(a); }
 };
 
+/// Hides where p comes from, so that every stream has a register of its own: stores with an index register would compete with
+/// the loads for their ports.
+template <class T>
+CHAINRULE_INLINE void step(T*& p, int64_t n) {
+  p += n;
+  asm("" : "+r"(p));
+}
+
 template <class V, bool scalar>
 struct Operand {
   const typename Lane<V>::Element* p;
   CHAINRULE_INLINE explicit Operand(const void* a) : p(static_cast<const typename Lane<V>::Element*>(a)) {}
   CHAINRULE_INLINE V at(int64_t i) const { return Lane<V>::wrap(load(p + i)); }
-  CHAINRULE_INLINE V part(int64_t i, int64_t n) const { return Lane<V>::wrap(n >= kWidth ? load(p + i) : loadPartial(p + i, n)); }
+  CHAINRULE_INLINE V first(int64_t n) const { return Lane<V>::wrap(n >= kWidth ? load(p) : loadPartial(p, n)); }
+  CHAINRULE_INLINE void next(int64_t n) { step(p, n); }
 };
 template <class V>
 struct Operand<V, true> {
   V v;
   CHAINRULE_INLINE explicit Operand(const void* a) : v(Lane<V>::wrap(set1(*static_cast<const typename Lane<V>::Element*>(a)))) {}
   CHAINRULE_INLINE V at(int64_t) const { return v; }
-  CHAINRULE_INLINE V part(int64_t, int64_t) const { return v; }
+  CHAINRULE_INLINE V first(int64_t) const { return v; }
+  CHAINRULE_INLINE void next(int64_t) {}
 };
 
 template <class K, class R, class... O>
 CHAINRULE_INLINE void sweep(void* result, int64_t n, O... o) {
   auto* out = static_cast<typename Lane<R>::Element*>(result);
-  int64_t i = 0;
   if constexpr (!K::heavy) {
-    for (; i + 4 * kWidth <= n; i += 4 * kWidth) {
-      const R r0 = K::run(o.at(i)...), r1 = K::run(o.at(i + kWidth)...);
-      const R r2 = K::run(o.at(i + 2 * kWidth)...), r3 = K::run(o.at(i + 3 * kWidth)...);
-      store(out + i, Lane<R>::unwrap(r0));
-      store(out + i + kWidth, Lane<R>::unwrap(r1));
-      store(out + i + 2 * kWidth, Lane<R>::unwrap(r2));
-      store(out + i + 3 * kWidth, Lane<R>::unwrap(r3));
+    for (; n >= 4 * kWidth; n -= 4 * kWidth) {
+      const R r0 = K::run(o.at(0)...), r1 = K::run(o.at(kWidth)...), r2 = K::run(o.at(2 * kWidth)...), r3 = K::run(o.at(3 * kWidth)...);
+      store(out, Lane<R>::unwrap(r0));
+      store(out + kWidth, Lane<R>::unwrap(r1));
+      store(out + 2 * kWidth, Lane<R>::unwrap(r2));
+      store(out + 3 * kWidth, Lane<R>::unwrap(r3));
+      step(out, 4 * kWidth);
+      (o.next(4 * kWidth), ...);
     }
   }
-  for (; i < n; i += kWidth) {
-    const int64_t left = n - i;
-    const R r = K::run(o.part(i, left)...);
-    if (left >= kWidth) {
-      store(out + i, Lane<R>::unwrap(r));
+  for (; n > 0; n -= kWidth) {
+    const R r = K::run(o.first(n)...);
+    if (n >= kWidth) {
+      store(out, Lane<R>::unwrap(r));
     } else {
-      storePartial(out + i, Lane<R>::unwrap(r), left);
+      storePartial(out, Lane<R>::unwrap(r), n);
     }
+    step(out, kWidth);
+    (o.next(kWidth), ...);
   }
 }
 

@@ -190,7 +190,7 @@ CHAINRULE_INLINE F cos(F x) { return sine<1>(x); }
 
 /// |x|^y for x not 1 and y not 0, in doubles, lane by lane without branches: compilers vectorize it.
 CHAINRULE_INLINE F powMagnitude(F x, F y) {
-  alignas(64) float base[kWidth], power[kWidth];
+  alignas(64) float base[kWidth], power[kWidth], logarithm[kWidth];
   alignas(64) int32_t exponent[kWidth];
   const F a = abs(x);
   const M tiny = lt(a, set1(1.17549435e-38f));
@@ -198,7 +198,8 @@ CHAINRULE_INLINE F powMagnitude(F x, F y) {
   const I k = exponentOf(scaled);
   store(base, asFloat(asInt(scaled) - shiftLeft<23>(k)));
   store(exponent, k - keep(tiny, set1(23)));
-  store(power, y);
+  // Further out the result is 0 or infinity, and the sums below would not be whole.
+  store(power, max(set1(-4e9f), min(set1(4e9f), y)));
   for (int i = 0; i < kWidth; i++) {
     const double m = base[i];
     const double s = (m - 1.0) / (m + 1.0), z = s * s;
@@ -210,9 +211,8 @@ CHAINRULE_INLINE F powMagnitude(F x, F y) {
     p = p * z + 1.0 / 5;
     p = p * z + 1.0 / 3;
     const double log2 = exponent[i] + 2.88539008177792681472 * (s + s * z * p);
-    double t = power[i] * log2;
-    t = t > 200.0 ? 200.0 : t;
-    t = t < -200.0 ? -200.0 : t;
+    const double t = power[i] * log2;
+    logarithm[i] = static_cast<float>(t);
     const double whole = (t + 6755399441055744.0) - 6755399441055744.0;
     const double f = (t - whole) * 0.69314718055994530942;
     double e = 1.0 / 40320;
@@ -225,10 +225,11 @@ CHAINRULE_INLINE F powMagnitude(F x, F y) {
     e = e * f + 1.0;
     e = e * f + 1.0;
     // Adding the magic number left the whole part in the low bits: shifted up they are an exponent.
-    const int64_t scale = (__builtin_bit_cast(int64_t, t + 6755399441055744.0) << 52) + (int64_t{1023} << 52);
+    const uint64_t scale = (__builtin_bit_cast(uint64_t, t + 6755399441055744.0) + 1023) << 52;
     base[i] = static_cast<float>(e * __builtin_bit_cast(double, scale));
   }
-  return load(base);
+  const F t = load(logarithm);
+  return select(gt(t, set1(200.0f)), set1(kInfinity), select(lt(t, set1(-200.0f)), zero(), load(base)));
 }
 
 /// As C's powf; error <= 0.6 ulp.

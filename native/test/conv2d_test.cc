@@ -1,9 +1,6 @@
 // conv2d, its input gradient and its weight gradient against double-precision loops: stride, padding, dilation, groups, views,
 // epilogues; guard zones; bits equal with 1, 2 and 7 threads. Built like gemm_test.cc.
 #include "kernel_harness.h"
-#ifdef CHAINRULE_STUB_MICRO
-#include "micro_stub.h"
-#endif
 
 using namespace chainrule;
 using namespace chainrule::CHAINRULE_ISA;

@@ -1,10 +1,6 @@
 // gemm against double-precision loops: sizes, transpositions, strides, batches, epilogues; guard zones; bits equal with 1, 2
-// and 7 threads. Built once per instruction set (-DCHAINRULE_ISA=…), with the kernels' files and, with
-// CHAINRULE_STUB_MICRO, a plain interpreter instead of map.cc.
+// and 7 threads. Built once per instruction set (-DCHAINRULE_ISA=…) with its kernels.
 #include "kernel_harness.h"
-#ifdef CHAINRULE_STUB_MICRO
-#include "micro_stub.h"
-#endif
 
 using namespace chainrule;
 using chainrule::CHAINRULE_ISA::gemmFamily;

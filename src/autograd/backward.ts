@@ -2,8 +2,8 @@
  * The backward walk: from a result to the leaves, gradients by the rules of the op table. Un-broadcasting happens here and nowhere
  * else. Rules are ordinary ops, so gradients of gradients work and `compile` records the walk like anything else.
  */
-import { GradientError, ShapeError, StateError, showShape } from '../errors.js'
-import { gradMode, versionOf } from '../ops/dispatch.js'
+import { ArgumentError, checkOptions, GradientError, ShapeError, StateError, showShape, showValue } from '../errors.js'
+import { checkTensor, gradMode, versionOf } from '../ops/dispatch.js'
 import { add, to } from '../ops/elementwise.js'
 import { expand } from '../ops/movement.js'
 import { sumTo } from '../ops/reduce.js'
@@ -23,12 +23,16 @@ export function enableGrad<T>(fn: () => T): T {
 }
 
 function withGradMode<T>(enabled: boolean, name: string, fn: () => T): T {
+  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `${name}: expected a function, received ${showValue(fn)}.`)
   const before = gradMode.enabled
   gradMode.enabled = enabled
   try {
     const result = fn()
     if (result instanceof Promise) {
-      throw new StateError('ERR_ASYNC_FUNCTION', `${name}: the function must not be async: other code would run in between. Await outside and compute inside.`)
+      throw new StateError(
+        'ERR_ASYNC_FUNCTION',
+        `${name}: the function must not be async: other code would run in between. Await outside and compute inside.`,
+      )
     }
     return result
   } finally {
@@ -62,7 +66,10 @@ function reachable(outputs: readonly Tensor[], wanted: ReadonlySet<Tensor> | und
 function checkUnchanged(node: GradNode): void {
   const check = (t: Tensor, version: number, what: string): void => {
     if (versionOf(t) !== version) {
-      throw new StateError('ERR_MODIFIED_IN_PLACE', `backward: ${what} of ${node.row.name}, shape ${showShape(t.shape)}, was changed in place after it was used. Call backward() before assign(), or clone() first.`)
+      throw new StateError(
+        'ERR_MODIFIED_IN_PLACE',
+        `backward: ${what} of ${node.row.name}, shape ${showShape(t.shape)}, was changed in place after it was used. Call backward() before assign(), or clone() first.`,
+      )
     }
   }
   node.inputs.forEach((t, i) => check(t, node.versions[i], `input ${i}`))
@@ -114,20 +121,32 @@ export interface BackwardOptions {
 function seedFor(t: Tensor, seed: Tensor | undefined): Tensor {
   if (seed !== undefined) {
     if (!sameShape(seed.shape, t.shape)) {
-      throw new ShapeError('ERR_SEED_SHAPE', `backward: the gradient given has shape ${showShape(seed.shape)}, the tensor ${showShape(t.shape)}.`)
+      throw new ShapeError(
+        'ERR_SEED_SHAPE',
+        `backward: the gradient given has shape ${showShape(seed.shape)}, the tensor ${showShape(t.shape)}.`,
+      )
     }
     return seed
   }
   if (t.size !== 1) {
-    throw new GradientError('ERR_NOT_SCALAR', `backward: needs a single number, received shape ${showShape(t.shape)}. Reduce it with sum() or mean(), or give its gradient.`)
+    throw new GradientError(
+      'ERR_NOT_SCALAR',
+      `backward: needs a single number, received shape ${showShape(t.shape)}. Reduce it with sum() or mean(), or give its gradient.`,
+    )
   }
   return expand(Tensor.scalar(1, t.dtype), t.shape)
 }
 
 /** Adds the gradients of `t` to the `.grad` of every leaf it depends on. */
 export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}): void {
+  checkOptions('backward', options)
+  checkTensor('backward', 'the result', t)
+  if (seed !== undefined) checkTensor('backward', 'the gradient given', seed)
   if (!t.requiresGrad) {
-    throw new GradientError('ERR_NO_GRAPH', 'backward: nothing that leads to this tensor has requiresGrad. Set it on the parameters, and do not compute the loss inside noGrad.')
+    throw new GradientError(
+      'ERR_NO_GRAPH',
+      'backward: nothing that leads to this tensor has requiresGrad. Set it on the parameters, and do not compute the loss inside noGrad.',
+    )
   }
   const run = (): Map<Tensor, Tensor> => walk([t], [seedFor(t, seed)])
   const grads = options.createGraph ? enableGrad(run) : noGrad(run)

@@ -3,9 +3,9 @@
  */
 import { GradientError, showShape } from '../errors.js'
 import { detach } from '../ops/alias.js'
+import { zerosLike } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { expand } from '../ops/movement.js'
-import { zerosLike } from '../ops/creation.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { enableGrad, walk } from './backward.js'
 
@@ -29,7 +29,10 @@ export function valueAndGrad(fn: TensorFunction): (...args: Tensor[]) => [Tensor
       const result = fn(...variables)
       if (!(result instanceof Tensor) || result.size !== 1) {
         const what = result instanceof Tensor ? `shape ${showShape(result.shape)}` : typeof result
-        throw new GradientError('ERR_NOT_SCALAR', `grad: the function must return a single number, received ${what}. Reduce it with sum() or mean().`)
+        throw new GradientError(
+          'ERR_NOT_SCALAR',
+          `grad: the function must return a single number, received ${what}. Reduce it with sum() or mean().`,
+        )
       }
       const wanted = new Set(variables)
       const found = walk([result], [expand(Tensor.scalar(1, result.dtype), result.shape)], wanted)

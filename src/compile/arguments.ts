@@ -48,7 +48,9 @@ export function flattenArguments(args: readonly unknown[]): FlatArguments {
   const rebuild: Arguments['rebuild'] = (newTensors, newNumbers) => {
     let t = 0
     let n = 0
-    return mapTree([...args], (leaf) => (leaf instanceof Tensor ? newTensors[t++] : typeof leaf === 'number' ? newNumbers[n++] : leaf)) as unknown[]
+    return mapTree([...args], (leaf) =>
+      leaf instanceof Tensor ? newTensors[t++] : typeof leaf === 'number' ? newNumbers[n++] : leaf,
+    ) as unknown[]
   }
   return { tensors, numbers, statics, rebuild }
 }

@@ -3,7 +3,8 @@
  * kept per shapes of the arguments and per everything else the trace saw.
  */
 import { nativeBackend } from '../backend/select.js'
-import { ArgumentError, StateError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, StateError, showShape } from '../errors.js'
+import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { type FlatArguments, flattenArguments } from './arguments.js'
 import { Entry } from './entry.js'
@@ -15,6 +16,8 @@ export interface CompileOptions {
   eager?: boolean
   /** A name for warnings and `explain`. */
   name?: string
+  /** @internal many shapes are expected */
+  anyShape?: boolean
   /** @internal ahead of other programs, where the function only reads */
   ahead?: boolean
 }
@@ -58,11 +61,12 @@ class Cache {
   private readonly fn: (...args: never[]) => unknown
   private readonly name: string
   private readonly shapes = new Set<string>()
-  private warned = false
+  private warned: boolean
 
-  constructor(fn: (...args: never[]) => unknown, name: string) {
+  constructor(fn: (...args: never[]) => unknown, name: string, anyShape: boolean) {
     this.fn = fn
     this.name = name
+    this.warned = anyShape
   }
 
   find(args: FlatArguments): Entry {
@@ -89,7 +93,10 @@ class Cache {
     if (development()) {
       const difference = firstDifference(first, trace(this.fn, args, true))
       if (difference !== undefined) {
-        throw new StateError('ERR_TRACE_DIFFERS', `compile(${this.name}): two traces of the function differ: ${difference}. A compiled function must do the same each time: no Math.random, dates, counters or tensors made inside from data.`)
+        throw new StateError(
+          'ERR_TRACE_DIFFERS',
+          `compile(${this.name}): two traces of the function differ: ${difference}. A compiled function must do the same each time: no Math.random, dates, counters or tensors made inside from data.`,
+        )
       }
     }
     return new Entry(args, first)
@@ -117,13 +124,14 @@ class Cache {
  * @throws StateError when the function is async, reads data inside, or does not do the same each time it is traced.
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
+  checkOptions('compile', options)
   if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `compile: expected a function, received ${typeof fn}.`)
   if (fn.constructor.name === 'AsyncFunction') {
     throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
   }
   const call = fn as unknown as (...args: unknown[]) => R
   const eager = options.eager ?? process.env.CHAINRULE_COMPILE === '0'
-  const cache = new Cache(fn as unknown as (...args: never[]) => unknown, options.name ?? (fn.name || 'anonymous'))
+  const cache = new Cache(fn as unknown as (...args: never[]) => unknown, options.name ?? (fn.name || 'anonymous'), options.anyShape ?? false)
   const direct = (): boolean => eager || tracing.recorder !== undefined
   const queue = options.ahead ? 1 : 0
 
@@ -164,3 +172,6 @@ function runInline(entry: Entry, flat: FlatArguments): unknown {
   chargeInline(took)
   return result
 }
+
+// A tensor is read by argument, so its storage is ordered behind the programs that write it.
+snapshots.take = compile((t: Tensor) => t.clone(), { name: 'read', anyShape: true })

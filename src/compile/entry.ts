@@ -3,15 +3,15 @@
  */
 import type { Slot } from '../backend/binding.js'
 import { itemSize } from '../dtype.js'
+import { copyOf, gradMode } from '../ops/dispatch.js'
 import { drawBlocks } from '../random.js'
 import { isContiguous, sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
-import { copyOf, gradMode } from '../ops/dispatch.js'
 import { type FlatArguments, mapTree } from './arguments.js'
+import { costOf } from './cost.js'
 import { buildProgram, type Program } from './program.js'
 import { type Trace, valueOfTraced } from './trace.js'
-import { costOf } from './cost.js'
 
 interface ArgumentKey {
   readonly shape: readonly number[]
@@ -62,7 +62,8 @@ export class Entry {
 
   /** Whether this variant serves a call. */
   matches(args: FlatArguments): boolean {
-    if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length) return false
+    if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length)
+      return false
     if (this.gradEnabled !== gradMode.enabled) return false
     for (let i = 0; i < this.keys.length; i++) {
       const t = args.tensors[i]
@@ -112,7 +113,8 @@ export class Entry {
   private bind(args: FlatArguments): Call {
     const { program } = this
     const call: Call = { slots: new Array<Slot>(program.slots.length), outputs: [], reads: [], writes: [], grads: [] }
-    for (const { shape, dtype } of this.outputMetas) call.outputs.push(Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype))
+    for (const { shape, dtype } of this.outputMetas)
+      call.outputs.push(Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype))
     const after = new Map<Tensor, Tensor | undefined>()
     for (const [leaf, value] of this.trace.grads) after.set(leaf, value === undefined ? undefined : this.gradMemory(leaf))
     for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)

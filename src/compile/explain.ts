@@ -20,7 +20,10 @@ function line(step: Step, index: number, commit: boolean): string {
   const { instruction } = step
   const ops = step.nodes.filter((n) => n.row !== undefined && n.row.view === undefined).map((n) => n.name)
   const cost = stepCost(step)
-  const shapes = `${instruction.inputs.slice(0, 3).map((v) => showShape(v.shape)).join(' ')}${instruction.inputs.length > 3 ? ' …' : ''}`
+  const shapes = `${instruction.inputs
+    .slice(0, 3)
+    .map((v) => showShape(v.shape))
+    .join(' ')}${instruction.inputs.length > 3 ? ' …' : ''}`
   const out = instruction.outputs.map((v) => showShape(v.shape)).join(' ')
   const numbers = `${cost.flops > 0 ? `${amount(cost.flops, 'FLOP')}, ` : ''}${amount(cost.bytes, 'B')}`
   const mark = instruction.region ? '|' : commit ? '*' : ' '

@@ -21,7 +21,8 @@ const maxViews = 48
 
 function countReaders(steps: readonly Step[]): Map<Buf, number> {
   const readers = new Map<Buf, number>()
-  for (const { instruction } of steps) for (const b of new Set(instruction.inputs.map((v) => v.buffer))) readers.set(b, (readers.get(b) ?? 0) + 1)
+  for (const { instruction } of steps)
+    for (const b of new Set(instruction.inputs.map((v) => v.buffer))) readers.set(b, (readers.get(b) ?? 0) + 1)
   return readers
 }
 
@@ -117,7 +118,8 @@ class Scheduler {
       const readBetween = earlier.outputs.some((o) => this.readersOf.get(o.view.buffer)?.some((r) => r > w && r < at))
       if (readBetween) continue
       for (const o of earlier.outputs) {
-        if (group.inputs.some((v) => v.buffer === o.view.buffer)) this.joinedReads.set(o.view.buffer, (this.joinedReads.get(o.view.buffer) ?? 0) + 1)
+        if (group.inputs.some((v) => v.buffer === o.view.buffer))
+          this.joinedReads.set(o.view.buffer, (this.joinedReads.get(o.view.buffer) ?? 0) + 1)
       }
       group.absorb(earlier)
       this.slots[w] = undefined
@@ -139,7 +141,8 @@ class Scheduler {
     const simple = instruction.inputs.length === 1 && (instruction.prologue === undefined || instruction.prologue === identityMicro)
     if (group === undefined || at === undefined || !group.isMap || !group.fusable || !simple) return step
     if (this.readsLeft(input.buffer) !== 1 || this.needed.has(input.buffer)) return step
-    if (group.outputs.some((o) => o.view.buffer !== input.buffer && (this.needed.has(o.view.buffer) || this.readsLeft(o.view.buffer) > 0))) return step
+    if (group.outputs.some((o) => o.view.buffer !== input.buffer && (this.needed.has(o.view.buffer) || this.readsLeft(o.view.buffer) > 0)))
+      return step
     const made = group.outputs.find((o) => o.view.buffer === input.buffer)
     if (made === undefined) return step
     const domain = instruction.domain as readonly number[]
@@ -153,7 +156,12 @@ class Scheduler {
     this.slots[at] = undefined
     return {
       nodes: [...group.nodes, ...step.nodes],
-      instruction: { ...instruction, inputs: used.map((v) => reshapeView(v, domain) as View<Buf>), prologue: micro, prologueInputs: used.length },
+      instruction: {
+        ...instruction,
+        inputs: used.map((v) => reshapeView(v, domain) as View<Buf>),
+        prologue: micro,
+        prologueInputs: used.length,
+      },
     }
   }
 
@@ -274,7 +282,11 @@ function bindResults(results: Result[]): Step[] {
 /**
  * Lets the maps that compute new state write it directly where nobody needs the old contents afterwards, and copies the rest at the end.
  */
-function writeStates(steps: readonly Step[], results: readonly Result[], captures: ReadonlyMap<Storage, Buf>): { steps: Step[]; copies: Step[] } {
+function writeStates(
+  steps: readonly Step[],
+  results: readonly Result[],
+  captures: ReadonlyMap<Storage, Buf>,
+): { steps: Step[]; copies: Step[] } {
   const rename = new Map<Buf, Buf>()
   const copies: Step[] = []
   for (const r of results) {
@@ -285,7 +297,13 @@ function writeStates(steps: readonly Step[], results: readonly Result[], capture
     if (isWhole(r.view) && buffer.binding === undefined && !rename.has(buffer) && writableInPlace(steps, buffer, state)) {
       rename.set(buffer, state)
     } else {
-      const target: View<Buf> = { buffer: state, dtype: r.value.dtype, offset: 0, shape: r.value.shape, strides: contiguousStrides(r.value.shape) }
+      const target: View<Buf> = {
+        buffer: state,
+        dtype: r.value.dtype,
+        offset: 0,
+        shape: r.value.shape,
+        strides: contiguousStrides(r.value.shape),
+      }
       copies.push({ instruction: lowerMicro(undefined, [r.view], target), nodes: [r.value.node] })
     }
   }
@@ -294,7 +312,10 @@ function writeStates(steps: readonly Step[], results: readonly Result[], capture
     nodes: s.nodes,
     instruction: { ...s.instruction, inputs: s.instruction.inputs.map(swap), outputs: s.instruction.outputs.map(swap) },
   }))
-  return { steps: renamed, copies: copies.map((c) => ({ ...c, instruction: { ...c.instruction, inputs: c.instruction.inputs.map(swap) } })) }
+  return {
+    steps: renamed,
+    copies: copies.map((c) => ({ ...c, instruction: { ...c.instruction, inputs: c.instruction.inputs.map(swap) } })),
+  }
 }
 
 /** True when only a map makes `buffer`, and no later step reads the old state, and the map itself reads it element for element. */
@@ -318,7 +339,9 @@ function markRegions(steps: readonly Step[]): Step[] {
     const { instruction } = s
     const isMap = instruction.opcode === Opcode.map
     const previous = i > 0 && steps[i - 1].instruction.opcode === Opcode.map
-    const free = instruction.inputs.every((v) => !written.has(v.buffer)) && instruction.outputs.every((v) => !written.has(v.buffer) && !read.has(v.buffer))
+    const free =
+      instruction.inputs.every((v) => !written.has(v.buffer)) &&
+      instruction.outputs.every((v) => !written.has(v.buffer) && !read.has(v.buffer))
     const region = isMap && previous && free
     if (!region) {
       written = new Set()
@@ -329,4 +352,3 @@ function markRegions(steps: readonly Step[]): Step[] {
     return { ...s, instruction: { ...instruction, region } }
   })
 }
-

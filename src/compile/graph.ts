@@ -5,9 +5,9 @@
 import type { DType } from '../dtype.js'
 import { microOperations } from '../ops/micro.js'
 import { defineOp, type OpRow, type Strided } from '../ops/table.js'
-import { sameShape } from '../shape.js'
+import { copyStrided, sameShape } from '../shape.js'
 import type { Storage } from '../storage.js'
-import { copyStrided, type Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
 
 /** Where a value comes from that no node computes. */

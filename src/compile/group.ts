@@ -2,12 +2,11 @@
  * A group: one instruction that grows while elementwise work joins it, as a map of its own, as the epilogue of a gemm, convolution or
  * reduction, or as a reduction's prologue. References inside are symbolic until `finish` numbers them.
  */
-import { type Instruction, type Micro, type MicroConstant, MicroType, microType, Opcode, type View } from '../ir/format.js'
-import { identityMicro } from '../ir/format.js'
+import { type Instruction, identityMicro, type Micro, type MicroConstant, MicroType, microType, Opcode, type View } from '../ir/format.js'
 import { microNumber, microOperations, microResult } from '../ops/micro.js'
 import { reshapeStrides, sameShape, sizeOf } from '../shape.js'
-import type { Buf, Step } from './lower.js'
 import type { Node } from './graph.js'
+import type { Buf, Step } from './lower.js'
 
 /** A value inside a group: an operand, a constant, an operation's result, or the finished product. */
 type Ref = { readonly kind: 'input' | 'constant' | 'op'; readonly i: number } | { readonly kind: 'product' }
@@ -33,7 +32,10 @@ export function reshapeView(v: View<Buf>, shape: readonly number[]): View<Buf> |
 
 export function sameView(a: View<Buf>, b: View<Buf>): boolean {
   return (
-    a.buffer === b.buffer && a.offset === b.offset && a.dtype === b.dtype && sameShape(a.shape, b.shape) &&
+    a.buffer === b.buffer &&
+    a.offset === b.offset &&
+    a.dtype === b.dtype &&
+    sameShape(a.shape, b.shape) &&
     a.strides.every((s, i) => s === b.strides[i] || a.shape[i] === 1)
   )
 }
@@ -102,7 +104,10 @@ export class Group {
 
   /** Takes the work of a map in; `accepts` said it fits. */
   join(map: Instruction<Buf>, nodes: readonly Node[]): void {
-    this.adopt(map, map.inputs.map((v) => reshapeView(v, this.domain) as View<Buf>))
+    this.adopt(
+      map,
+      map.inputs.map((v) => reshapeView(v, this.domain) as View<Buf>),
+    )
     for (const n of nodes) if (!this.nodes.includes(n)) this.nodes.push(n)
   }
 
@@ -115,7 +120,12 @@ export class Group {
     for (const c of micro.constants) refs.push(this.constant(c))
     for (const o of micro.ops) {
       const arity = microOperations()[o.op].arity
-      refs.push(this.operation(o.op, [o.a, o.b, o.c].slice(0, arity).map((k) => refs[k])))
+      refs.push(
+        this.operation(
+          o.op,
+          [o.a, o.b, o.c].slice(0, arity).map((k) => refs[k]),
+        ),
+      )
     }
     map.outputs.forEach((v, i) => {
       this.outputs.push({ view: reshapeView(v, this.domain) as View<Buf>, ref: refs[micro.results[i]] })

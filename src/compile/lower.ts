@@ -48,7 +48,10 @@ export interface Step {
 export interface Result {
   readonly value: Value
   readonly view: View<Buf>
-  readonly target: { readonly kind: 'output'; readonly index: number } | { readonly kind: 'gradOutput'; readonly leaf: Tensor } | { readonly kind: 'state'; readonly storage: Storage }
+  readonly target:
+    | { readonly kind: 'output'; readonly index: number }
+    | { readonly kind: 'gradOutput'; readonly leaf: Tensor }
+    | { readonly kind: 'state'; readonly storage: Storage }
 }
 
 export interface Lowered {
@@ -125,7 +128,13 @@ class Lowering {
     const [out] = node.outputs
     const source = node.source as NonNullable<Node['source']>
     const bytes = sizeOf(out.shape) * itemSize(out.dtype)
-    const whole = (buffer: Buf): View<Buf> => ({ buffer, dtype: out.dtype, offset: 0, shape: out.shape, strides: contiguousStrides(out.shape) })
+    const whole = (buffer: Buf): View<Buf> => ({
+      buffer,
+      dtype: out.dtype,
+      offset: 0,
+      shape: out.shape,
+      strides: contiguousStrides(out.shape),
+    })
     switch (source.kind) {
       case 'constant':
         return { ...whole(new Buf(0, out.dtype)), strides: out.shape.map(() => 0), constant: source.value }
@@ -199,7 +208,13 @@ export function lower(trace: Trace, outputs: readonly Value[], numberCount: numb
     ...[...trace.assigns].map(([storage, value]) => ({ value, target: { kind: 'state' as const, storage } })),
   ]
   const live = liveNodes(wanted.map((w) => w.value))
-  const lowering = new Lowering(numberCount, transposedProducts(live, wanted.map((w) => w.value)))
+  const lowering = new Lowering(
+    numberCount,
+    transposedProducts(
+      live,
+      wanted.map((w) => w.value),
+    ),
+  )
   for (const node of trace.graph.nodes) if (live.has(node)) lowering.lowerNode(node)
   const results = wanted.map((w) => ({ ...w, view: lowering.viewOf(w.value) }))
   return { steps: lowering.steps, results, captures: lowering.captures }
@@ -207,5 +222,7 @@ export function lower(trace: Trace, outputs: readonly Value[], numberCount: numb
 
 /** Whether a view is a whole buffer of its own, in row-major order. */
 export function isWhole(v: View<Buf>): boolean {
-  return v.constant === undefined && v.offset === 0 && isContiguous(v.shape, v.strides) && sizeOf(v.shape) * itemSize(v.dtype) === v.buffer.bytes
+  return (
+    v.constant === undefined && v.offset === 0 && isContiguous(v.shape, v.strides) && sizeOf(v.shape) * itemSize(v.dtype) === v.buffer.bytes
+  )
 }

@@ -2,18 +2,19 @@
  * From a trace to something that runs: lower, schedule, plan, encode, load. In: a trace and what it returns. Out: a program with the list of
  * what its slots are bound to at each call.
  */
+
+import type { ProgramHandle, Slot } from '../backend/binding.js'
 import { JsProgram } from '../backend/js/program.js'
 import { enqueue } from '../backend/js/queue.js'
-import type { ProgramHandle, Slot } from '../backend/binding.js'
 import type { NativeBackend } from '../backend/native.js'
 import { nativeBackend } from '../backend/select.js'
-import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
 import { showShape } from '../errors.js'
+import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
+import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
 import { type Binding, type Buf, lower, type Step } from './lower.js'
 import { type Plan, plan } from './plan.js'
-import { schedule } from './fuse.js'
 import { type Trace, userLine } from './trace.js'
 
 export interface Program {
@@ -71,10 +72,16 @@ export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: n
     slots: external.map((b) => b.binding as Binding),
     writes: external.map((b) => written.has(b)),
   }
-  return native === undefined ? { ...shared, ...onInterpreter(words, describe, shared.writes) } : { ...shared, ...onNative(native, words, describe) }
+  return native === undefined
+    ? { ...shared, ...onInterpreter(words, describe, shared.writes) }
+    : { ...shared, ...onNative(native, words, describe) }
 }
 
-function onNative(native: NativeBackend, words: Int32Array, describe: (i: number) => string): Pick<Program, 'runSync' | 'submit' | 'native'> {
+function onNative(
+  native: NativeBackend,
+  words: Int32Array,
+  describe: (i: number) => string,
+): Pick<Program, 'runSync' | 'submit' | 'native'> {
   const handle: ProgramHandle = native.load(words)
   return {
     native: true,
@@ -84,7 +91,11 @@ function onNative(native: NativeBackend, words: Int32Array, describe: (i: number
 }
 
 /** The interpreter runs on the event loop. What JavaScript could change until then is copied, as the addon does. */
-function onInterpreter(words: Int32Array, describe: (i: number) => string, writes: readonly boolean[]): Pick<Program, 'runSync' | 'submit' | 'native'> {
+function onInterpreter(
+  words: Int32Array,
+  describe: (i: number) => string,
+  writes: readonly boolean[],
+): Pick<Program, 'runSync' | 'submit' | 'native'> {
   const program = new JsProgram(words)
   return {
     native: false,

@@ -2,10 +2,11 @@
  * Tracing: runs the user's function on stand-ins and records what it does. In: the function and the arguments' shapes. Out: a graph,
  * what is returned, which state is written, and on what else the recording depends (guards).
  */
+
+import { itemSize } from '../dtype.js'
 import { ArgumentError, StateError, showShape } from '../errors.js'
 import { type OpRow, opTable } from '../ops/table.js'
 import { contiguousStrides, isContiguous } from '../shape.js'
-import { itemSize } from '../dtype.js'
 import type { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
 import { type Meta, type Recorder, tracing } from '../tracing.js'
@@ -42,7 +43,10 @@ function tracedTensor(value: Value): Tensor {
 }
 
 function refuseDouble(op: string): ArgumentError {
-  return new ArgumentError('ERR_COMPILE_FLOAT64', `compile: ${op}: float64 is for eager reference computations; compiled programs run float32. Convert with .to('float32').`)
+  return new ArgumentError(
+    'ERR_COMPILE_FLOAT64',
+    `compile: ${op}: float64 is for eager reference computations; compiled programs run float32. Convert with .to('float32').`,
+  )
 }
 
 class GraphRecorder implements Recorder {
@@ -86,7 +90,10 @@ class GraphRecorder implements Recorder {
     if (t.value !== undefined) {
       const value = t.value as Value
       if (value.graph !== this.graph) {
-        throw new StateError('ERR_TRACED_ESCAPED', `${op}: a traced tensor of shape ${showShape(t.shape)} was used after its trace ended. Return it from the compiled function instead of storing it.`)
+        throw new StateError(
+          'ERR_TRACED_ESCAPED',
+          `${op}: a traced tensor of shape ${showShape(t.shape)} was used after its trace ended. Return it from the compiled function instead of storing it.`,
+        )
       }
       const look = this.looks.get(t)
       return look === undefined || look.updates === this.updates(t) ? value : this.valueOf(look.source, op)
@@ -114,17 +121,29 @@ class GraphRecorder implements Recorder {
 
   assign(target: Tensor, value: Tensor): void {
     if (target.value !== undefined) {
-      throw new StateError('ERR_ASSIGN_TRACED', `assign: the target of shape ${showShape(target.shape)} is made inside the compiled function. Only tensors made outside can be written; inside, use the new value.`)
+      throw new StateError(
+        'ERR_ASSIGN_TRACED',
+        `assign: the target of shape ${showShape(target.shape)} is made inside the compiled function. Only tensors made outside can be written; inside, use the new value.`,
+      )
     }
     const { storage } = target
-    const whole = target.offset === 0 && target.size * itemSize(target.dtype) === storage.byteLength && isContiguous(target.shape, target.strides)
+    const whole =
+      target.offset === 0 && target.size * itemSize(target.dtype) === storage.byteLength && isContiguous(target.shape, target.strides)
     if (!whole) {
-      throw new StateError('ERR_ASSIGN_PART', `assign: inside compile() only whole tensors can be written, this one is a part of another (${showShape(target.shape)}).`)
+      throw new StateError(
+        'ERR_ASSIGN_PART',
+        `assign: inside compile() only whole tensors can be written, this one is a part of another (${showShape(target.shape)}).`,
+      )
     }
     if (!storage.share()) {
-      throw new StateError('ERR_ASSIGN_EXPOSED', 'assign: the memory of this tensor was handed out by .data or fromBuffer, so a background program cannot write it. Use a Parameter, a registered buffer, or fromBuffer on a SharedArrayBuffer.')
+      throw new StateError(
+        'ERR_ASSIGN_EXPOSED',
+        'assign: the memory of this tensor was handed out by .data or fromBuffer, so a background program cannot write it. Use a Parameter, a registered buffer, or fromBuffer on a SharedArrayBuffer.',
+      )
     }
-    const flat = this.graph.apply(reshapeRow(), [this.valueOf(value, 'assign')], { shape: [target.size] }, [{ shape: [target.size], dtype: target.dtype }])[0]
+    const flat = this.graph.apply(reshapeRow(), [this.valueOf(value, 'assign')], { shape: [target.size] }, [
+      { shape: [target.size], dtype: target.dtype },
+    ])[0]
     this.assigns.set(storage, flat)
     this.updateCounts.set(storage, this.updates(target) + 1)
   }
@@ -206,7 +225,9 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
     if (t.requiresGrad) s.requiresGrad = true
     return s
   })
-  const numbers = args.numbers.map((_, index) => tracedTensor(recorder.graph.source({ kind: 'number', index }, { shape: [], dtype: 'float32' })))
+  const numbers = args.numbers.map((_, index) =>
+    tracedTensor(recorder.graph.source({ kind: 'number', index }, { shape: [], dtype: 'float32' })),
+  )
   tracing.recorder = recorder
   const grads = new Map<Tensor, Value | undefined>()
   try {
@@ -218,7 +239,8 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
     const result = mapTree(returned, (leaf) => recorder.resultOf(leaf))
     for (const [leaf, original] of recorder.originalGrads) {
       const grad = leaf.leafGrad
-      if (grad !== original && grad !== recorder.gradStandIns.get(leaf)) grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
+      if (grad !== original && grad !== recorder.gradStandIns.get(leaf))
+        grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
     }
     return { graph: recorder.graph, result, assigns: recorder.assigns, grads, guards: recorder.guards, randomBlocks: recorder.blocks }
   } finally {
@@ -233,7 +255,8 @@ export function firstDifference(a: Trace, b: Trace): string | undefined {
   for (let i = 0; i < n; i++) {
     const x = a.graph.nodes[i]
     const y = b.graph.nodes[i]
-    if (x === undefined || y === undefined) return `one has ${a.graph.nodes.length} operations, the other ${b.graph.nodes.length}; the first too many is ${(x ?? y).name}`
+    if (x === undefined || y === undefined)
+      return `one has ${a.graph.nodes.length} operations, the other ${b.graph.nodes.length}; the first too many is ${(x ?? y).name}`
     const where = userLine(y.stack)
     if (x.name !== y.name) return `operation ${i} is ${x.name} the first time and ${y.name} the second${where}`
     if (x.source?.kind === 'capture' && y.source?.kind === 'capture' && x.source.storage !== y.source.storage) {
@@ -243,13 +266,22 @@ export function firstDifference(a: Trace, b: Trace): string | undefined {
       return `a number is ${x.source.value} the first time and ${y.source.value} the second${where}. Pass it as an argument`
     }
     const inputs = x.inputs.every((v, k) => v.id === y.inputs[k]?.id)
-    if (!inputs || JSON.stringify(x.attrs) !== JSON.stringify(y.attrs)) return `operation ${i}, ${x.name}, has other operands or options the second time${where}`
+    if (!inputs || JSON.stringify(x.attrs) !== JSON.stringify(y.attrs))
+      return `operation ${i}, ${x.name}, has other operands or options the second time${where}`
   }
   return undefined
 }
 
 /** The first line of a stack outside the library, as text to append. */
 export function userLine(stack: string | undefined): string {
-  const line = stack?.split('\n').find((l) => l.includes('at ') && !/chainrule[\\/](dist|src)[\\/]|[\\/]src[\\/](ops|compile|autograd|nn|optim|losses|train|tensor|tracing)|node:internal|(?:index|chainrule)\.cjs/.test(l))
+  const line = stack
+    ?.split('\n')
+    .find(
+      (l) =>
+        l.includes('at ') &&
+        !/chainrule[\\/](dist|src)[\\/]|[\\/]src[\\/](ops|compile|autograd|nn|optim|losses|train|tensor|tracing)|node:internal|(?:index|chainrule)\.cjs/.test(
+          l,
+        ),
+    )
   return line === undefined ? '' : ` (${line.trim()})`
 }

@@ -4,8 +4,9 @@
  * In: what a user's data set hands out (numbers, nested arrays, typed arrays, arrays with a shape). Out: fields, each a
  * typed array with shape and dtype, ready to become tensors.
  */
-import { type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../dtype.js'
+import { checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { checkList, maxRank } from '../shape.js'
 
 /** A typed array with its shape: one side of a batch (`[batch, …]`), or one value of a sample. */
 export interface Field {
@@ -50,7 +51,10 @@ export function toField(value: FieldLike, what: string, dtype?: DType): Field {
   }
   const count = field.shape.reduce((product: number, extent: number) => product * extent, 1)
   if (count !== field.data.length) {
-    throw new ShapeError('ERR_DATA_SHAPE', `${what}: shape ${showShape(field.shape)} holds ${count} elements, the data ${field.data.length}.`)
+    throw new ShapeError(
+      'ERR_DATA_SHAPE',
+      `${what}: shape ${showShape(field.shape)} holds ${count} elements, the data ${field.data.length}.`,
+    )
   }
   const own = dtypeOfArray(field.data)
   return { data: field.data, shape: field.shape, dtype: field.dtype === 'bool' && own === 'uint8' ? 'bool' : own }
@@ -59,13 +63,18 @@ export function toField(value: FieldLike, what: string, dtype?: DType): Field {
 function fromNested(value: Nested, what: string, dtype: DType | undefined): Field {
   const shape: number[] = []
   let first: Nested = value
-  while (Array.isArray(first)) {
+  // one dimension too many is enough to refuse; arrays that contain themselves have no end
+  while (Array.isArray(first) && shape.length <= maxRank) {
     shape.push(first.length)
     if (first.length === 0) break
     first = first[0]
   }
+  if (dtype !== undefined) checkDType('dataset', dtype)
   const kind = dtype ?? (typeof first === 'boolean' ? 'bool' : 'float32')
-  const data = allocate(kind, shape.reduce((product, extent) => product * extent, 1))
+  const data = allocate(
+    kind,
+    shape.reduce((product, extent) => product * extent, 1),
+  )
   let at = 0
   const fill = (part: Nested, axis: number): void => {
     if (axis === shape.length) {
@@ -88,7 +97,10 @@ function fromNested(value: Nested, what: string, dtype: DType | undefined): Fiel
 
 function ragged(what: string, shape: readonly number[], part: unknown): ShapeError {
   const found = Array.isArray(part) ? `an array of ${part.length}` : typeof part
-  return new ShapeError('ERR_DATA_RAGGED', `${what}: nested arrays must agree with the first, of shape ${showShape(shape)}; found ${found}. Pad or crop.`)
+  return new ShapeError(
+    'ERR_DATA_RAGGED',
+    `${what}: nested arrays must agree with the first, of shape ${showShape(shape)}; found ${found}. Pad or crop.`,
+  )
 }
 
 /**
@@ -102,6 +114,7 @@ function ragged(what: string, shape: readonly number[], part: unknown): ShapeErr
  *     console.log(x.shape, y.shape)   // [2, 2] [2]
  */
 export function collate(samples: readonly (readonly FieldLike[])[], dtypes: readonly DType[] = []): Field[] {
+  checkList('collate', 'the samples', samples)
   const wrong = samples.findIndex((sample) => !Array.isArray(sample) || sample.length !== samples[0].length)
   if (samples.length === 0 || wrong >= 0) {
     throw new ArgumentError(
@@ -125,7 +138,10 @@ export function collate(samples: readonly (readonly FieldLike[])[], dtypes: read
         )
       }
       if (field.dtype !== first.dtype) {
-        throw new DTypeError('ERR_DATA_SAMPLE', `${what} is ${field.dtype}, the first sample ${first.dtype}. Return one dtype, or pass { dtypes }.`)
+        throw new DTypeError(
+          'ERR_DATA_SAMPLE',
+          `${what} is ${field.dtype}, the first sample ${first.dtype}. Return one dtype, or pass { dtypes }.`,
+        )
       }
       data.set(field.data, i * width)
     })

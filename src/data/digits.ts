@@ -4,7 +4,7 @@
  * In: counts, a size and a seed. Out: pictures in the form of MNIST. Each digit is a few strokes (curves through control
  * points); every picture moves the points, tilts, scales and shifts the whole, varies the pen, and adds noise.
  */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import type { ImageSplit } from './mnist.js'
 import { CounterRandom } from './rng.js'
 
@@ -35,11 +35,7 @@ const glyphs: readonly (readonly (readonly Stroke[])[])[] = [
     [curve(0, -1, -0.5, -0.65, -0.62, 0, -0.45, 0.7, 0, 1, 0.45, 0.7, 0.62, 0, 0.5, -0.65, 0, -1)],
     [curve(0.25, -0.95, -0.4, -0.7, -0.68, 0.05, -0.4, 0.8, 0.1, 0.95, 0.6, 0.4, 0.6, -0.4, 0.1, -0.95, -0.15, -0.8)],
   ],
-  [
-    [lines(0.02, -1, 0, 1)],
-    [lines(-0.4, -0.55, 0.05, -1, 0.05, 1)],
-    [lines(-0.35, -0.6, 0, -1, 0, 1), lines(-0.4, 1, 0.4, 1)],
-  ],
+  [[lines(0.02, -1, 0, 1)], [lines(-0.4, -0.55, 0.05, -1, 0.05, 1)], [lines(-0.35, -0.6, 0, -1, 0, 1), lines(-0.4, 1, 0.4, 1)]],
   [
     [curve(-0.55, -0.6, -0.3, -0.95, 0.2, -0.98, 0.5, -0.55, 0.25, 0, -0.2, 0.5, -0.6, 0.97), lines(-0.6, 0.97, 0.65, 0.95)],
     [
@@ -74,11 +70,17 @@ const glyphs: readonly (readonly (readonly Stroke[])[])[] = [
       curve(0, -1, -0.42, -0.75, -0.35, -0.3, 0, -0.05, 0.45, 0.35, 0.42, 0.8, 0, 1, -0.45, 0.8, -0.45, 0.35, 0, -0.05),
       curve(0, -0.05, 0.38, -0.3, 0.42, -0.75, 0, -1),
     ],
-    [curve(0, -1, -0.4, -0.75, -0.35, -0.25, 0, -0.08, 0.35, -0.25, 0.4, -0.75, 0, -1), curve(0, -0.08, -0.5, 0.25, -0.4, 0.85, 0, 1, 0.4, 0.85, 0.5, 0.25, 0, -0.08)],
+    [
+      curve(0, -1, -0.4, -0.75, -0.35, -0.25, 0, -0.08, 0.35, -0.25, 0.4, -0.75, 0, -1),
+      curve(0, -0.08, -0.5, 0.25, -0.4, 0.85, 0, 1, 0.4, 0.85, 0.5, 0.25, 0, -0.08),
+    ],
   ],
   [
     [curve(0.45, -0.5, 0.3, -0.92, -0.15, -0.98, -0.48, -0.6, -0.35, -0.1, 0.1, -0.05, 0.45, -0.5), curve(0.45, -0.5, 0.45, 0.2, 0.25, 1)],
-    [curve(0.4, -0.85, -0.05, -1, -0.45, -0.6, -0.25, -0.1, 0.25, -0.2, 0.45, -0.85), curve(0.45, -0.85, 0.5, 0.1, 0.25, 0.85, -0.45, 0.85)],
+    [
+      curve(0.4, -0.85, -0.05, -1, -0.45, -0.6, -0.25, -0.1, 0.25, -0.2, 0.45, -0.85),
+      curve(0.45, -0.85, 0.5, 0.1, 0.25, 0.85, -0.45, 0.85),
+    ],
   ],
 ]
 
@@ -97,20 +99,21 @@ const curveSteps = 4
  *     console.log(train.shape, train.labels.length)   // [1000, 1, 28, 28] 1000
  */
 export function syntheticDigits(options: SyntheticDigitsOptions = {}): { train: ImageSplit; test: ImageSplit } {
+  checkOptions('syntheticDigits', options)
   const { train = 8000, test = 2000, size = 28, seed = 0 } = options
   if (!(Number.isInteger(size) && size >= 8 && size <= 1024)) {
-    throw new ArgumentError('ERR_DIGITS_SIZE', `syntheticDigits: size must be a whole number from 8 to 1024, received ${String(size)}.`)
+    throw new ArgumentError('ERR_DIGITS_SIZE', `syntheticDigits: size must be a whole number from 8 to 1024, received ${showValue(size)}.`)
   }
   for (const [option, count] of Object.entries({ train, test })) {
     if (!(Number.isInteger(count) && count >= 0 && count * size * size < 2 ** 31)) {
       throw new ArgumentError(
         'ERR_DIGITS_COUNT',
-        `syntheticDigits: ${option} must be a whole number of pictures, below 2^31 pixels in all, received ${String(count)}.`,
+        `syntheticDigits: ${option} must be a whole number of pictures, below 2^31 pixels in all, received ${showValue(count)}.`,
       )
     }
   }
   if (!Number.isSafeInteger(seed)) {
-    throw new ArgumentError('ERR_DIGITS_SEED', `syntheticDigits: seed must be a whole number, received ${String(seed)}.`)
+    throw new ArgumentError('ERR_DIGITS_SEED', `syntheticDigits: seed must be a whole number, received ${showValue(seed)}.`)
   }
   return { train: draw(train, size, seed, 0), test: draw(test, size, seed, 1) }
 }

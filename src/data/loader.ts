@@ -6,7 +6,8 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { DType } from '../dtype.js'
-import { ArgumentError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { checkList } from '../shape.js'
 import { allocate, collate, type Field, type FieldLike, toField } from './collate.js'
 import { CounterRandom } from './rng.js'
 import { type TensorBatch, targetDType, tensorBatch } from './tensors.js'
@@ -67,11 +68,17 @@ export class ArrayDataset<B extends readonly Field[] = Pair> implements BulkData
    * @throws ShapeError `ERR_DATA_LENGTH` when lengths differ, `ERR_DATA_RAGGED`, `ERR_DATA_SHAPE`; ArgumentError when there is no field.
    */
   constructor(fields: { readonly [K in keyof B]: FieldLike }, options: { dtypes?: readonly DType[] } = {}) {
+    checkOptions('ArrayDataset', options)
+    checkList('dataset', 'the fields', fields)
     const names = fields.length === 2 ? ['inputs', 'targets'] : []
     const own = fields.map((field, k) => toField(field, `dataset: ${names[k] ?? `field ${k}`}`, options.dtypes?.[k]))
     if (own.length === 0) throw new ArgumentError('ERR_DATA_FIELD', 'dataset: no fields. Pass [inputs, targets].')
     const scalar = own.findIndex((field) => field.shape.length === 0)
-    if (scalar >= 0) throw new ShapeError('ERR_DATA_LENGTH', `dataset: ${names[scalar] ?? `field ${scalar}`} is a scalar; the first axis must count samples.`)
+    if (scalar >= 0)
+      throw new ShapeError(
+        'ERR_DATA_LENGTH',
+        `dataset: ${names[scalar] ?? `field ${scalar}`} is a scalar; the first axis must count samples.`,
+      )
     const [length] = own[0].shape
     const odd = own.findIndex((field) => field.shape[0] !== length)
     if (odd >= 0) {
@@ -148,11 +155,12 @@ export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIter
     source: BulkDataset<B> | ItemDataset<S> | readonly [inputs: FieldLike, targets: FieldLike],
     options: DataLoaderOptions<S, B> = {},
   ) {
+    checkOptions('DataLoader', options)
     const { batchSize = 1, shuffle = false, seed = 0, dropLast = false, prefetch = 1 } = options
     checkCount('batchSize', batchSize, 1)
     checkCount('prefetch', prefetch, 0)
     if (!Number.isSafeInteger(seed)) {
-      throw new ArgumentError('ERR_LOADER_OPTION', `DataLoader: seed must be a whole number, received ${String(seed)}.`)
+      throw new ArgumentError('ERR_LOADER_OPTION', `DataLoader: seed must be a whole number, received ${showValue(seed)}.`)
     }
     this.dataset = toDataset<B, S>(source, options.dtypes)
     this.batchSize = batchSize
@@ -199,7 +207,10 @@ export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIter
     checkCount('epoch', epoch, 0)
     checkCount('batch', batch, 0)
     if (batch > this.length) {
-      throw new ArgumentError('ERR_LOADER_OPTION', `DataLoader: batch ${batch} is beyond the ${this.length} batches of an epoch. Is it the same data and batchSize?`)
+      throw new ArgumentError(
+        'ERR_LOADER_OPTION',
+        `DataLoader: batch ${batch} is beyond the ${this.length} batches of an epoch. Is it the same data and batchSize?`,
+      )
     }
     const finished = batch === this.length
     this.#epoch = finished ? epoch + 1 : epoch
@@ -286,20 +297,30 @@ function toDataset<B, S>(
 ): BulkDataset<B> | ItemDataset<S> {
   if (Array.isArray(source)) {
     if (source.length !== 2) {
-      throw new ArgumentError('ERR_LOADER_OPTION', `DataLoader: expected [inputs, targets], received an array of ${source.length}. Use ArrayDataset for more fields.`)
+      throw new ArgumentError(
+        'ERR_LOADER_OPTION',
+        `DataLoader: expected [inputs, targets], received an array of ${source.length}. Use ArrayDataset for more fields.`,
+      )
     }
     // A pair is given where B is the default, Pair.
     const pair = source as unknown as readonly [FieldLike, FieldLike]
-    return new ArrayDataset<Pair>(pair, { dtypes: dtypes ?? ['float32', targetDType(pair[1]) ?? 'float32'] }) as unknown as BulkDataset<B>
+    const labels = targetDType(pair[1])
+    return new ArrayDataset<Pair>(pair, { dtypes: dtypes ?? (labels && ['float32', labels]) }) as unknown as BulkDataset<B>
   }
   const dataset = source as Partial<BulkDataset<B> & ItemDataset<S>> | null | undefined
   if (typeof dataset?.batch !== 'function' && typeof dataset?.get !== 'function') {
-    throw new ArgumentError('ERR_LOADER_OPTION', 'DataLoader: expected [inputs, targets], or a data set with length and batch(indices) or get(index).')
+    throw new ArgumentError(
+      'ERR_LOADER_OPTION',
+      'DataLoader: expected [inputs, targets], or a data set with length and batch(indices) or get(index).',
+    )
   }
   return source as BulkDataset<B> | ItemDataset<S>
 }
 
 function checkCount(option: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least && value < 2 ** 31) return
-  throw new ArgumentError('ERR_LOADER_OPTION', `DataLoader: ${option} must be a whole number from ${least} to 2^31 - 1, received ${String(value)}.`)
+  throw new ArgumentError(
+    'ERR_LOADER_OPTION',
+    `DataLoader: ${option} must be a whole number from ${least} to 2^31 - 1, received ${showValue(value)}.`,
+  )
 }

@@ -4,7 +4,7 @@
  * In: four published files, found and verified by source.ts. Out: images as float32 in 0..1 and labels as bytes.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { ArgumentError, DataError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, showShape, showValue } from '../errors.js'
 import { type IdxArray, readIdx } from './idx.js'
 import { type DataFile, loadDataFile, type SourceOptions } from './source.js'
 
@@ -72,11 +72,12 @@ const published: Record<'mnist' | 'fashion-mnist', { mirrors: readonly string[];
  *     console.log(train.shape)   // [60000, 1, 28, 28]
  */
 export async function loadMnist(options: MnistOptions = {}): Promise<{ train: ImageSplit; test: ImageSplit }> {
+  checkOptions('loadMnist', options)
   const { name = 'mnist', train, test, ...source } = options
   if (!Object.hasOwn(published, name)) {
     throw new ArgumentError(
       'ERR_DATA_NAME',
-      `loadMnist: unknown data set '${String(name)}'. Known: ${Object.keys(published).join(', ')}.`,
+      `loadMnist: unknown data set '${showValue(name)}'. Known: ${Object.keys(published).join(', ')}.`,
     )
   }
   checkLimit('train', train)
@@ -103,7 +104,7 @@ export async function loadMnist(options: MnistOptions = {}): Promise<{ train: Im
 
 function checkLimit(option: string, count: number | undefined): void {
   if (count !== undefined && !(Number.isInteger(count) && count > 0)) {
-    throw new ArgumentError('ERR_DATA_COUNT', `loadMnist: ${option} must be a whole number above 0, received ${String(count)}.`)
+    throw new ArgumentError('ERR_DATA_COUNT', `loadMnist: ${option} must be a whole number above 0, received ${showValue(count)}.`)
   }
 }
 

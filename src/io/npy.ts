@@ -57,7 +57,10 @@ export function parseNpy(bytes: Uint8Array, what = 'npy'): StoredArray {
     throw new DataError('ERR_NPY_TRUNCATED', `${message} Save or fetch it again.`)
   }
   if (bytes.length > needed) {
-    throw new DataError('ERR_NPY_TRAILING', `${what}: ${bytes.length - needed} bytes follow the array of shape ${showShape(shape)}. The file is damaged.`)
+    throw new DataError(
+      'ERR_NPY_TRAILING',
+      `${what}: ${bytes.length - needed} bytes follow the array of shape ${showShape(shape)}. The file is damaged.`,
+    )
   }
   let raw = bytes.subarray(start)
   if (swapped) {

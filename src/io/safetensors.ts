@@ -5,7 +5,7 @@
  * DataError, never a crash, and never memory in excess of a small multiple of the input.
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import { ArgumentError, ChainruleError, DataError, showShape } from '../errors.js'
+import { ArgumentError, ChainruleError, checkOptions, DataError, showShape, showValue } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { duplicateKey } from './json.js'
 import { checkStored, decode, encode, isWireType, type StoredArray, toBrain, toHalf, type WireType, wireDTypes, wireSize } from './wire.js'
@@ -60,6 +60,9 @@ const otherSizes: Readonly<Record<string, number>> = { F8_E5M2: 1, F8_E4M3: 1, F
  *     console.log(tensors.get('fc.weight')?.shape)   // [10, 784]
  */
 export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOptions = {}): Safetensors {
+  if (!(bytes instanceof Uint8Array))
+    throw new ArgumentError('ERR_SAFETENSORS_BYTES', `safetensors: expected a Uint8Array, received ${showValue(bytes)}.`)
+  checkOptions('parseSafetensors', options)
   const size = headerSize(bytes.subarray(0, 8), bytes.length)
   const start = 8 + size
   const { entries, metadata } = parseHeader(bytes.subarray(8, start), bytes.length - start)
@@ -155,9 +158,12 @@ export async function saveSafetensors(path: string, tensors: NamedArrays, option
 }
 
 function toChunks(tensors: NamedArrays, options: WriteSafetensorsOptions): Uint8Array[] {
+  checkOptions('safetensors', tensors)
+  checkOptions('safetensors', options)
   const { floatType = 'F32', metadata = {} } = options
+  checkOptions('safetensors: metadata', metadata)
   if (!['F32', 'F16', 'BF16'].includes(floatType)) {
-    throw new ArgumentError('ERR_SAFETENSORS_DTYPE', `safetensors: floatType must be F32, F16 or BF16, received ${String(floatType)}.`)
+    throw new ArgumentError('ERR_SAFETENSORS_DTYPE', `safetensors: floatType must be F32, F16 or BF16, received ${showValue(floatType)}.`)
   }
   const pairs = tensors instanceof Map ? [...tensors] : Object.entries(tensors as Readonly<Record<string, StoredArray>>)
   const parts = pairs.map(([name, array]) => {
@@ -192,7 +198,10 @@ function toChunks(tensors: NamedArrays, options: WriteSafetensorsOptions): Uint8
   const json = new TextEncoder().encode(JSON.stringify(header))
   const padded = Math.ceil(json.length / 8) * 8
   if (padded > maximumHeader) {
-    throw new ArgumentError('ERR_SAFETENSORS_HEADER', `safetensors: the names and metadata take ${padded} bytes; the format allows ${maximumHeader}.`)
+    throw new ArgumentError(
+      'ERR_SAFETENSORS_HEADER',
+      `safetensors: the names and metadata take ${padded} bytes; the format allows ${maximumHeader}.`,
+    )
   }
   const head = new Uint8Array(8 + padded).fill(0x20)
   new DataView(head.buffer).setBigUint64(0, BigInt(padded), true)
@@ -254,7 +263,8 @@ function parseHeader(bytes: Uint8Array, dataLength: number): { entries: Entry[];
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end)
   let at = 0
   for (const { name, begin, end } of entries) {
-    if (begin !== at) throw malformed('LAYOUT', `tensor ${show(name)} begins at ${begin}, the one before it ends at ${at}: no gaps, no overlaps`)
+    if (begin !== at)
+      throw malformed('LAYOUT', `tensor ${show(name)} begins at ${begin}, the one before it ends at ${at}: no gaps, no overlaps`)
     at = end
   }
   if (at > dataLength) throw malformed('TRUNCATED', `the tensors need ${at} bytes, ${dataLength} follow the header`)

@@ -6,7 +6,7 @@
  */
 import { endianness } from 'node:os'
 import type { DType, TypedArray } from '../dtype.js'
-import { ArgumentError, DataError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, showShape, showValue } from '../errors.js'
 
 /** An array with its shape, as files hold it. `bool` is one byte an element, 0 or 1. */
 export interface StoredArray {
@@ -221,10 +221,7 @@ function roundEven(value: number): number {
 }
 
 function tooLarge(what: string, value: number, index: number, type: WireType): DataError {
-  return new DataError(
-    'ERR_DATA_RANGE',
-    `${what}: the value ${value} at element ${index} is too large for ${type}. Save it as F32.`,
-  )
+  return new DataError('ERR_DATA_RANGE', `${what}: the value ${value} at element ${index} is too large for ${type}. Save it as F32.`)
 }
 
 const constructors: Record<DType, readonly [new (length: number) => TypedArray, WireType]> = {
@@ -242,14 +239,15 @@ const constructors: Record<DType, readonly [new (length: number) => TypedArray, 
  * @throws ArgumentError `ERR_STORED_ARRAY`; DataError `ERR_DATA_BOOL`.
  */
 export function checkStored(array: StoredArray, what: string): WireType {
+  checkOptions(what, array)
   const known = Object.hasOwn(constructors, array.dtype) ? constructors[array.dtype] : undefined
   const isShape = Array.isArray(array.shape) && array.shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0)
   if (!known || !(array.data instanceof known[0]) || !isShape) {
-    const shape = Array.isArray(array.shape) ? showShape(array.shape) : String(array.shape)
+    const shape = Array.isArray(array.shape) ? showShape(array.shape) : showValue(array.shape)
     throw new ArgumentError(
       'ERR_STORED_ARRAY',
       `${what}: expected { data, shape, dtype } with dtype one of ${Object.keys(constructors).join(', ')} and its typed array, ` +
-        `received ${array.data?.constructor?.name} of shape ${shape} with dtype ${String(array.dtype)}.`,
+        `received ${array.data?.constructor?.name} of shape ${shape} with dtype ${showValue(array.dtype)}.`,
     )
   }
   const count = array.shape.reduce((product, extent) => product * extent, 1)

@@ -57,7 +57,8 @@ function findDirectory(view: DataView, what: string): { count: number; offset: n
     let end = at
     if (at >= 20 && view.getUint32(at - 20, true) === locator64) {
       end = Number(view.getBigUint64(at - 12, true))
-      if (end + 56 > at - 20 || view.getUint32(end, true) !== endOfDirectory64) throw damaged(what, 'its zip64 end record is not where it should be')
+      if (end + 56 > at - 20 || view.getUint32(end, true) !== endOfDirectory64)
+        throw damaged(what, 'its zip64 end record is not where it should be')
       count = Number(view.getBigUint64(end + 32, true))
       size = Number(view.getBigUint64(end + 40, true))
       offset = Number(view.getBigUint64(end + 48, true))
@@ -96,7 +97,10 @@ function readEntry(bytes: Uint8Array, view: DataView, at: number, name: string, 
   const expected = view.getUint32(at + 16, true)
   const found = crc32(content)
   if (found !== expected) {
-    throw new DataError('ERR_ZIP_CRC', `${label}: checksum ${found.toString(16)} instead of ${expected.toString(16)}. Fetch or save the file again.`)
+    throw new DataError(
+      'ERR_ZIP_CRC',
+      `${label}: checksum ${found.toString(16)} instead of ${expected.toString(16)}. Fetch or save the file again.`,
+    )
   }
   return content
 }

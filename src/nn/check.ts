@@ -2,14 +2,14 @@
  * Checks that layers share: arguments of constructors, and what is fed to `forward`. Errors name the layer as one would write it.
  */
 import type { DType } from '../dtype.js'
-import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
 import type { Tensor } from '../tensor.js'
 
 /** @throws ArgumentError `ERR_LAYER_OPTION` unless `value` is an integer from `low`. */
-export function checkInteger(layer: string, name: string, value: number, low = 1): number {
+export function checkInteger<N extends number>(layer: string, name: string, value: N, low = 1): N {
   if (!Number.isInteger(value) || value < low) {
-    throw new ArgumentError('ERR_LAYER_OPTION', `${layer}: ${name} must be an integer from ${low}, received ${String(value)}.`)
+    throw new ArgumentError('ERR_LAYER_OPTION', `${layer}: ${name} must be an integer from ${low}, received ${showValue(value)}.`)
   }
   return value
 }
@@ -18,7 +18,7 @@ export function checkInteger(layer: string, name: string, value: number, low = 1
 export function checkNumber(layer: string, name: string, value: number, low = -Infinity, high = Infinity): number {
   if (typeof value !== 'number' || !(value >= low && value <= high)) {
     const range = high === Infinity ? (low === -Infinity ? 'a number' : `a number from ${low}`) : `between ${low} and ${high}`
-    throw new ArgumentError('ERR_LAYER_OPTION', `${layer}: ${name} must be ${range}, received ${String(value)}.`)
+    throw new ArgumentError('ERR_LAYER_OPTION', `${layer}: ${name} must be ${range}, received ${showValue(value)}.`)
   }
   return value
 }

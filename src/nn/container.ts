@@ -1,11 +1,13 @@
 /**
  * Layers that wire others together or change no numbers: Sequential, Flatten, Identity, Dropout.
  */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, showValue } from '../errors.js'
 import { mul } from '../ops/elementwise.js'
 import { flatten } from '../ops/movement.js'
 import { bernoulli } from '../ops/random.js'
-import type { Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type { AnyShape, Flattened } from '../types.js'
+import type { Chain, ChainRefusal, ChainRule, KeepRule, Rule, Through } from './chain.js'
 import { checkInput, checkInteger, checkNumber } from './check.js'
 import { Module } from './module.js'
 
@@ -23,11 +25,14 @@ export interface Layer extends Module {
  *
  * @throws ArgumentError `ERR_NOT_A_MODULE` when an argument is not a module.
  */
-export class Sequential extends Module implements Iterable<Layer> {
+export class Sequential<L extends readonly Layer[] = AnyShape> extends Module implements Iterable<Layer> {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: ChainRule<L>
   // layers are the module's own numbered fields, so that their names are '0', '1', … without a rule of their own
   readonly [index: number]: Layer
   readonly length: number
 
+  constructor(...layers: Chain<L>)
   constructor(...layers: Layer[]) {
     super()
     this.length = layers.length
@@ -37,13 +42,14 @@ export class Sequential extends Module implements Iterable<Layer> {
           ? 'an array; write ...layers'
           : typeof layer === 'function'
             ? 'a class or function; write new nn.…()'
-            : String(layer)
+            : showValue(layer)
         throw new ArgumentError('ERR_NOT_A_MODULE', `Sequential: argument ${i} must be a module, received ${what}.`)
       }
       ;(this as Record<number, Layer>)[i] = layer
     })
   }
 
+  forward<T extends Tensor>(x: T & ChainRefusal<L, ShapeOf<T>>): Tensor<Through<L, ShapeOf<T>>>
   forward(x: Tensor): Tensor {
     let y = x
     for (const layer of this) y = layer.forward(y)
@@ -64,9 +70,16 @@ export class Sequential extends Module implements Iterable<Layer> {
 
 /** Gives back what it gets. Source: `torch.nn.Identity`. */
 export class Identity extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: KeepRule
+  forward<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
   forward(x: Tensor): Tensor {
     return x
   }
+}
+
+interface FlattenRule<D0, D1> extends Rule {
+  readonly out: Flattened<this['in'], D0, D1>
 }
 
 /**
@@ -74,14 +87,18 @@ export class Identity extends Module {
  *
  *     new nn.Flatten().forward(images)        // [128, 32, 14, 14] → [128, 6272]
  */
-export class Flatten extends Module {
+export class Flatten<D0 extends number = 1, D1 extends number = -1> extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: FlattenRule<D0, D1>
   readonly startDim: number
   readonly endDim: number
+  constructor(startDim?: D0, endDim?: D1)
   constructor(startDim = 1, endDim = -1) {
     super()
     this.startDim = checkInteger('Flatten', 'startDim', startDim, -8)
     this.endDim = checkInteger('Flatten', 'endDim', endDim, -8)
   }
+  forward<T extends Tensor>(x: T): Tensor<Flattened<ShapeOf<T>, D0, D1>>
   forward(x: Tensor): Tensor {
     return flatten(x, this.startDim, this.endDim)
   }
@@ -100,11 +117,14 @@ export class Flatten extends Module {
  * @throws ArgumentError `ERR_LAYER_OPTION` unless 0 ≤ p ≤ 1.
  */
 export class Dropout extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: KeepRule
   readonly p: number
   constructor(p = 0.5) {
     super()
     this.p = checkNumber('Dropout', 'p', p, 0, 1)
   }
+  forward<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
   forward(x: Tensor): Tensor {
     checkInput('Dropout', x)
     if (!this.training || this.p === 0) return x

@@ -1,14 +1,27 @@
 /**
  * Convolution and pooling layers over images `[N, C, H, W]`.
  */
-import { ArgumentError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
 import { conv2d, type Pair, pairOf } from '../ops/conv.js'
 import { type AvgPoolOptions, avgPool2d, type MaxPoolOptions, maxPool2d } from '../ops/pool.js'
-import { empty, type Tensor } from '../tensor.js'
+import { empty, type ShapeOf, type Tensor } from '../tensor.js'
+import type { ExpectImages, Images, SameChannels } from '../types.js'
+import type { Rule } from './chain.js'
 import { checkImages, checkInput, checkInteger, showOptions } from './check.js'
 import { kaimingUniform, uniform } from './init.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
+
+interface ConvRule<I extends number, O> extends Rule {
+  readonly error: ExpectImages<'Conv2d', I, this['in']>
+  readonly out: Images<this['in'], O>
+}
+
+/** Spatial sizes are not followed: what comes behind takes any. */
+interface PoolRule<Layer extends string> extends Rule {
+  readonly error: ExpectImages<Layer, number, this['in']>
+  readonly out: SameChannels<this['in']>
+}
 
 export interface Conv2dLayerOptions {
   /** Default 1. */
@@ -37,18 +50,21 @@ const showPair = (pair: Pair): string =>
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
-export class Conv2d extends Module {
-  readonly inChannels: number
-  readonly outChannels: number
+export class Conv2d<I extends number = number, O extends number = number> extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: ConvRule<I, O>
+  readonly inChannels: I
+  readonly outChannels: O
   readonly kernelSize: readonly [number, number]
   readonly stride: readonly [number, number]
   readonly padding: readonly [number, number] | 'same' | 'valid'
   readonly dilation: readonly [number, number]
   readonly groups: number
-  readonly weight: Parameter
-  readonly bias: Parameter | undefined
+  readonly weight: Parameter<[O, number, number, number]>
+  readonly bias: Parameter<[O]> | undefined
 
-  constructor(inChannels: number, outChannels: number, kernelSize: Pair, options: Conv2dLayerOptions = {}) {
+  constructor(inChannels: I, outChannels: O, kernelSize: Pair, options: Conv2dLayerOptions = {}) {
+    checkOptions('Conv2d', options)
     super()
     const { padding = 0, groups = 1 } = options
     this.inChannels = checkInteger('Conv2d', 'inChannels', inChannels)
@@ -82,6 +98,7 @@ export class Conv2d extends Module {
     if (this.bias !== undefined) uniform(this.bias, { low: -bound, high: bound })
   }
 
+  forward<T extends Tensor>(x: T & ExpectImages<'Conv2d', I, ShapeOf<T>>): Tensor<Images<ShapeOf<T>, O>>
   forward(x: Tensor): Tensor {
     const { stride, padding, dilation, groups, bias } = this
     checkInput(this.name, x, this.weight.dtype)
@@ -126,15 +143,19 @@ export class Conv2d extends Module {
  * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
  */
 export class MaxPool2d extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: PoolRule<'MaxPool2d'>
   readonly kernelSize: Pair
   readonly options: Readonly<MaxPoolOptions>
 
   constructor(kernelSize: Pair, options: MaxPoolOptions = {}) {
+    checkOptions('MaxPool2d', options)
     super()
     this.kernelSize = pairOf('MaxPool2d', 'kernelSize', kernelSize, 1)
     this.options = { ...options }
   }
 
+  forward<T extends Tensor>(x: T & ExpectImages<'MaxPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
   forward(x: Tensor): Tensor {
     checkInput('MaxPool2d', x)
     checkImages('MaxPool2d', x)
@@ -155,15 +176,19 @@ export class MaxPool2d extends Module {
  * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
  */
 export class AvgPool2d extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: PoolRule<'AvgPool2d'>
   readonly kernelSize: Pair
   readonly options: Readonly<AvgPoolOptions>
 
   constructor(kernelSize: Pair, options: AvgPoolOptions = {}) {
+    checkOptions('AvgPool2d', options)
     super()
     this.kernelSize = pairOf('AvgPool2d', 'kernelSize', kernelSize, 1)
     this.options = { ...options }
   }
 
+  forward<T extends Tensor>(x: T & ExpectImages<'AvgPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
   forward(x: Tensor): Tensor {
     checkInput('AvgPool2d', x)
     checkImages('AvgPool2d', x)

@@ -3,7 +3,7 @@
  * from the generator that `manualSeed` starts.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { eye as identity } from '../ops/creation.js'
 import { checkDTypes, checkTensor } from '../ops/dispatch.js'
@@ -43,6 +43,7 @@ function floatType(op: string, t: Tensor): FloatType {
  *     init.uniform(layer.weight, { low: -0.1, high: 0.1 })
  */
 export function uniform(target: Tensor, options: { low?: number; high?: number } = {}): Tensor {
+  checkOptions('uniform', options)
   const { low = 0, high = 1 } = options
   const dtype = floatType('init.uniform', target)
   if (!(low <= high)) throw new ArgumentError('ERR_INIT', `init.uniform: low must not be above high, received ${low} and ${high}.`)
@@ -55,6 +56,7 @@ export function uniform(target: Tensor, options: { low?: number; high?: number }
  *     init.normal(layer.weight, { std: 0.02 })
  */
 export function normal(target: Tensor, options: { mean?: number; std?: number } = {}): Tensor {
+  checkOptions('normal', options)
   const { mean = 0, std = 1 } = options
   const dtype = floatType('init.normal', target)
   if (!(std >= 0)) throw new ArgumentError('ERR_INIT', `init.normal: std must be at least 0, received ${std}.`)
@@ -107,7 +109,7 @@ export function calculateGain(nonlinearity: Nonlinearity, parameter = 0.01): num
     default:
       throw new ArgumentError(
         'ERR_INIT',
-        `init.calculateGain: unknown nonlinearity ${String(nonlinearity)}. Known: linear, conv2d, sigmoid, tanh, relu, leakyRelu, selu.`,
+        `init.calculateGain: unknown nonlinearity ${showValue(nonlinearity)}. Known: linear, conv2d, sigmoid, tanh, relu, leakyRelu, selu.`,
       )
   }
 }
@@ -135,19 +137,21 @@ function xavierStd(op: string, target: Tensor, gain: number): number {
  *     init.xavierUniform(layer.weight, { gain: init.calculateGain('tanh') })
  */
 export function xavierUniform(target: Tensor, options: { gain?: number } = {}): Tensor {
+  checkOptions('xavierUniform', options)
   const bound = Math.sqrt(3) * xavierStd('init.xavierUniform', target, options.gain ?? 1)
   return uniform(target, { low: -bound, high: bound })
 }
 
 /** Normal of standard deviation gain·√(2 / (fanIn + fanOut)). Source: Glorot and Bengio 2010. */
 export function xavierNormal(target: Tensor, options: { gain?: number } = {}): Tensor {
+  checkOptions('xavierNormal', options)
   return normal(target, { std: xavierStd('init.xavierNormal', target, options.gain ?? 1) })
 }
 
 function kaimingStd(op: string, target: Tensor, options: KaimingOptions): number {
   const { a = 0, mode = 'fanIn', nonlinearity = 'leakyRelu' } = options
   if (mode !== 'fanIn' && mode !== 'fanOut')
-    throw new ArgumentError('ERR_INIT', `${op}: mode must be 'fanIn' or 'fanOut', received ${String(mode)}.`)
+    throw new ArgumentError('ERR_INIT', `${op}: mode must be 'fanIn' or 'fanOut', received ${showValue(mode)}.`)
   const fan = fans(op, target)[mode]
   return fan === 0 ? 0 : calculateGain(nonlinearity, a) / Math.sqrt(fan)
 }
@@ -158,11 +162,13 @@ function kaimingStd(op: string, target: Tensor, options: KaimingOptions): number
  *     init.kaimingUniform(layer.weight, { nonlinearity: 'relu' })
  */
 export function kaimingUniform(target: Tensor, options: KaimingOptions = {}): Tensor {
+  checkOptions('kaimingUniform', options)
   const bound = Math.sqrt(3) * kaimingStd('init.kaimingUniform', target, options)
   return uniform(target, { low: -bound, high: bound })
 }
 
 /** Normal of standard deviation gain / √fan, for layers followed by a ReLU. Source: He et al. 2015. */
 export function kaimingNormal(target: Tensor, options: KaimingOptions = {}): Tensor {
+  checkOptions('kaimingNormal', options)
   return normal(target, { std: kaimingStd('init.kaimingNormal', target, options) })
 }

@@ -2,19 +2,27 @@
  * Fully connected layers and look-up tables.
  */
 import { noGrad } from '../autograd/backward.js'
-import { DTypeError, ShapeError, showShape } from '../errors.js'
+import { checkOptions, DTypeError, ShapeError, showShape } from '../errors.js'
 import { assign } from '../ops/assign.js'
+import { arangeTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { add, ne, where } from '../ops/elementwise.js'
 import { indexSelect } from '../ops/gather.js'
 import { matmul } from '../ops/matmul.js'
 import { reshape, transpose, unsqueeze } from '../ops/movement.js'
 import { normalizeDim, sizeOf } from '../shape.js'
-import { arangeTensor, empty, type Tensor } from '../tensor.js'
+import { empty, type ShapeOf, type Tensor } from '../tensor.js'
+import type { Append, ExpectLast, WithLast } from '../types.js'
+import type { Rule } from './chain.js'
 import { checkInput, checkInteger, showOptions } from './check.js'
 import { kaimingUniform, normal, uniform } from './init.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
+
+interface LinearRule<I extends number, O> extends Rule {
+  readonly error: ExpectLast<'Linear', I, this['in']>
+  readonly out: WithLast<this['in'], O>
+}
 
 export interface LinearOptions {
   /** Add a learned bias; default true. */
@@ -30,13 +38,16 @@ export interface LinearOptions {
  *
  * @throws ShapeError `ERR_LAYER_INPUT` when the last dimension is not `inFeatures`; DTypeError when the input is not float32.
  */
-export class Linear extends Module {
-  readonly inFeatures: number
-  readonly outFeatures: number
-  readonly weight: Parameter
-  readonly bias: Parameter | undefined
+export class Linear<I extends number = number, O extends number = number> extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: LinearRule<I, O>
+  readonly inFeatures: I
+  readonly outFeatures: O
+  readonly weight: Parameter<[O, I]>
+  readonly bias: Parameter<[O]> | undefined
 
-  constructor(inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
+  constructor(inFeatures: I, outFeatures: O, options: LinearOptions = {}) {
+    checkOptions('Linear', options)
     super()
     this.inFeatures = checkInteger('Linear', 'inFeatures', inFeatures)
     this.outFeatures = checkInteger('Linear', 'outFeatures', outFeatures)
@@ -52,6 +63,7 @@ export class Linear extends Module {
     if (this.bias !== undefined) uniform(this.bias, { low: -bound, high: bound })
   }
 
+  forward<T extends Tensor>(x: T & ExpectLast<'Linear', I, ShapeOf<T>>): Tensor<WithLast<ShapeOf<T>, O>>
   forward(x: Tensor): Tensor {
     checkInput(this.name, x, this.weight.dtype)
     const features = x.shape[x.ndim - 1]
@@ -79,6 +91,10 @@ export class Linear extends Module {
   }
 }
 
+interface EmbeddingRule<D> extends Rule {
+  readonly out: Append<this['in'], D>
+}
+
 export interface EmbeddingOptions {
   /** The row of this index starts as zeros and gets no gradient; negative counts from the end. Default: none. */
   paddingIdx?: number
@@ -93,13 +109,16 @@ export interface EmbeddingOptions {
  *
  * @throws DTypeError when indices are not int32 or uint8; DataError `ERR_INDEX_RANGE` when one is out of range.
  */
-export class Embedding extends Module {
-  readonly numEmbeddings: number
-  readonly embeddingDim: number
+export class Embedding<V extends number = number, D extends number = number> extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: EmbeddingRule<D>
+  readonly numEmbeddings: V
+  readonly embeddingDim: D
   readonly paddingIdx: number | undefined
-  readonly weight: Parameter
+  readonly weight: Parameter<[V, D]>
 
-  constructor(numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
+  constructor(numEmbeddings: V, embeddingDim: D, options: EmbeddingOptions = {}) {
+    checkOptions('Embedding', options)
     super()
     this.numEmbeddings = checkInteger('Embedding', 'numEmbeddings', numEmbeddings)
     this.embeddingDim = checkInteger('Embedding', 'embeddingDim', embeddingDim)
@@ -117,6 +136,7 @@ export class Embedding extends Module {
     noGrad(() => assign(this.weight, where(kept, this.weight, 0)))
   }
 
+  forward<T extends Tensor>(index: T): Tensor<Append<ShapeOf<T>, D>>
   forward(index: Tensor): Tensor {
     const name = `Embedding(${this.extraRepr()})`
     checkTensor(name, 'the index', index)

@@ -3,11 +3,11 @@
  * so a model is an ordinary class with ordinary fields. Names are those of PyTorch's `state_dict`.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { clone as cloneTensor } from '../ops/movement.js'
 import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSource, stateCopy, tensorSlot } from '../ops/state.js'
-import type { Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { deepCopy } from './copy.js'
 import { forced } from './mode.js'
@@ -60,6 +60,11 @@ function collect(name: string, value: unknown, found: Member[], open: Set<object
  *     }
  */
 export abstract class Module {
+  // bundlers rename classes that mention themselves; users see this name
+  static {
+    Object.defineProperty(this, 'name', { value: 'Module' })
+  }
+
   declare private readonly [registry]: Registry
 
   /** @throws StateError `ERR_STATE_IN_TRACE` inside `compile`. */
@@ -88,7 +93,8 @@ export abstract class Module {
    *
    * @throws ArgumentError `ERR_STATE_NAME` for a name that is taken, empty or contains a dot.
    */
-  registerBuffer(name: string, tensor: Tensor, options: { persistent?: boolean } = {}): Tensor {
+  registerBuffer<T extends Tensor>(name: string, tensor: T, options: { persistent?: boolean } = {}): Tensor<ShapeOf<T>> {
+    checkOptions('registerBuffer', options)
     checkTensor('registerBuffer', 'the buffer', tensor)
     this.checkName('registerBuffer', name)
     const own = stateCopy('registerBuffer', tensor.requiresGrad ? tensor.detach() : tensor)
@@ -103,7 +109,7 @@ export abstract class Module {
    *
    * @throws ArgumentError `ERR_STATE_NAME` for a name that is taken, empty or contains a dot.
    */
-  registerParameter(name: string, parameter: Parameter): Parameter {
+  registerParameter<P extends Parameter>(name: string, parameter: P): P {
     if (!(parameter instanceof Parameter)) {
       throw new ArgumentError(
         'ERR_NOT_A_PARAMETER',
@@ -118,7 +124,7 @@ export abstract class Module {
   private checkName(op: string, name: string): void {
     const { parameters, buffers } = this[registry]
     if (typeof name !== 'string' || name === '' || name.includes('.')) {
-      throw new ArgumentError('ERR_STATE_NAME', `${op}: a name is a non-empty string without dots, received '${String(name)}'.`)
+      throw new ArgumentError('ERR_STATE_NAME', `${op}: a name is a non-empty string without dots, received '${showValue(name)}'.`)
     }
     if (parameters.has(name) || buffers.has(name)) {
       throw new ArgumentError('ERR_STATE_NAME', `${op}: ${this.constructor.name} has registered '${name}' already. Choose another name.`)
@@ -249,6 +255,7 @@ export abstract class Module {
    * is written then.
    */
   loadStateDict(dict: StateSource, options: { strict?: boolean } = {}): void {
+    checkOptions('loadStateDict', options)
     const slots = new Map<string, StateSlot>([...this.stateTensors()].map(([name, t]) => [name, tensorSlot(t)]))
     noGrad(() => loadState('loadStateDict', slots, dict, options.strict ?? true))
   }
@@ -274,6 +281,7 @@ export abstract class Module {
    * @throws ArgumentError `ERR_PREDICT_INPUT`, `ERR_PREDICT_OPTION`; ShapeError `ERR_PREDICT_OUTPUT`; what `forward` throws.
    */
   predict(x: PredictInput, options: PredictOptions = {}): Promise<Tensor> {
+    checkOptions('predict', options)
     return predict(this, x, options)
   }
 

@@ -2,17 +2,29 @@
  * Batch normalization (Ioffe and Szegedy 2015).
  */
 import { noGrad } from '../autograd/backward.js'
-import { ShapeError, showShape } from '../errors.js'
+import { checkOptions, ShapeError, showShape } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { ones, zeros } from '../ops/creation.js'
 import { add, div, mul, rsqrt, square, sub, to } from '../ops/elementwise.js'
 import { reshape } from '../ops/movement.js'
 import { mean } from '../ops/reduce.js'
-import type { Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type { ExpectFeatures, ExpectImages } from '../types.js'
+import type { Rule } from './chain.js'
 import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
 import { constant } from './init.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
+
+type Layers = 'BatchNorm1d' | 'BatchNorm2d'
+
+/** `unknown` where the layer takes `S`, else a sentence. */
+type Refusal<L extends Layers, C extends number, S> = L extends 'BatchNorm1d' ? ExpectFeatures<L, C, S> : ExpectImages<L, C, S>
+
+interface NormRule<L extends Layers, C extends number> extends Rule {
+  readonly error: Refusal<L, C, this['in']>
+  readonly out: this['in']
+}
 
 export interface BatchNormOptions {
   /** Added to the variance; default 1e-5. */
@@ -26,19 +38,22 @@ export interface BatchNormOptions {
 }
 
 /** What the two ranks share: channels are dimension 1, statistics are taken over all others. */
-abstract class BatchNorm extends Module {
-  readonly numFeatures: number
+abstract class BatchNorm<L extends Layers, C extends number> extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: NormRule<L, C>
+  readonly numFeatures: C
   readonly eps: number
   readonly momentum: number | null
-  readonly weight: Parameter | undefined
-  readonly bias: Parameter | undefined
-  readonly runningMean: Tensor | undefined
-  readonly runningVar: Tensor | undefined
-  readonly numBatchesTracked: Tensor | undefined
+  readonly weight: Parameter<[C]> | undefined
+  readonly bias: Parameter<[C]> | undefined
+  readonly runningMean: Tensor<[C]> | undefined
+  readonly runningVar: Tensor<[C]> | undefined
+  readonly numBatchesTracked: Tensor<[]> | undefined
 
-  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+  constructor(numFeatures: C, options: BatchNormOptions = {}) {
     super()
     const layer = this.constructor.name
+    checkOptions(layer, options)
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options
     this.numFeatures = checkInteger(layer, 'numFeatures', numFeatures)
     this.eps = checkNumber(layer, 'eps', eps, 0)
@@ -70,6 +85,7 @@ abstract class BatchNorm extends Module {
   /** Throws unless the rank fits. */
   protected abstract checkRank(name: string, x: Tensor): void
 
+  forward<T extends Tensor>(x: T & Refusal<L, C, ShapeOf<T>>): Tensor<ShapeOf<T>>
   forward(x: Tensor): Tensor {
     const { runningMean, runningVar, numFeatures } = this
     const name = `${this.constructor.name}(${numFeatures})`
@@ -145,7 +161,7 @@ abstract class BatchNorm extends Module {
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels, and in training for a single value per channel.
  */
-export class BatchNorm1d extends BatchNorm {
+export class BatchNorm1d<C extends number = number> extends BatchNorm<'BatchNorm1d', C> {
   protected checkRank(name: string, x: Tensor): void {
     if (x.ndim === 2 || x.ndim === 3) return
     throw new ShapeError(
@@ -164,7 +180,7 @@ export class BatchNorm1d extends BatchNorm {
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels, and in training for a single value per channel.
  */
-export class BatchNorm2d extends BatchNorm {
+export class BatchNorm2d<C extends number = number> extends BatchNorm<'BatchNorm2d', C> {
   protected checkRank(name: string, x: Tensor): void {
     if (x.ndim === 4) return
     throw new ShapeError(

@@ -1,11 +1,14 @@
 /**
  * Parameters: leaf tensors that modules register and optimizers update, in memory that background programs use by reference.
  */
+
 import { noGrad } from '../autograd/backward.js'
+import { checkOptions } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { stateZeros } from '../ops/state.js'
 import { type NestedArray, Tensor, tensor } from '../tensor.js'
+import type { AnyShape } from '../types.js'
 
 /**
  * A trainable tensor; as a field of a `Module` it is found by `parameters()`. The contents are copied into shared memory. Source: `torch.nn.Parameter`.
@@ -16,9 +19,9 @@ import { type NestedArray, Tensor, tensor } from '../tensor.js'
  * Defaults: `requiresGrad` true.
  * @throws ArgumentError `ERR_NOT_A_TENSOR`; StateError `ERR_STATE_IN_TRACE` inside `compile`.
  */
-// biome-ignore lint/suspicious/noExplicitAny: an unknown shape must be assignable both ways
-export class Parameter<S = any> extends Tensor<S> {
-  constructor(source: Tensor | NestedArray, options: { requiresGrad?: boolean } = {}) {
+export class Parameter<S = AnyShape> extends Tensor<S> {
+  constructor(source: Tensor<S> | NestedArray, options: { requiresGrad?: boolean } = {}) {
+    checkOptions('Parameter', options)
     const data = Array.isArray(source) || typeof source === 'number' ? tensor(source) : (source as Tensor)
     checkTensor('Parameter', 'the value', data)
     const { shape, strides, dtype, storage } = stateZeros('Parameter', data.shape, data.dtype)

@@ -8,7 +8,7 @@
 import { noGrad } from '../autograd/backward.js'
 import { type Compiled, compile } from '../compile/compile.js'
 import { itemSize, type TypedArray } from '../dtype.js'
-import { ArgumentError, ShapeError, StateError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, StateError, showShape, showValue } from '../errors.js'
 import { clone, narrow } from '../ops/movement.js'
 import { isContiguous, sizeOf } from '../shape.js'
 import { empty, fromBuffer, type NestedArray, Tensor, tensor } from '../tensor.js'
@@ -45,6 +45,7 @@ const chunksAhead = 4
  * sample; StateError `ERR_PREDICT_IN_TRACE` inside `compile`; what the model's `forward` throws.
  */
 export async function predict(model: Module, input: PredictInput, options: PredictOptions = {}): Promise<Tensor> {
+  checkOptions('predict', options)
   if (tracing.recorder !== undefined) {
     throw new StateError(
       'ERR_PREDICT_IN_TRACE',
@@ -53,7 +54,7 @@ export async function predict(model: Module, input: PredictInput, options: Predi
   }
   const { batchSize = 64 } = options
   if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new ArgumentError('ERR_PREDICT_OPTION', `predict: batchSize must be a whole number above 0, received ${String(batchSize)}.`)
+    throw new ArgumentError('ERR_PREDICT_OPTION', `predict: batchSize must be a whole number above 0, received ${showValue(batchSize)}.`)
   }
   let x = toTensor(input, options.shape)
   if (x.ndim === 0) throw new ArgumentError('ERR_PREDICT_INPUT', 'predict: needs a batch, received a single number. Put it in an array.')

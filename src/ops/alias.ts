@@ -1,8 +1,8 @@
 /**
  * Handles on the same memory that differ in how gradients see them.
  */
-import { Tensor } from '../tensor.js'
-import { apply } from './dispatch.js'
+import { type ShapeOf, Tensor } from '../tensor.js'
+import { apply, checkTensor } from './dispatch.js'
 import { defineOp } from './table.js'
 
 const aliasRow = defineOp<undefined>({
@@ -21,7 +21,9 @@ export function alias(x: Tensor): Tensor {
 }
 
 /** The same values, cut off from gradients. Shares memory. */
+export function detach<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
 export function detach(x: Tensor): Tensor {
+  checkTensor('detach', 'x', x)
   if (x.constant !== undefined) return Tensor.scalar(x.constant, x.dtype)
   const { shape, strides, offset, dtype, value } = x
   return new Tensor({ shape, strides, offset, dtype, value, storage: value === undefined ? x.storage : undefined })

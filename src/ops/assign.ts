@@ -18,10 +18,19 @@ export function assign(target: Tensor, value: Tensor | number): void {
   checkTensor('assign', 'the target', target)
   let source = lift(value, target.dtype)
   checkTensor('assign', 'the value', source)
-  if (source.dtype !== target.dtype) throw new DTypeError('ERR_DTYPE', `assign: the target is ${target.dtype}, the value ${source.dtype}. Convert with .to('${target.dtype}').`)
-  if (target.gradNode !== undefined) throw new StateError('ERR_ASSIGN_RESULT', 'assign: the target is the result of an op that records gradients. Assign to leaves only.')
+  if (source.dtype !== target.dtype)
+    throw new DTypeError(
+      'ERR_DTYPE',
+      `assign: the target is ${target.dtype}, the value ${source.dtype}. Convert with .to('${target.dtype}').`,
+    )
+  if (target.gradNode !== undefined)
+    throw new StateError('ERR_ASSIGN_RESULT', 'assign: the target is the result of an op that records gradients. Assign to leaves only.')
   if (!sameShape(source.shape, target.shape)) {
-    if (source.ndim > target.ndim) throw new ShapeError('ERR_ASSIGN_SHAPE', `assign: a value of shape ${showShape(source.shape)} does not fit the target ${showShape(target.shape)}.`)
+    if (source.ndim > target.ndim)
+      throw new ShapeError(
+        'ERR_ASSIGN_SHAPE',
+        `assign: a value of shape ${showShape(source.shape)} does not fit the target ${showShape(target.shape)}.`,
+      )
     source = expand(source, target.shape)
   }
   if (tracing.recorder !== undefined) {

@@ -3,10 +3,11 @@
  * the result is linear in the input and in the weight.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { identityMicro, Opcode } from '../ir/format.js'
 import { checkSize, sizeOf } from '../shape.js'
-import type { Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type { FirstOf, Images } from '../types.js'
 import { apply, checkTensor } from './dispatch.js'
 import { add } from './elementwise.js'
 import { pad, reshape } from './movement.js'
@@ -24,10 +25,21 @@ type GradAttrs = ConvAttrs & { readonly shape: readonly number[] }
 
 const words = (a: ConvAttrs): number[] => [...a.stride, ...a.padding, ...a.dilation, a.groups]
 
-const attrsOf = ([sh, sw, ph, pw, dh, dw, groups]: readonly number[]): ConvAttrs => ({ stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw], groups })
+const attrsOf = ([sh, sw, ph, pw, dh, dw, groups]: readonly number[]): ConvAttrs => ({
+  stride: [sh, sw],
+  padding: [ph, pw],
+  dilation: [dh, dw],
+  groups,
+})
 
 /** Calls `visit(x position, w position, y position)` for every multiply-add of a convolution. */
-function eachProduct(x: readonly number[], w: readonly number[], y: readonly number[], a: ConvAttrs, visit: (xi: number, wi: number, yi: number) => void): void {
+function eachProduct(
+  x: readonly number[],
+  w: readonly number[],
+  y: readonly number[],
+  a: ConvAttrs,
+  visit: (xi: number, wi: number, yi: number) => void,
+): void {
   const [n, c, h, wd] = x
   const [o, cg, kh, kw] = w
   const [, , ho, wo] = y
@@ -55,7 +67,10 @@ const flops = (y: readonly number[], w: readonly number[]): number => 2 * sizeOf
 function outputSize(op: string, x: readonly number[], w: readonly number[], a: ConvAttrs, d: 0 | 1): number {
   const size = Math.floor((x[2 + d] + 2 * a.padding[d] - a.dilation[d] * (w[2 + d] - 1) - 1) / a.stride[d]) + 1
   if (size < 1) {
-    throw new ShapeError('ERR_CONV_SIZE', `${op}: the kernel ${showShape(w.slice(2))} (dilation ${a.dilation.join('x')}) is larger than the padded input ${showShape(x)}, padding ${a.padding.join('x')}.`)
+    throw new ShapeError(
+      'ERR_CONV_SIZE',
+      `${op}: the kernel ${showShape(w.slice(2))} (dilation ${a.dilation.join('x')}) is larger than the padded input ${showShape(x)}, padding ${a.padding.join('x')}.`,
+    )
   }
   return size
 }
@@ -120,14 +135,21 @@ const weightGradRow: OpRow<GradAttrs> = defineOp<GradAttrs>({
 })
 
 registerLoop(Opcode.conv2d, (inputs, outputs, scalars) => convRow.reference(inputs, outputs, attrsOf(scalars)))
-registerLoop(Opcode.conv2dInputGrad, (inputs, outputs, scalars) => inputGradRow.reference(inputs, outputs, { ...attrsOf(scalars), shape: outputs[0].shape }))
-registerLoop(Opcode.conv2dWeightGrad, (inputs, outputs, scalars) => weightGradRow.reference(inputs, outputs, { ...attrsOf(scalars), shape: outputs[0].shape }))
+registerLoop(Opcode.conv2dInputGrad, (inputs, outputs, scalars) =>
+  inputGradRow.reference(inputs, outputs, { ...attrsOf(scalars), shape: outputs[0].shape }),
+)
+registerLoop(Opcode.conv2dWeightGrad, (inputs, outputs, scalars) =>
+  weightGradRow.reference(inputs, outputs, { ...attrsOf(scalars), shape: outputs[0].shape }),
+)
 
 /** A number or a pair as a pair of integers from `low`. */
 export function pairOf(op: string, name: string, value: Pair, low: number): [number, number] {
   const pair: readonly number[] = typeof value === 'number' ? [value, value] : value
   if (!Array.isArray(pair) || pair.length !== 2 || !pair.every((v) => Number.isInteger(v) && v >= low)) {
-    throw new ArgumentError('ERR_CONV_OPTION', `${op}: ${name} must be an integer from ${low} or a pair of them, received ${String(value)}.`)
+    throw new ArgumentError(
+      'ERR_CONV_OPTION',
+      `${op}: ${name} must be an integer from ${low} or a pair of them, received ${showValue(value)}.`,
+    )
   }
   return [pair[0], pair[1]]
 }
@@ -146,18 +168,31 @@ function checkOperands(x: Tensor, w: Tensor, groups: number): void {
   checkTensor('conv2d', 'x', x)
   checkTensor('conv2d', 'weight', w)
   if (x.dtype !== w.dtype || (x.dtype !== 'float32' && x.dtype !== 'float64')) {
-    throw new DTypeError('ERR_DTYPE', `conv2d: needs two float tensors of one dtype, received ${x.dtype} and ${w.dtype}. Convert with .to('float32').`)
+    throw new DTypeError(
+      'ERR_DTYPE',
+      `conv2d: needs two float tensors of one dtype, received ${x.dtype} and ${w.dtype}. Convert with .to('float32').`,
+    )
   }
   if (x.ndim !== 4 || w.ndim !== 4) {
-    throw new ShapeError('ERR_RANK', `conv2d: needs x [N, C, H, W] and weight [O, C/groups, kh, kw], received ${showShape(x.shape)} and ${showShape(w.shape)}.`)
+    throw new ShapeError(
+      'ERR_RANK',
+      `conv2d: needs x [N, C, H, W] and weight [O, C/groups, kh, kw], received ${showShape(x.shape)} and ${showShape(w.shape)}.`,
+    )
   }
   if (!Number.isInteger(groups) || groups < 1 || x.shape[1] % groups !== 0 || w.shape[0] % groups !== 0) {
-    throw new ArgumentError('ERR_CONV_GROUPS', `conv2d: groups = ${groups} must divide the ${x.shape[1]} input and ${w.shape[0]} output channels.`)
+    throw new ArgumentError(
+      'ERR_CONV_GROUPS',
+      `conv2d: groups = ${showValue(groups)} must divide the ${x.shape[1]} input and ${w.shape[0]} output channels.`,
+    )
   }
   if (w.shape[1] * groups !== x.shape[1]) {
-    throw new ShapeError('ERR_CONV_CHANNELS', `conv2d: the weight ${showShape(w.shape)} with groups = ${groups} expects ${w.shape[1] * groups} input channels, x ${showShape(x.shape)} has ${x.shape[1]}.`)
+    throw new ShapeError(
+      'ERR_CONV_CHANNELS',
+      `conv2d: the weight ${showShape(w.shape)} with groups = ${groups} expects ${w.shape[1] * groups} input channels, x ${showShape(x.shape)} has ${x.shape[1]}.`,
+    )
   }
-  if (w.shape[2] < 1 || w.shape[3] < 1) throw new ShapeError('ERR_CONV_SIZE', `conv2d: the kernel of weight ${showShape(w.shape)} is empty.`)
+  if (w.shape[2] < 1 || w.shape[3] < 1)
+    throw new ShapeError('ERR_CONV_SIZE', `conv2d: the kernel of weight ${showShape(w.shape)} is empty.`)
 }
 
 /**
@@ -168,7 +203,13 @@ function checkOperands(x: Tensor, w: Tensor, groups: number): void {
  *
  * @throws ShapeError when channels or sizes do not fit; ArgumentError for stride, padding, dilation or groups out of range.
  */
+export function conv2d<T extends Tensor, W extends Tensor>(
+  x: T,
+  weight: W,
+  options?: Conv2dOptions,
+): Tensor<Images<ShapeOf<T>, FirstOf<ShapeOf<W>>>>
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  checkOptions('conv2d', options)
   const groups = options.groups ?? 1
   checkOperands(x, weight, groups)
   const stride = pairOf('conv2d', 'stride', options.stride ?? 1, 1)
@@ -176,7 +217,8 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   let padding: [number, number] = [0, 0]
   let input = x
   if (options.padding === 'same') {
-    if (stride[0] !== 1 || stride[1] !== 1) throw new ArgumentError('ERR_CONV_OPTION', `conv2d: padding 'same' needs stride 1, received ${stride.join('x')}.`)
+    if (stride[0] !== 1 || stride[1] !== 1)
+      throw new ArgumentError('ERR_CONV_OPTION', `conv2d: padding 'same' needs stride 1, received ${stride.join('x')}.`)
     const total = [dilation[0] * (weight.shape[2] - 1), dilation[1] * (weight.shape[3] - 1)]
     padding = [total[0] >> 1, total[1] >> 1]
     // an odd total pads one more row below and one more column on the right, as in PyTorch
@@ -189,7 +231,10 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   if (bias === undefined) return y
   checkTensor('conv2d', 'bias', bias)
   if (bias.ndim !== 1 || bias.shape[0] !== weight.shape[0]) {
-    throw new ShapeError('ERR_CONV_BIAS', `conv2d: bias ${showShape(bias.shape)} must have one element for each of the ${weight.shape[0]} output channels.`)
+    throw new ShapeError(
+      'ERR_CONV_BIAS',
+      `conv2d: bias ${showShape(bias.shape)} must have one element for each of the ${weight.shape[0]} output channels.`,
+    )
   }
   return add(y, reshape(bias, [bias.shape[0], 1, 1]))
 }

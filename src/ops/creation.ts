@@ -1,11 +1,13 @@
 /**
  * Tensors of given contents. Inside `compile` they become constants of the program.
  */
-import type { DType } from '../dtype.js'
-import { ArgumentError } from '../errors.js'
+import { checkDType, type DType } from '../dtype.js'
+import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { checkShape } from '../shape.js'
-import { empty, Tensor, writeAll } from '../tensor.js'
+import { Storage } from '../storage.js'
+import { empty, type ShapeOf, Tensor, writeAll } from '../tensor.js'
 import { tracing } from '../tracing.js'
+import type { Sizes } from '../types.js'
 import { checkTensor } from './dispatch.js'
 import { expand } from './movement.js'
 
@@ -21,30 +23,42 @@ function finish(t: Tensor, options: CreateOptions): Tensor {
 }
 
 /** A tensor of one value. */
+export function full<const D extends readonly number[]>(shape: D, value: number, options?: CreateOptions): Tensor<Sizes<D>>
 export function full(shape: readonly number[], value: number, options: CreateOptions = {}): Tensor {
+  checkOptions('full', options)
   checkShape('full', shape)
-  const dtype = options.dtype ?? 'float32'
+  const dtype = checkDType('full', options.dtype ?? 'float32')
+  if (typeof value !== 'number') throw new ArgumentError('ERR_VALUE', `full: expected a number, received ${showValue(value)}.`)
   if (tracing.recorder !== undefined && !options.requiresGrad) return expand(Tensor.scalar(value, dtype), shape)
-  return finish(writeAll(empty(shape, dtype), (data) => data.fill(value)), options)
+  return finish(
+    writeAll(empty(shape, dtype), (data) => data.fill(value)),
+    options,
+  )
 }
 
 /** A tensor of zeros. */
+export function zeros<const D extends readonly number[]>(shape: D, options?: CreateOptions): Tensor<Sizes<D>>
 export function zeros(shape: readonly number[], options: CreateOptions = {}): Tensor {
+  checkOptions('zeros', options)
   return full(shape, 0, options)
 }
 
 /** A tensor of ones. */
+export function ones<const D extends readonly number[]>(shape: D, options?: CreateOptions): Tensor<Sizes<D>>
 export function ones(shape: readonly number[], options: CreateOptions = {}): Tensor {
+  checkOptions('ones', options)
   return full(shape, 1, options)
 }
 
 /** Zeros of another tensor's shape and dtype. */
+export function zerosLike<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
 export function zerosLike(x: Tensor): Tensor {
   checkTensor('zerosLike', 'x', x)
   return full(x.shape, 0, { dtype: x.dtype })
 }
 
 /** Ones of another tensor's shape and dtype. */
+export function onesLike<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
 export function onesLike(x: Tensor): Tensor {
   checkTensor('onesLike', 'x', x)
   return full(x.shape, 1, { dtype: x.dtype })
@@ -54,25 +68,46 @@ export function onesLike(x: Tensor): Tensor {
  * Numbers from `start` up to but without `end`: `arange(3)` is 0, 1, 2 and `arange(1, 2, 0.5)` is 1, 1.5. int32 when all
  * three are integers, else float32.
  */
-export function arange(start: number, end?: number, step = 1, options: CreateOptions = {}): Tensor {
+export function arange(start: number, end?: number, step = 1, options: CreateOptions = {}): Tensor<[number]> {
+  checkOptions('arange', options)
+  for (const x of [start, end, step]) {
+    if (x !== undefined && typeof x !== 'number')
+      throw new ArgumentError('ERR_ARANGE', `arange: expected numbers, received ${showValue(x)}.`)
+  }
   const from = end === undefined ? 0 : start
   const to = end === undefined ? start : end
   const n = Math.max(0, Math.ceil((to - from) / step))
-  if (step === 0 || !Number.isFinite(n)) throw new ArgumentError('ERR_ARANGE', `arange: cannot count from ${from} to ${to} in steps of ${step}.`)
+  if (step === 0 || !Number.isFinite(n))
+    throw new ArgumentError('ERR_ARANGE', `arange: cannot count from ${from} to ${to} in steps of ${step}.`)
   const integers = [from, to, step].every(Number.isInteger)
   const out = empty([n], options.dtype ?? (integers ? 'int32' : 'float32'))
-  return finish(writeAll(out, (data) => data.forEach((_, i) => void (data[i] = from + i * step))), options)
+  return finish(
+    writeAll(out, (data) => data.forEach((_, i) => void (data[i] = from + i * step))),
+    options,
+  )
 }
 
 /** `count` numbers evenly from `start` to `end`, both included. */
+export function linspace<N extends number>(start: number, end: number, count: N, options?: CreateOptions): Tensor<[N]>
 export function linspace(start: number, end: number, count: number, options: CreateOptions = {}): Tensor {
-  if (!Number.isInteger(count) || count < 0) throw new ArgumentError('ERR_LINSPACE', `linspace: count must be an integer from 0, received ${count}.`)
+  checkOptions('linspace', options)
+  if (!Number.isInteger(count) || count < 0)
+    throw new ArgumentError('ERR_LINSPACE', `linspace: count must be an integer from 0, received ${showValue(count)}.`)
+  if (typeof start !== 'number' || typeof end !== 'number')
+    throw new ArgumentError('ERR_LINSPACE', `linspace: start and end are numbers, received ${showValue(start)} and ${showValue(end)}.`)
   const step = count > 1 ? (end - start) / (count - 1) : 0
-  return finish(writeAll(empty([count], options.dtype ?? 'float32'), (data) => data.forEach((_, i) => void (data[i] = i === count - 1 && count > 1 ? end : start + i * step))), options)
+  return finish(
+    writeAll(empty([count], options.dtype ?? 'float32'), (data) =>
+      data.forEach((_, i) => void (data[i] = i === count - 1 && count > 1 ? end : start + i * step)),
+    ),
+    options,
+  )
 }
 
 /** The identity matrix, `n` rows and `m` (default n) columns. */
+export function eye<N extends number, M extends number = N>(n: N, m?: M, options?: CreateOptions): Tensor<[N, M]>
 export function eye(n: number, m: number = n, options: CreateOptions = {}): Tensor {
+  checkOptions('eye', options)
   return finish(
     writeAll(empty([n, m], options.dtype ?? 'float32'), (data) => {
       data.fill(0)
@@ -80,4 +115,16 @@ export function eye(n: number, m: number = n, options: CreateOptions = {}): Tens
     }),
     options,
   )
+}
+
+const countings = new Map<number, Tensor>()
+
+/** @internal the int32 numbers 0 … n-1, kept for reuse while small */
+export function arangeTensor(n: number): Tensor {
+  let t = countings.get(n)
+  if (t === undefined) {
+    t = writeAll(Tensor.contiguous(Storage.allocateShared(n * 4), [n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
+    if (n <= 4096 && countings.size < 64) countings.set(n, t)
+  }
+  return t
 }

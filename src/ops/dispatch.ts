@@ -7,9 +7,9 @@ import { itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, DTypeError, ShapeError, StateError, showShape } from '../errors.js'
 import type { Instruction, View } from '../ir/format.js'
 import { encodeOne } from '../ir/format.js'
-import { broadcastStrides, contiguousStrides, isContiguous, sameShape, sizeOf } from '../shape.js'
+import { broadcastStrides, contiguousStrides, copyStrided, isContiguous, sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
-import { copyStrided, type GradNode, Tensor } from '../tensor.js'
+import { type GradNode, Tensor } from '../tensor.js'
 import { type Meta, tracing } from '../tracing.js'
 import { lowerMicro } from './micro.js'
 import type { Dense, OpRow } from './table.js'
@@ -56,7 +56,10 @@ function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out
   const { dtype } = outputs[0]
   if (dtype !== 'float32' && dtype !== 'float64') return
   if (out !== undefined) {
-    throw new ArgumentError('ERR_OUT_GRAD', `${row.name}: { out } cannot be used where gradients are recorded. Wrap the call in noGrad(() => …).`)
+    throw new ArgumentError(
+      'ERR_OUT_GRAD',
+      `${row.name}: { out } cannot be used where gradients are recorded. Wrap the call in noGrad(() => …).`,
+    )
   }
   const node: GradNode = {
     row,
@@ -232,7 +235,16 @@ export function runReference<A>(row: OpRow<A>, inputs: readonly Tensor[], output
   row.reference(ins, outs, attrs)
   outs.forEach((o, i) => {
     if (!o.direct) {
-      copyInto(outputs[i], new Tensor({ shape: o.shape, strides: contiguousStrides(o.shape), offset: 0, dtype: o.dtype, storage: new Storage(new Uint8Array(o.data.buffer), false) }))
+      copyInto(
+        outputs[i],
+        new Tensor({
+          shape: o.shape,
+          strides: contiguousStrides(o.shape),
+          offset: 0,
+          dtype: o.dtype,
+          storage: new Storage(new Uint8Array(o.data.buffer), false),
+        }),
+      )
     }
   })
 }
@@ -253,6 +265,9 @@ export function checkTensor(op: string, name: string, x: unknown): asserts x is 
 /** Checks that a tensor has one of the dtypes an op computes in. */
 export function checkDTypes(op: string, meta: Meta, allowed: readonly Meta['dtype'][]): void {
   if (!allowed.includes(meta.dtype)) {
-    throw new DTypeError('ERR_DTYPE', `${op}: dtype ${meta.dtype} is not supported, expected ${allowed.join(' or ')}. Convert with .to('${allowed[0]}').`)
+    throw new DTypeError(
+      'ERR_DTYPE',
+      `${op}: dtype ${meta.dtype} is not supported, expected ${allowed.join(' or ')}. Convert with .to('${allowed[0]}').`,
+    )
   }
 }

@@ -5,12 +5,13 @@
 import { checkDType, type DType, isFloat, promote } from '../dtype.js'
 import { DTypeError } from '../errors.js'
 import { broadcast } from '../shape.js'
-import { type Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
 import { apply, checkTensor, lift } from './dispatch.js'
+import type { Broadcast, Meets } from './fluent.js'
 import { castMicro, defineMicro, lowerMicro, type MicroSignature } from './micro.js'
 import { erf as erfOf } from './special.js'
-import { defineOp, type Dense, type GradientRule, type OpRow } from './table.js'
+import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
 
 /** Options every eager op takes. */
 export interface OutOption {
@@ -28,7 +29,18 @@ interface Spec {
 }
 
 const arities: Record<MicroSignature, number> = {
-  'T→T': 1, 'F→F': 1, 'TT→T': 2, 'FF→F': 2, 'TT→M': 2, 'MM→M': 2, 'M→M': 1, 'MTT→T': 3, 'IM→F': 1, 'FM→I': 1, 'FI→M': 1, 'FFF→F': 3,
+  'T→T': 1,
+  'F→F': 1,
+  'TT→T': 2,
+  'FF→F': 2,
+  'TT→M': 2,
+  'MM→M': 2,
+  'M→M': 1,
+  'MTT→T': 3,
+  'IM→F': 1,
+  'FM→I': 1,
+  'FI→M': 1,
+  'FFF→F': 3,
 }
 
 function resultType(signature: MicroSignature, inputs: readonly Meta[]): DType {
@@ -65,8 +77,12 @@ function elementwise(name: string, spec: Spec): OpRow<undefined> {
   })
 }
 
-const unary = (name: string, signature: 'T→T' | 'F→F' | 'M→M', scalar: (a: number) => number, gradient: GradientRule<undefined> | null): OpRow<undefined> =>
-  elementwise(name, { signature, scalar, gradient })
+const unary = (
+  name: string,
+  signature: 'T→T' | 'F→F' | 'M→M',
+  scalar: (a: number) => number,
+  gradient: GradientRule<undefined> | null,
+): OpRow<undefined> => elementwise(name, { signature, scalar, gradient })
 
 /** Round half to even, as the hardware does. */
 function roundEven(x: number): number {
@@ -142,18 +158,33 @@ const castRow = defineOp<{ dtype: DType }>({
   gradient: ({ inputs: [x] }, g) => [to(g, x.dtype)],
   lower: (inputs, outputs) => [lowerMicro(castMicro(inputs[0].dtype, outputs[0].dtype), inputs, outputs[0])],
   reference: ([x], [y], { dtype }) => {
-    const f = dtype === 'bool' ? (a: number) => (a !== 0 ? 1 : 0) : isFloat(dtype) ? (a: number) => a : isFloat(x.dtype) ? saturate : (a: number) => a
+    const f =
+      dtype === 'bool'
+        ? (a: number) => (a !== 0 ? 1 : 0)
+        : isFloat(dtype)
+          ? (a: number) => a
+          : isFloat(x.dtype)
+            ? saturate
+            : (a: number) => a
     for (let i = 0; i < y.data.length; i++) y.data[i] = f(x.data[i])
   },
 })
 
 /** Where both are equal each gets half, as in PyTorch. */
-function extremeGradient(this: void, { inputs: [a, b], outputs: [y], needs }: Parameters<GradientRule<undefined>>[0], g: Tensor): (Tensor | undefined)[] {
+function extremeGradient(
+  this: void,
+  { inputs: [a, b], outputs: [y], needs }: Parameters<GradientRule<undefined>>[0],
+  g: Tensor,
+): (Tensor | undefined)[] {
   const share = div(g, add(to(eq(a, y), g.dtype), to(eq(b, y), g.dtype)))
   return [needs[0] ? where(eq(a, y), share, 0) : undefined, needs[1] ? where(eq(b, y), share, 0) : undefined]
 }
 
-function powGradient(this: void, { inputs: [a, b], outputs: [y], needs }: Parameters<GradientRule<undefined>>[0], g: Tensor): (Tensor | undefined)[] {
+function powGradient(
+  this: void,
+  { inputs: [a, b], outputs: [y], needs }: Parameters<GradientRule<undefined>>[0],
+  g: Tensor,
+): (Tensor | undefined)[] {
   const forBase = (): Tensor => {
     const slope = mul(g, mul(b, pow(a, sub(b, 1))))
     return b.constant !== undefined && b.constant !== 0 ? slope : where(eq(b, 0), 0, slope)
@@ -195,6 +226,7 @@ function unaryOperand(op: string, x: TensorLike, floats: boolean): Tensor {
 }
 
 /** Converts to another dtype. Float to int32 cuts toward zero, saturates, and makes 0 of NaN. */
+export function to<T extends Tensor>(x: T, dtype: DType): Tensor<ShapeOf<T>>
 export function to(x: Tensor, dtype: DType): Tensor {
   checkTensor('to', 'the operand', x)
   checkDType('to', dtype)
@@ -203,13 +235,31 @@ export function to(x: Tensor, dtype: DType): Tensor {
   return apply(castRow, [x], { dtype })
 }
 
-type Unary = (x: TensorLike, options?: OutOption) => Tensor
-type Binary = (a: TensorLike, b: TensorLike, options?: OutOption) => Tensor
+type Unary = <T extends TensorLike>(x: T, options?: OutOption) => Tensor<ShapeOf<T>>
+/** Shapes have to broadcast; `Op` is the name in the sentence that says so. */
+type Binary<Op extends string> = <A extends TensorLike, B extends TensorLike>(
+  a: A,
+  b: B & Meets<Op, A, B>,
+  options?: OutOption,
+) => Tensor<Broadcast<A, B>>
+type PlainBinary = (a: TensorLike, b: TensorLike, options?: OutOption) => Tensor
 
-const float1 = (r: OpRow<undefined>): Unary => (x, options) => apply(r, [unaryOperand(r.name, x, true)], undefined, options?.out)
-const any1 = (r: OpRow<undefined>): Unary => (x, options) => apply(r, [unaryOperand(r.name, x, false)], undefined, options?.out)
-const any2 = (r: OpRow<undefined>): Binary => (a, b, options) => apply(r, binaryOperands(r.name, a, b, false), undefined, options?.out)
-const float2 = (r: OpRow<undefined>): Binary => (a, b, options) => apply(r, binaryOperands(r.name, a, b, true), undefined, options?.out)
+const float1 =
+  (r: OpRow<undefined>): Unary =>
+  (x, options) =>
+    apply(r, [unaryOperand(r.name, x, true)], undefined, options?.out)
+const any1 =
+  (r: OpRow<undefined>): Unary =>
+  (x, options) =>
+    apply(r, [unaryOperand(r.name, x, false)], undefined, options?.out)
+const any2 =
+  (r: OpRow<undefined>): PlainBinary =>
+  (a, b, options) =>
+    apply(r, binaryOperands(r.name, a, b, false), undefined, options?.out)
+const float2 =
+  (r: OpRow<undefined>): PlainBinary =>
+  (a, b, options) =>
+    apply(r, binaryOperands(r.name, a, b, true), undefined, options?.out)
 
 /** -x. */
 export const neg: Unary = any1(row.neg)
@@ -254,34 +304,34 @@ export const square: Unary = any1(row.square)
 /** max(x, 0); NaN stays NaN. */
 export const relu: Unary = any1(row.relu)
 /** a + b with broadcasting. */
-export const add: Binary = any2(row.add)
+export const add: Binary<'add'> = any2(row.add)
 /** a - b with broadcasting. */
-export const sub: Binary = any2(row.sub)
+export const sub: Binary<'sub'> = any2(row.sub)
 /** a · b with broadcasting, element by element. */
-export const mul: Binary = any2(row.mul)
+export const mul: Binary<'mul'> = any2(row.mul)
 /** The greater of a and b; NaN wins. */
-export const maximum: Binary = any2(row.maximum)
+export const maximum: Binary<'maximum'> = any2(row.maximum)
 /** The lesser of a and b; NaN wins. */
-export const minimum: Binary = any2(row.minimum)
+export const minimum: Binary<'minimum'> = any2(row.minimum)
 /** a / b with broadcasting; integers give float32. */
-export const div: Binary = float2(row.div)
+export const div: Binary<'div'> = float2(row.div)
 /** aᵇ. */
-export const pow: Binary = (a, b, options) => {
+export const pow: Binary<'pow'> = (a, b, options) => {
   if (b === 2) return square(float1Operand(a), options)
   return apply(row.pow, binaryOperands('pow', a, b, true), undefined, options?.out)
 }
 /** a = b, as bool. */
-export const eq: Binary = any2(row.eq)
+export const eq: Binary<'eq'> = any2(row.eq)
 /** a ≠ b, as bool. */
-export const ne: Binary = any2(row.ne)
+export const ne: Binary<'ne'> = any2(row.ne)
 /** a < b, as bool. */
-export const lt: Binary = any2(row.lt)
+export const lt: Binary<'lt'> = any2(row.lt)
 /** a ≤ b, as bool. */
-export const le: Binary = any2(row.le)
+export const le: Binary<'le'> = any2(row.le)
 /** a > b, as bool. */
-export const gt: Binary = (a, b, options) => lt(b, a, options)
+export const gt: Binary<'gt'> = (a: TensorLike, b: TensorLike, options?: OutOption) => lt(b, a, options)
 /** a ≥ b, as bool. */
-export const ge: Binary = (a, b, options) => le(b, a, options)
+export const ge: Binary<'ge'> = (a: TensorLike, b: TensorLike, options?: OutOption) => le(b, a, options)
 
 function float1Operand(x: TensorLike): Tensor {
   return unaryOperand('pow', x, true)
@@ -293,14 +343,17 @@ function asBool(op: string, x: Tensor): Tensor {
 }
 
 /** Both are true (not zero). */
+export function logicalAnd<A extends Tensor, B extends Tensor>(a: A, b: B & Meets<'logicalAnd', A, B>): Tensor<Broadcast<A, B>>
 export function logicalAnd(a: Tensor, b: Tensor): Tensor {
   return apply(row.logicalAnd, [asBool('logicalAnd', a), asBool('logicalAnd', b)], undefined)
 }
 /** At least one is true (not zero). */
+export function logicalOr<A extends Tensor, B extends Tensor>(a: A, b: B & Meets<'logicalOr', A, B>): Tensor<Broadcast<A, B>>
 export function logicalOr(a: Tensor, b: Tensor): Tensor {
   return apply(row.logicalOr, [asBool('logicalOr', a), asBool('logicalOr', b)], undefined)
 }
 /** True where x is false (zero). */
+export function logicalNot<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
 export function logicalNot(x: Tensor): Tensor {
   return apply(row.logicalNot, [asBool('logicalNot', x)], undefined)
 }
@@ -310,6 +363,11 @@ export function logicalNot(x: Tensor): Tensor {
  *
  *     where(x.gt(0), x, 0)
  */
+export function where<C extends Tensor, A extends TensorLike, B extends TensorLike>(
+  condition: C,
+  a: A & Meets<'where', C, A>,
+  b: B & Meets<'where', C, B> & Meets<'where', A, B>,
+): Tensor<Broadcast<Tensor<Broadcast<C, A>>, B>>
 export function where(condition: Tensor, a: TensorLike, b: TensorLike): Tensor {
   checkTensor('where', 'the condition', condition)
   if (condition.dtype !== 'bool') {

@@ -2,12 +2,15 @@
  * Ops that move elements by index: gather, scatter-add, and the look-ups made of them.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, DataError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { Opcode } from '../ir/format.js'
-import { contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
-import { arangeTensor, tensor, type Tensor } from '../tensor.js'
+import { checkSize, contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
+import { type ShapeOf, type Tensor, tensor } from '../tensor.js'
+import type { Append, Selected } from '../types.js'
+import { arangeTensor } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
 import { eq, to } from './elementwise.js'
+import type { IndexShape } from './fluent.js'
 import { expand, reshape } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
 
@@ -33,7 +36,10 @@ function eachIndex(op: string, index: Dense, indexed: readonly number[], axis: n
 
 /** @internal the error for an index out of range, the same on both backends */
 export function indexError(op: string, value: number, position: number, size: number): DataError {
-  return new DataError('ERR_INDEX_RANGE', `${op}: index ${value} at position ${position} is out of range: allowed are 0 to ${size - 1}. Check the labels or indices.`)
+  return new DataError(
+    'ERR_INDEX_RANGE',
+    `${op}: index ${value} at position ${position} is out of range: allowed are 0 to ${size - 1}. Check the labels or indices.`,
+  )
 }
 
 export const gatherRow: OpRow<GatherAttrs> = defineOp<GatherAttrs>({
@@ -62,12 +68,15 @@ export const scatterAddRow: OpRow<ScatterAttrs> = defineOp<ScatterAttrs>({
 })
 
 registerLoop(Opcode.gather, (inputs, outputs, [axis]) => gatherRow.reference(inputs, outputs, { axis }))
-registerLoop(Opcode.scatterAdd, (inputs, outputs, [axis]) => scatterAddRow.reference(inputs, outputs, { axis, size: outputs[0].shape[axis] }))
+registerLoop(Opcode.scatterAdd, (inputs, outputs, [axis]) =>
+  scatterAddRow.reference(inputs, outputs, { axis, size: outputs[0].shape[axis] }),
+)
 
 function checkIndex(op: string, index: Tensor | readonly number[]): Tensor {
   const t = Array.isArray(index) ? tensor(index as number[], { dtype: 'int32' }) : (index as Tensor)
   checkTensor(op, 'the index', t)
-  if (t.dtype !== 'int32' && t.dtype !== 'uint8') throw new DTypeError('ERR_DTYPE', `${op}: indices must be int32 or uint8, received ${t.dtype}. Convert with .to('int32').`)
+  if (t.dtype !== 'int32' && t.dtype !== 'uint8')
+    throw new DTypeError('ERR_DTYPE', `${op}: indices must be int32 or uint8, received ${t.dtype}. Convert with .to('int32').`)
   return t
 }
 
@@ -78,12 +87,16 @@ function checkIndex(op: string, index: Tensor | readonly number[]): Tensor {
  *
  * @throws DataError when an index is out of range; ShapeError when the shapes do not fit.
  */
+export function gather<I extends Tensor>(x: Tensor, index: I, dim: number): Tensor<ShapeOf<I>>
 export function gather(x: Tensor, index: Tensor, dim: number): Tensor {
   checkTensor('gather', 'x', x)
   const at = checkIndex('gather', index)
   const axis = normalizeDim('gather', dim, x.ndim)
   if (at.ndim !== x.ndim || at.shape.some((s, i) => i !== axis && s > x.shape[i])) {
-    throw new ShapeError('ERR_GATHER', `gather: the index ${showShape(at.shape)} must have as many dimensions as x ${showShape(x.shape)} and fit in it outside dim ${axis}.`)
+    throw new ShapeError(
+      'ERR_GATHER',
+      `gather: the index ${showShape(at.shape)} must have as many dimensions as x ${showShape(x.shape)} and fit in it outside dim ${axis}.`,
+    )
   }
   let source = x
   at.shape.forEach((s, i) => {
@@ -97,6 +110,11 @@ export function gather(x: Tensor, index: Tensor, dim: number): Tensor {
  *
  *     indexSelect(table, ids)               // [V, D], ids [B, T] → [B, T, D]
  */
+export function indexSelect<T extends Tensor, I extends Tensor | readonly number[], D extends number = 0>(
+  x: T,
+  index: I,
+  dim?: D,
+): Tensor<Selected<ShapeOf<T>, IndexShape<I>, D>>
 export function indexSelect(x: Tensor, index: Tensor | readonly number[], dim = 0): Tensor {
   checkTensor('indexSelect', 'x', x)
   const at = checkIndex('indexSelect', index)
@@ -109,8 +127,11 @@ export function indexSelect(x: Tensor, index: Tensor | readonly number[], dim = 
 }
 
 /** A row of `classes` numbers for each label: 1 at the label, 0 elsewhere, float32. Labels out of range give rows of zeros. */
+export function oneHot<I extends Tensor | readonly number[], N extends number>(labels: I, classes: N): Tensor<Append<IndexShape<I>, N>>
 export function oneHot(labels: Tensor | readonly number[], classes: number): Tensor {
   const at = checkIndex('oneHot', labels)
-  if (!Number.isInteger(classes) || classes < 1) throw new ArgumentError('ERR_CLASSES', `oneHot: the number of classes must be a positive integer, received ${classes}.`)
+  if (!Number.isInteger(classes) || classes < 1)
+    throw new ArgumentError('ERR_CLASSES', `oneHot: the number of classes must be a positive integer, received ${showValue(classes)}.`)
+  checkSize('oneHot', [...at.shape, classes])
   return to(eq(reshape(at, [...at.shape, 1]), arangeTensor(classes)), 'float32')
 }

@@ -3,10 +3,11 @@
  */
 import { multiply } from '../backend/js/gemm.js'
 import { registerLoop } from '../backend/registry.js'
-import { DTypeError, ShapeError, showShape } from '../errors.js'
+import { checkOptions, DTypeError, ShapeError, showShape } from '../errors.js'
 import { identityMicro, Opcode, type View } from '../ir/format.js'
 import { broadcast, broadcastStrides, checkSize, contiguousStrides, sizeOf } from '../shape.js'
-import type { Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type { ExpectMatMul, MatMul } from '../types.js'
 import { apply, checkTensor } from './dispatch.js'
 import type { OutOption } from './elementwise.js'
 import { reshape, transpose } from './movement.js'
@@ -42,7 +43,10 @@ const matmulRow: OpRow<undefined> = defineOp<undefined>({
     const [m, k] = a.shape.slice(-2)
     const [k2, n] = b.shape.slice(-2)
     if (k !== k2) {
-      throw new ShapeError('ERR_MATMUL_INNER', `matmul: inner dimensions differ: ${showShape(a.shape)} x ${showShape(b.shape)} (${k} vs ${k2}). Transpose one operand, or fix the layer's features.`)
+      throw new ShapeError(
+        'ERR_MATMUL_INNER',
+        `matmul: inner dimensions differ: ${showShape(a.shape)} x ${showShape(b.shape)} (${k} vs ${k2}). Transpose one operand, or fix the layer's features.`,
+      )
     }
     const shape = [...broadcast('matmul', batchOf(a.shape), batchOf(b.shape)), m, n]
     checkSize('matmul', shape)
@@ -70,13 +74,26 @@ registerLoop(Opcode.gemm, reference)
  *
  * @throws ShapeError when the inner dimensions differ; DTypeError for anything but two float tensors of one dtype.
  */
+export function matmul<A extends Tensor, B extends Tensor>(
+  a: A,
+  b: B & ExpectMatMul<ShapeOf<A>, ShapeOf<B>>,
+  options?: OutOption,
+): Tensor<MatMul<ShapeOf<A>, ShapeOf<B>>>
 export function matmul(a: Tensor, b: Tensor, options: OutOption = {}): Tensor {
+  checkOptions('matmul', options)
   checkTensor('matmul', 'a', a)
   checkTensor('matmul', 'b', b)
   if (a.dtype !== b.dtype || (a.dtype !== 'float32' && a.dtype !== 'float64')) {
-    throw new DTypeError('ERR_DTYPE', `matmul: needs two float tensors of one dtype, received ${a.dtype} and ${b.dtype}. Convert with .to('float32').`)
+    throw new DTypeError(
+      'ERR_DTYPE',
+      `matmul: needs two float tensors of one dtype, received ${a.dtype} and ${b.dtype}. Convert with .to('float32').`,
+    )
   }
-  if (a.ndim === 0 || b.ndim === 0) throw new ShapeError('ERR_RANK', `matmul: needs at least one dimension, received ${showShape(a.shape)} and ${showShape(b.shape)}. Use mul for scalars.`)
+  if (a.ndim === 0 || b.ndim === 0)
+    throw new ShapeError(
+      'ERR_RANK',
+      `matmul: needs at least one dimension, received ${showShape(a.shape)} and ${showShape(b.shape)}. Use mul for scalars.`,
+    )
   if (a.ndim > 1 && b.ndim > 1) return apply(matmulRow, [a, b], undefined, options.out)
   const left = a.ndim === 1 ? reshape(a, [1, a.shape[0]]) : a
   const right = b.ndim === 1 ? reshape(b, [b.shape[0], 1]) : b

@@ -1,20 +1,24 @@
 /**
- * Ops that move elements without computing: reshape, permute, expand, slice are views; pad and concat copy into parts of their output.
+ * Ops that move elements without computing: reshape, permute, expand, slice are views; pad copies into a part of its output. Next: join.ts.
  */
-import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { type Instruction, Opcode, type View } from '../ir/format.js'
 import {
   broadcastStrides,
+  checkList,
   checkShape,
   checkSize,
   contiguousStrides,
+  copyStrided,
   normalizeDim,
   reshapeStrides,
   resolveReshape,
   sameShape,
   sizeOf,
 } from '../shape.js'
-import { copyStrided, type Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type * as shapes from '../types.js'
+import type { Sizes } from '../types.js'
 import { apply, checkTensor, lift } from './dispatch.js'
 import { lowerMicro } from './micro.js'
 import { type Dense, defineOp, type Strided } from './table.js'
@@ -47,6 +51,7 @@ const reshapeRow = defineOp<ShapeAttrs>({
  *
  *     x.reshape([32, -1])
  */
+export function reshape<const D extends readonly number[]>(x: Tensor, shape: D): Tensor<Sizes<D>>
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   checkTensor('reshape', 'x', x)
   const resolved = resolveReshape(x.shape, shape)
@@ -55,6 +60,11 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 /** All dimensions from `startDim` to `endDim` as one. */
+export function flatten<T extends Tensor, D0 extends number = 0, D1 extends number = -1>(
+  x: T,
+  startDim?: D0,
+  endDim?: D1,
+): Tensor<shapes.Flattened<ShapeOf<T>, D0, D1>>
 export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
   checkTensor('flatten', 'x', x)
   if (x.ndim === 0) return reshape(x, [1])
@@ -65,6 +75,7 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
 }
 
 /** A dimension of size 1 inserted at `dim`. */
+export function unsqueeze<T extends Tensor, D extends number>(x: T, dim: D): Tensor<shapes.Inserted<ShapeOf<T>, D, 1>>
 export function unsqueeze(x: Tensor, dim: number): Tensor {
   checkTensor('unsqueeze', 'x', x)
   const d = normalizeDim('unsqueeze', dim, x.ndim + 1)
@@ -72,11 +83,21 @@ export function unsqueeze(x: Tensor, dim: number): Tensor {
 }
 
 /** Without the dimensions of size 1, or without `dim` if its size is 1. */
+export function squeeze<T extends Tensor, D extends number | undefined = undefined>(x: T, dim?: D): Tensor<shapes.Squeezed<ShapeOf<T>, D>>
 export function squeeze(x: Tensor, dim?: number): Tensor {
   checkTensor('squeeze', 'x', x)
-  if (dim === undefined) return reshape(x, x.shape.filter((s) => s !== 1))
+  if (dim === undefined)
+    return reshape(
+      x,
+      x.shape.filter((s) => s !== 1),
+    )
   const d = normalizeDim('squeeze', dim, x.ndim)
-  return x.shape[d] === 1 ? reshape(x, x.shape.filter((_, i) => i !== d)) : x
+  return x.shape[d] === 1
+    ? reshape(
+        x,
+        x.shape.filter((_, i) => i !== d),
+      )
+    : x
 }
 
 type PermuteAttrs = { dims: readonly number[] }
@@ -101,17 +122,26 @@ const permuteRow = defineOp<PermuteAttrs>({
 })
 
 /** Dimensions in another order, a view: `x.permute([0, 2, 3, 1])`. */
+export function permute<T extends Tensor, const D extends readonly number[]>(x: T, dims: D): Tensor<shapes.Permuted<ShapeOf<T>, D>>
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
   checkTensor('permute', 'x', x)
-  const order = dims.map((d) => normalizeDim('permute', d, x.ndim))
+  const order = checkList('permute', 'dims', dims).map((d) => normalizeDim('permute', d, x.ndim))
   if (order.length !== x.ndim || new Set(order).size !== x.ndim) {
-    throw new ShapeError('ERR_PERMUTE', `permute: [${dims.join(', ')}] does not name each of the ${x.ndim} dimensions of ${showShape(x.shape)} once.`)
+    throw new ShapeError(
+      'ERR_PERMUTE',
+      `permute: ${showShape(dims)} does not name each of the ${x.ndim} dimensions of ${showShape(x.shape)} once.`,
+    )
   }
   if (order.every((d, i) => d === i)) return x
   return apply(permuteRow, [x], { dims: order })
 }
 
 /** Two dimensions swapped, a view. */
+export function transpose<T extends Tensor, D0 extends number = -2, D1 extends number = -1>(
+  x: T,
+  dim0?: D0,
+  dim1?: D1,
+): Tensor<shapes.Transposed<ShapeOf<T>, D0, D1>>
 export function transpose(x: Tensor, dim0 = -2, dim1 = -1): Tensor {
   checkTensor('transpose', 'x', x)
   const a = normalizeDim('transpose', dim0, x.ndim)
@@ -135,13 +165,17 @@ const expandRow = defineOp<ShapeAttrs>({
 })
 
 /** Dimensions of size 1 repeated to `shape` without copying; -1 keeps a size. */
+export function expand<const D extends readonly number[]>(x: Tensor, shape: D): Tensor<Sizes<D>>
 export function expand(x: Tensor, shape: readonly number[]): Tensor {
   checkTensor('expand', 'x', x)
-  const lead = shape.length - x.ndim
+  const lead = checkList('expand', 'the shape', shape).length - x.ndim
   const full = shape.map((s, i) => (s === -1 && i >= lead ? x.shape[i - lead] : s))
   checkShape('expand', full)
   if (lead < 0 || !x.shape.every((s, i) => s === 1 || s === full[i + lead])) {
-    throw new ShapeError('ERR_BROADCAST', `expand: ${showShape(x.shape)} does not broadcast to ${showShape(shape)}. Only sizes of 1 can grow.`)
+    throw new ShapeError(
+      'ERR_BROADCAST',
+      `expand: ${showShape(x.shape)} does not broadcast to ${showShape(shape)}. Only sizes of 1 can grow.`,
+    )
   }
   return sameShape(full, x.shape) ? x : apply(expandRow, [x], { shape: full })
 }
@@ -173,6 +207,13 @@ export function sliceBy(x: Tensor, attrs: SliceAttrs): Tensor {
 }
 
 /** One dimension cut to [start, end) in steps, as NumPy's `start:end:step`; negative positions count from the end. */
+export function slice<T extends Tensor, D extends number>(
+  x: T,
+  dim: D,
+  start?: number,
+  end?: number,
+  step?: number,
+): Tensor<shapes.Resized<ShapeOf<T>, D>>
 export function slice(x: Tensor, dim: number, start = 0, end?: number, step = 1): Tensor {
   checkTensor('slice', 'x', x)
   const d = normalizeDim('slice', dim, x.ndim)
@@ -185,8 +226,19 @@ export function slice(x: Tensor, dim: number, start = 0, end?: number, step = 1)
 }
 
 /** Resolves `start:end:step` on a dimension as Python does. */
-export function slicePart(op: string, size: number, start: number | undefined, end: number | undefined, step: number): { start: number; size: number } {
-  if (!Number.isInteger(step) || step === 0) throw new ArgumentError('ERR_SLICE_STEP', `${op}: step must be an integer other than 0, received ${step}.`)
+export function slicePart(
+  op: string,
+  size: number,
+  start: number | undefined,
+  end: number | undefined,
+  step: number,
+): { start: number; size: number } {
+  if (!Number.isInteger(step) || step === 0)
+    throw new ArgumentError('ERR_SLICE_STEP', `${op}: step must be an integer other than 0, received ${showValue(step)}.`)
+  for (const at of [start, end]) {
+    if (at !== undefined && !Number.isInteger(at))
+      throw new ArgumentError('ERR_SLICE_RANGE', `${op}: positions are integers, received ${showValue(at)}.`)
+  }
   const clamp = (x: number, low: number, high: number): number => Math.min(high, Math.max(low, x < 0 ? x + size : x))
   if (step > 0) {
     const a = clamp(start ?? 0, 0, size)
@@ -199,11 +251,20 @@ export function slicePart(op: string, size: number, start: number | undefined, e
 }
 
 /** `size` elements of `dim` from `start`, a view. */
+export function narrow<T extends Tensor, D extends number, N extends number>(
+  x: T,
+  dim: D,
+  start: number,
+  size: N,
+): Tensor<shapes.Resized<ShapeOf<T>, D, N>>
 export function narrow(x: Tensor, dim: number, start: number, size: number): Tensor {
   checkTensor('narrow', 'x', x)
   const d = normalizeDim('narrow', dim, x.ndim)
   if (!Number.isInteger(start) || !Number.isInteger(size) || start < 0 || size < 0 || start + size > x.shape[d]) {
-    throw new ShapeError('ERR_SLICE_RANGE', `narrow: ${start} to ${start + size} is outside dimension ${d} of ${showShape(x.shape)}.`)
+    throw new ShapeError(
+      'ERR_SLICE_RANGE',
+      `narrow: ${showValue(start)} and ${showValue(size)} more is outside dimension ${d} of ${showShape(x.shape)}.`,
+    )
   }
   return slice(x, d, start, start + size)
 }
@@ -234,7 +295,8 @@ const embedRow = defineOp<EmbedAttrs>({
   },
 })
 
-function scatter(from: Dense['data'], target: Strided, to: Dense['data']): void {
+/** @internal writes dense data into the strided part `target` of `to` */
+export function scatter(from: Dense['data'], target: Strided, to: Dense['data']): void {
   const positions = Int32Array.from({ length: to.length }, (_, i) => i)
   const at = new Int32Array(from.length)
   copyStrided(positions, target.offset, target.shape, target.strides, at)
@@ -246,15 +308,26 @@ function scatter(from: Dense['data'], target: Strided, to: Dense['data']): void 
  *
  *     pad(x, [1, 1, 2, 2], { value: 0 })   // last dimension by 1 on each side, the one before by 2
  */
+export function pad<T extends Tensor, const P extends readonly number[]>(
+  x: T,
+  padding: P,
+  options?: { value?: number },
+): Tensor<shapes.Padded<ShapeOf<T>, P>>
 export function pad(x: Tensor, padding: readonly number[], options: { value?: number } = {}): Tensor {
+  checkOptions('pad', options)
   checkTensor('pad', 'x', x)
+  checkList('pad', 'the padding', padding)
   if (padding.length % 2 !== 0 || padding.length > 2 * x.ndim || !padding.every(Number.isInteger)) {
-    throw new ArgumentError('ERR_PAD', `pad: [${padding.join(', ')}] must be pairs of integers, at most one pair for each of the ${x.ndim} dimensions.`)
+    throw new ArgumentError(
+      'ERR_PAD',
+      `pad: ${showValue(padding)} must be pairs of integers, at most one pair for each of the ${x.ndim} dimensions.`,
+    )
   }
   const before = x.shape.map((_, i) => padding[2 * (x.ndim - 1 - i)] ?? 0)
   const after = x.shape.map((_, i) => padding[2 * (x.ndim - 1 - i) + 1] ?? 0)
   const into = x.shape.map((s, i) => s + before[i] + after[i])
-  if (into.some((s) => s < 0)) throw new ShapeError('ERR_PAD', `pad: [${padding.join(', ')}] crops more than there is of ${showShape(x.shape)}.`)
+  if (into.some((s) => s < 0))
+    throw new ShapeError('ERR_PAD', `pad: [${padding.join(', ')}] crops more than there is of ${showShape(x.shape)}.`)
   checkSize('pad', into)
   const ones = x.shape.map(() => 1)
   let inner = x
@@ -266,85 +339,12 @@ export function pad(x: Tensor, padding: readonly number[], options: { value?: nu
     })
   }
   if (padding.every((p) => p <= 0)) return inner
-  return apply(embedRow, [inner], { start: before.map((b) => Math.max(0, b)), step: ones, shape: inner.shape, into, value: options.value ?? 0 })
-}
-
-type ConcatAttrs = { dim: number }
-const concatRow = defineOp<ConcatAttrs>({
-  name: 'concat',
-  infer: (inputs, { dim }) => {
-    const shape = [...inputs[0].shape]
-    shape[dim] = inputs.reduce((n, x) => n + x.shape[dim], 0)
-    checkSize('concat', shape)
-    return [{ shape, dtype: inputs[0].dtype }]
-  },
-  gradient: ({ inputs, attrs: { dim }, needs }, g) => {
-    let at = 0
-    return inputs.map((x, i) => {
-      const start = at
-      at += x.shape[dim]
-      return needs[i] ? narrow(g, dim, start, x.shape[dim]) : undefined
-    })
-  },
-  lower: (inputs, [y], { dim }) => {
-    let at = 0
-    return inputs.map((x) => {
-      const part = { ...y, offset: y.offset + at * y.strides[dim], shape: x.shape }
-      at += x.shape[dim]
-      return lowerMicro(undefined, [x], part)
-    })
-  },
-  reference: (inputs, [y], { dim }) => {
-    let at = 0
-    const strides = contiguousStrides(y.shape)
-    for (const x of inputs) {
-      scatter(x.data, { shape: x.shape, strides, offset: at * strides[dim] }, y.data)
-      at += x.shape[dim]
-    }
-  },
-})
-
-/** Tensors one after the other along `dim`; all other sizes are equal. */
-export function concat(tensors: readonly Tensor[], dim = 0): Tensor {
-  if (!Array.isArray(tensors) || tensors.length === 0) throw new ArgumentError('ERR_EMPTY_LIST', 'concat: needs an array of at least one tensor.')
-  tensors.forEach((t, i) => checkTensor('concat', `tensor ${i}`, t))
-  const list: readonly Tensor[] = tensors
-  const first = list[0]
-  const d = normalizeDim('concat', dim, first.ndim)
-  for (const t of list) {
-    if (t.dtype !== first.dtype) throw new DTypeError('ERR_DTYPE', `concat: dtypes differ: ${first.dtype} and ${t.dtype}. Convert with .to(…).`)
-    if (t.ndim !== first.ndim || t.shape.some((s, i) => i !== d && s !== first.shape[i])) {
-      throw new ShapeError('ERR_CONCAT', `concat: shapes differ outside dim ${d}: ${showShape(first.shape)} and ${showShape(t.shape)}.`)
-    }
-  }
-  return list.length === 1 ? first : apply(concatRow, list, { dim: d })
-}
-
-/** Tensors of one shape along a new dimension. */
-export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
-  if (!Array.isArray(tensors) || tensors.length === 0) throw new ArgumentError('ERR_EMPTY_LIST', 'stack: needs an array of at least one tensor.')
-  tensors.forEach((t, i) => checkTensor('stack', `tensor ${i}`, t))
-  for (const t of tensors) {
-    if (!sameShape(t.shape, tensors[0].shape)) {
-      throw new ShapeError('ERR_STACK', `stack: shapes differ: ${showShape(tensors[0].shape)} and ${showShape(t.shape)}.`)
-    }
-  }
-  const d = normalizeDim('stack', dim, tensors[0].ndim + 1)
-  return concat(tensors.map((t) => unsqueeze(t, d)), d)
-}
-
-/** Pieces of `size` (the last may be smaller) or of the given sizes along `dim`, views. */
-export function split(x: Tensor, size: number | readonly number[], dim = 0): Tensor[] {
-  checkTensor('split', 'x', x)
-  const d = normalizeDim('split', dim, x.ndim)
-  const n = x.shape[d]
-  const valid = typeof size === 'number' ? Number.isInteger(size) && size > 0 : size.reduce((a, b) => a + b, 0) === n && size.every((s) => Number.isInteger(s) && s >= 0)
-  if (!valid) throw new ArgumentError('ERR_SPLIT', `split: ${String(size)} does not cut dimension ${d} of ${showShape(x.shape)} (size ${n}).`)
-  const sizes = typeof size === 'number' ? Array.from({ length: Math.max(1, Math.ceil(n / size)) }, (_, i) => Math.min(size, n - i * size)) : size
-  let at = 0
-  return sizes.map((s) => {
-    at += s
-    return narrow(x, d, at - s, s)
+  return apply(embedRow, [inner], {
+    start: before.map((b) => Math.max(0, b)),
+    step: ones,
+    shape: inner.shape,
+    into,
+    value: options.value ?? 0,
   })
 }
 
@@ -357,6 +357,7 @@ const contiguousRow = defineOp<undefined>({
 })
 
 /** A copy in memory of its own, in row-major order. */
+export function clone<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
 export function clone(x: Tensor): Tensor {
   checkTensor('clone', 'x', x)
   return apply(contiguousRow, [x], undefined)

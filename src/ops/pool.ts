@@ -2,10 +2,11 @@
  * Pooling over windows of images `[N, C, H, W]`.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape } from '../errors.js'
 import { Opcode } from '../ir/format.js'
-import type { Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
+import type { SameChannels } from '../types.js'
 import { type Pair, pairOf } from './conv.js'
 import { apply, applyAll, checkTensor } from './dispatch.js'
 import { scatterAddRow } from './gather.js'
@@ -32,7 +33,10 @@ function poolSize(size: number, a: PoolAttrs, d: 0 | 1): number {
 function poolShape(op: string, x: Meta, a: PoolAttrs): number[] {
   const shape = [x.shape[0], x.shape[1], poolSize(x.shape[2], a, 0), poolSize(x.shape[3], a, 1)]
   if (shape[2] < 1 || shape[3] < 1) {
-    throw new ShapeError('ERR_POOL_SIZE', `${op}: the window ${a.kernel.join('x')} is larger than the padded input ${showShape(x.shape)}, padding ${a.padding.join('x')}.`)
+    throw new ShapeError(
+      'ERR_POOL_SIZE',
+      `${op}: the window ${a.kernel.join('x')} is larger than the padded input ${showShape(x.shape)}, padding ${a.padding.join('x')}.`,
+    )
   }
   return shape
 }
@@ -68,7 +72,9 @@ const maxPoolRow = defineOp<PoolAttrs>({
     const flat = apply(scatterAddRow, [planes(g), planes(index)], { axis: 1, size: h * w })
     return [reshape(flat, [n, c, h, w])]
   },
-  lower: (inputs, outputs, a) => [{ opcode: Opcode.maxPool2d, inputs, outputs, scalars: [...a.kernel, ...a.stride, ...a.padding, ...a.dilation] }],
+  lower: (inputs, outputs, a) => [
+    { opcode: Opcode.maxPool2d, inputs, outputs, scalars: [...a.kernel, ...a.stride, ...a.padding, ...a.dilation] },
+  ],
   reference: ([x], [y, index], a) => {
     y.data.fill(Number.NEGATIVE_INFINITY)
     index.data.fill(-1)
@@ -146,7 +152,9 @@ registerLoop(Opcode.maxPool2d, (inputs, outputs, [kh, kw, sh, sw, ph, pw, dh, dw
   maxPoolRow.reference(inputs, outputs, { ...plainPool, kernel: [kh, kw], stride: [sh, sw], padding: [ph, pw], dilation: [dh, dw] }),
 )
 registerLoop(Opcode.avgPool2d, (inputs, outputs, scalars) => avgPoolRow.reference(inputs, outputs, avgAttrs(scalars)))
-registerLoop(Opcode.avgPool2dGrad, (inputs, outputs, scalars) => avgPoolGradRow.reference(inputs, outputs, { ...avgAttrs(scalars), shape: outputs[0].shape }))
+registerLoop(Opcode.avgPool2dGrad, (inputs, outputs, scalars) =>
+  avgPoolGradRow.reference(inputs, outputs, { ...avgAttrs(scalars), shape: outputs[0].shape }),
+)
 
 export interface PoolOptions {
   /** Default: the kernel size. */
@@ -167,7 +175,8 @@ export interface AvgPoolOptions extends PoolOptions {
 function poolAttrs(op: string, x: Tensor, kernelSize: Pair, o: MaxPoolOptions & AvgPoolOptions): PoolAttrs {
   checkTensor(op, 'x', x)
   if (x.ndim !== 4) throw new ShapeError('ERR_RANK', `${op}: needs x [N, C, H, W], received ${showShape(x.shape)}.`)
-  if (x.dtype !== 'float32' && x.dtype !== 'float64') throw new DTypeError('ERR_DTYPE', `${op}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
+  if (x.dtype !== 'float32' && x.dtype !== 'float64')
+    throw new DTypeError('ERR_DTYPE', `${op}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
   const kernel = pairOf(op, 'kernelSize', kernelSize, 1)
   const padding = pairOf(op, 'padding', o.padding ?? 0, 0)
   if (padding[0] * 2 > kernel[0] || padding[1] * 2 > kernel[1]) {
@@ -189,12 +198,15 @@ function poolAttrs(op: string, x: Tensor, kernelSize: Pair, o: MaxPoolOptions & 
  *     maxPool2d(x, 2)                       // halves height and width
  *     maxPool2d(x, 3, { stride: 2, padding: 1 })
  */
+export function maxPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: MaxPoolOptions): Tensor<SameChannels<ShapeOf<T>>>
 export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPoolOptions = {}): Tensor {
+  checkOptions('maxPool2d', options)
   return applyAll(maxPoolRow, [x], poolAttrs('maxPool2d', x, kernelSize, options))[0]
 }
 
 /** The mean of each window of `x: [N, C, H, W]`. */
+export function avgPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: AvgPoolOptions): Tensor<SameChannels<ShapeOf<T>>>
 export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPoolOptions = {}): Tensor {
+  checkOptions('avgPool2d', options)
   return apply(avgPoolRow, [x], poolAttrs('avgPool2d', x, kernelSize, options))
 }
-

@@ -3,12 +3,13 @@
  */
 import { registerLoop } from '../backend/registry.js'
 import type { DType } from '../dtype.js'
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { bitsOfFloat, floatOfBits, Opcode } from '../ir/format.js'
 import { drawBlocks, philox, stateTensor } from '../random.js'
 import { checkShape, sizeOf } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
+import type { Sizes } from '../types.js'
 import { apply } from './dispatch.js'
 import { defineOp } from './table.js'
 
@@ -88,17 +89,34 @@ function withGrad(t: Tensor, options: RandomOptions): Tensor {
 }
 
 /** Uniform numbers in [low, high), by default [0, 1). */
+export function rand<const D extends readonly number[]>(
+  shape: D,
+  options?: RandomOptions & { low?: number; high?: number },
+): Tensor<Sizes<D>>
 export function rand(shape: readonly number[], options: RandomOptions & { low?: number; high?: number } = {}): Tensor {
+  checkOptions('rand', options)
   return withGrad(draw('uniform', shape, options.low ?? 0, options.high ?? 1, options.dtype ?? 'float32'), options)
 }
 
 /** Normal numbers with the given mean and standard deviation, by default 0 and 1. */
+export function randn<const D extends readonly number[]>(
+  shape: D,
+  options?: RandomOptions & { mean?: number; std?: number },
+): Tensor<Sizes<D>>
 export function randn(shape: readonly number[], options: RandomOptions & { mean?: number; std?: number } = {}): Tensor {
+  checkOptions('randn', options)
   return withGrad(draw('normal', shape, options.mean ?? 0, options.std ?? 1, options.dtype ?? 'float32'), options)
 }
 
 /** 1 with probability `p`, else 0, as float32 (or bool). */
+export function bernoulli<const D extends readonly number[]>(
+  shape: D,
+  p: number,
+  options?: { dtype?: 'float32' | 'bool' | 'float64' },
+): Tensor<Sizes<D>>
 export function bernoulli(shape: readonly number[], p: number, options: { dtype?: 'float32' | 'bool' | 'float64' } = {}): Tensor {
-  if (!(p >= 0 && p <= 1)) throw new ArgumentError('ERR_PROBABILITY', `bernoulli: p must be between 0 and 1, received ${p}.`)
+  checkOptions('bernoulli', options)
+  if (typeof p !== 'number' || !(p >= 0 && p <= 1))
+    throw new ArgumentError('ERR_PROBABILITY', `bernoulli: p must be between 0 and 1, received ${showValue(p)}.`)
   return draw('bernoulli', shape, p, 0, options.dtype ?? 'float32')
 }

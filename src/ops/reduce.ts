@@ -3,12 +3,14 @@
  */
 import { registerLoop } from '../backend/registry.js'
 import { type DType, isFloat, itemSize, viewMemory } from '../dtype.js'
-import { ShapeError, showShape } from '../errors.js'
+import { checkOptions, ShapeError, showShape } from '../errors.js'
 import { identityMicro, Opcode, ReduceKind, type View } from '../ir/format.js'
-import { contiguousStrides, normalizeDims, sameShape, sizeOf } from '../shape.js'
-import { copyStrided, type Tensor } from '../tensor.js'
+import { contiguousStrides, copyStrided, normalizeDims, sameShape, sizeOf } from '../shape.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type { Reduced } from '../types.js'
 import { apply, checkTensor } from './dispatch.js'
 import { add, div, eq, mul, sqrt, square, sub, to, where } from './elementwise.js'
+import type { Dims, ReduceBy } from './fluent.js'
 import { castMicro } from './micro.js'
 import { expand, permute, reshape } from './movement.js'
 import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
@@ -47,7 +49,13 @@ function referenceReduce(kind: ReduceKind, [x]: readonly Dense[], [y]: readonly 
   const strides = contiguousStrides(x.shape)
   const n = sizeOf(x.shape)
   const moved = viewMemory(x.dtype, new ArrayBuffer(n * itemSize(x.dtype)), 0, n)
-  copyStrided(x.data, 0, order.map((d) => x.shape[d]), order.map((d) => strides[d]), moved)
+  copyStrided(
+    x.data,
+    0,
+    order.map((d) => x.shape[d]),
+    order.map((d) => strides[d]),
+    moved,
+  )
   const run = dims.reduce((p, d) => p * x.shape[d], 1)
   const { start } = folds[kind]
   // products of integers wrap at 32 bits, as in C
@@ -79,7 +87,10 @@ function reduction(name: string, kind: ReduceKind, gradient: GradientRule<Reduce
     name,
     infer: ([x], { dims }) => {
       if (kind !== 'sum' && kind !== 'prod' && dims.some((d) => x.shape[d] === 0)) {
-        throw new ShapeError('ERR_EMPTY_REDUCTION', `${name}: nothing to choose from in ${showShape(x.shape)} over dim [${dims.join(', ')}].`)
+        throw new ShapeError(
+          'ERR_EMPTY_REDUCTION',
+          `${name}: nothing to choose from in ${showShape(x.shape)} over dim [${dims.join(', ')}].`,
+        )
       }
       return [{ shape: kept(x.shape, dims), dtype: resultType(kind, x.dtype) }]
     },
@@ -89,7 +100,16 @@ function reduction(name: string, kind: ReduceKind, gradient: GradientRule<Reduce
       const cast = x.dtype === 'bool' ? castMicro('bool', 'int32') : undefined
       const prologue = cast === undefined ? identityMicro : { constants: [], ops: [{ op: cast, a: 0, b: 0, c: 0 }], results: [1] }
       return [
-        { opcode: Opcode.reduce, inputs, outputs, scalars: [ReduceKind[kind]], domain: x.shape, prologue, prologueInputs: 1, epilogue: identityMicro },
+        {
+          opcode: Opcode.reduce,
+          inputs,
+          outputs,
+          scalars: [ReduceKind[kind]],
+          domain: x.shape,
+          prologue,
+          prologueInputs: 1,
+          epilogue: identityMicro,
+        },
       ]
     },
     reference: (i, o, attrs) => referenceReduce(kind, i, o, attrs),
@@ -125,38 +145,75 @@ function reduce(row: OpRow<ReduceAttrs>, x: Tensor, options: ReduceOptions): Ten
   checkTensor(row.name, 'x', x)
   const dims = normalizeDims(row.name, options.dim, x.ndim)
   const y = dims.length === 0 && row !== argmaxRow && row !== argminRow ? x : apply(row, [x], { dims })
-  return options.keepdim ? y : reshape(y, x.shape.filter((_, i) => !dims.includes(i)))
+  return options.keepdim
+    ? y
+    : reshape(
+        y,
+        x.shape.filter((_, i) => !dims.includes(i)),
+      )
 }
 
 /** Sum; integers and bool give int32, and an empty sum is 0. */
+export function sum<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K>,
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('sum', options)
   checkTensor('sum', 'x', x)
   return reduce(sumRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
 }
 
 /** Product; an empty one is 1. */
+export function prod<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K>,
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('prod', options)
   checkTensor('prod', 'x', x)
   return reduce(prodRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
 }
 
 /** Greatest element; NaN wins. Ties share the gradient. */
+export function amax<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K>,
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('amax', options)
   return reduce(maxRow, x, options)
 }
 
 /** Least element; NaN wins. Ties share the gradient. */
+export function amin<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K>,
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('amin', options)
   return reduce(minRow, x, options)
 }
 
 /** Position (int32) of the greatest element along `dim`, of the first of equals; in the flattened tensor without `dim`. */
+export function argmax<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
+  x: T,
+  dim?: D,
+  options?: { keepdim?: K },
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function argmax(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
+  checkOptions('argmax', options)
   return reduce(argmaxRow, x, { dim, ...options })
 }
 
 /** Position (int32) of the least element, as `argmax`. */
+export function argmin<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
+  x: T,
+  dim?: D,
+  options?: { keepdim?: K },
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function argmin(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
+  checkOptions('argmin', options)
   return reduce(argminRow, x, { dim, ...options })
 }
 
@@ -175,7 +232,12 @@ function countOf(x: Tensor, dim: ReduceOptions['dim']): number {
 }
 
 /** Arithmetic mean, in float32 for integers; NaN when empty. */
+export function mean<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K>,
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('mean', options)
   checkTensor('mean', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   return mul(sum(float, options), 1 / countOf(float, options.dim))
@@ -187,7 +249,12 @@ export interface VarianceOptions extends ReduceOptions {
 }
 
 /** Variance in two passes. */
+export function variance<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K> & { correction?: number },
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkOptions('variance', options)
   checkTensor('var', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   const centred = sub(float, mean(float, { dim: options.dim, keepdim: true }))
@@ -196,23 +263,43 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
 }
 
 /** Standard deviation: the square root of `variance`. */
+export function std<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K> & { correction?: number },
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
+  checkOptions('std', options)
   return sqrt(variance(x, options))
 }
 
 /** Euclidean norm over the given dimensions. */
+export function norm<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K>,
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function norm(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('norm', options)
   return sqrt(sum(square(x), options))
 }
 
 /** log Σ eˣ without overflow. */
+export function logsumexp<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K>,
+): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
+  checkOptions('logsumexp', options)
   checkTensor('logsumexp', 'x', x)
   const top = amax(x, { dim: options.dim, keepdim: true }).detach()
   const safe = where(eq(mul(top, 0), 0), top, 0)
   const total = add(sum(sub(x, safe).exp(), { dim: options.dim, keepdim: true }).log(), safe)
   const dims = normalizeDims('logsumexp', options.dim, x.ndim)
-  return options.keepdim ? total : reshape(total, x.shape.filter((_, i) => !dims.includes(i)))
+  return options.keepdim
+    ? total
+    : reshape(
+        total,
+        x.shape.filter((_, i) => !dims.includes(i)),
+      )
 }
 
 /** @internal a dimension moved to the end, and the order that moves it back */

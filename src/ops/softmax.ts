@@ -6,13 +6,13 @@ import { registerLoop } from '../backend/registry.js'
 import { DTypeError, ShapeError } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import { normalizeDim } from '../shape.js'
-import type { Tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
 import { apply, checkTensor } from './dispatch.js'
-import { mul, exp, sub } from './elementwise.js'
+import { exp, mul, sub } from './elementwise.js'
 import { indexError, oneHot } from './gather.js'
 import { permute, unsqueeze } from './movement.js'
 import { moveLast, sum } from './reduce.js'
-import { defineOp, type Dense } from './table.js'
+import { type Dense, defineOp } from './table.js'
 
 /** Shifted exponentials of one row in double precision: the maximum and log Σ. */
 function logSumRow(x: Dense['data'], at: number, n: number): { top: number; logTotal: number } {
@@ -58,7 +58,8 @@ registerLoop(Opcode.softmax, (inputs, outputs, [mode]) => (mode === 0 ? softmaxR
 
 function overLast(row: typeof softmaxRow, x: Tensor, dim: number): Tensor {
   checkTensor(row.name, 'x', x)
-  if (x.dtype !== 'float32' && x.dtype !== 'float64') throw new DTypeError('ERR_DTYPE', `${row.name}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
+  if (x.dtype !== 'float32' && x.dtype !== 'float64')
+    throw new DTypeError('ERR_DTYPE', `${row.name}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
   if (x.ndim === 0) throw new ShapeError('ERR_RANK', `${row.name}: needs at least one dimension, received a scalar.`)
   const d = normalizeDim(row.name, dim, x.ndim)
   if (d === x.ndim - 1) return apply(row, [x], undefined)
@@ -67,11 +68,13 @@ function overLast(row: typeof softmaxRow, x: Tensor, dim: number): Tensor {
 }
 
 /** eˣ / Σ eˣ along `dim`. */
+export function softmax<T extends Tensor>(x: T, dim?: number): Tensor<ShapeOf<T>>
 export function softmax(x: Tensor, dim = -1): Tensor {
   return overLast(softmaxRow, x, dim)
 }
 
 /** log(softmax(x)) along `dim`, without its cancellation. */
+export function logSoftmax<T extends Tensor>(x: T, dim?: number): Tensor<ShapeOf<T>>
 export function logSoftmax(x: Tensor, dim = -1): Tensor {
   return overLast(logSoftmaxRow, x, dim)
 }
@@ -80,7 +83,13 @@ interface CrossEntropyAttrs {
   readonly ignoreIndex: number
 }
 
-function eachRow(op: string, logits: Dense, targets: Dense, ignoreIndex: number, visit: (row: number, target: number | undefined) => void): void {
+function eachRow(
+  op: string,
+  logits: Dense,
+  targets: Dense,
+  ignoreIndex: number,
+  visit: (row: number, target: number | undefined) => void,
+): void {
   const n = rowLength(logits)
   targets.data.forEach((t, i) => {
     if (t !== ignoreIndex && (t < 0 || t >= n)) throw indexError(op, t, i, n)

@@ -19,10 +19,7 @@ export interface GradientContext<A> {
 }
 
 /** Gradients for the inputs, in differentiable ops; broadcasting is undone by the backward walk. */
-export type GradientRule<A> = (
-  context: GradientContext<A>,
-  ...grads: Tensor[]
-) => readonly (Tensor | undefined)[]
+export type GradientRule<A> = (context: GradientContext<A>, ...grads: Tensor[]) => readonly (Tensor | undefined)[]
 
 export interface Strided {
   readonly shape: readonly number[]

@@ -1,7 +1,7 @@
 /**
  * Adam and AdamW: steps scaled by running estimates of the gradient's mean and square.
  */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { add, div, expm1, maximum, mul, neg, rsqrt, sqrt, square, sub } from '../ops/elementwise.js'
 import { narrow, reshape } from '../ops/movement.js'
@@ -41,7 +41,7 @@ export class AdamGroup extends ParameterGroup {
     super(name, params, options)
     const { betas, eps, amsgrad } = options
     if (!Array.isArray(betas) || betas.length !== 2) {
-      throw new ArgumentError('ERR_HYPERPARAMETER', `${name}: betas must be a pair such as [0.9, 0.999], received ${String(betas)}.`)
+      throw new ArgumentError('ERR_HYPERPARAMETER', `${name}: betas must be a pair such as [0.9, 0.999], received ${showValue(betas)}.`)
     }
     this.beta1 = this.hyper('beta1', 'betas[0]', betas[0], below1, fromBeta)
     this.beta2 = this.hyper('beta2', 'betas[1]', betas[1], below1, fromBeta)
@@ -113,6 +113,7 @@ function adamGroups(name: string, params: OptimizerParameters<AdamOptions>, opti
  */
 export class Adam extends Optimizer<AdamGroup> {
   constructor(params: OptimizerParameters<AdamOptions>, options: AdamOptions = {}) {
+    checkOptions('Adam', options)
     super(adamGroups('Adam', params, options, 0))
   }
 
@@ -132,6 +133,7 @@ export class Adam extends Optimizer<AdamGroup> {
  */
 export class AdamW extends Optimizer<AdamGroup> {
   constructor(params: OptimizerParameters<AdamOptions>, options: AdamOptions = {}) {
+    checkOptions('AdamW', options)
     super(adamGroups('AdamW', params, options, 0.01))
   }
 

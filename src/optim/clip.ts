@@ -2,7 +2,7 @@
  * Gradient clipping, between `backward()` and `step()`.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { clamp } from '../ops/activations.js'
 import { zeros } from '../ops/creation.js'
 import { abs, add, div, maximum, minimum, mul, pow, sqrt, square } from '../ops/elementwise.js'
@@ -27,10 +27,12 @@ function share(g: Tensor, p: number): Tensor {
  * @throws ArgumentError when maxNorm is negative or normType not above 0.
  */
 export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: number, options: { normType?: number } = {}): Tensor {
+  checkOptions('clipGradNorm', options)
   const { normType = 2 } = options
-  if (!(maxNorm >= 0)) throw new ArgumentError('ERR_CLIP', `clipGradNorm: maxNorm must be a number from 0, received ${String(maxNorm)}.`)
-  if (!(normType > 0))
-    throw new ArgumentError('ERR_CLIP', `clipGradNorm: normType must be above 0 (or Infinity), received ${String(normType)}.`)
+  if (typeof maxNorm !== 'number' || !(maxNorm >= 0))
+    throw new ArgumentError('ERR_CLIP', `clipGradNorm: maxNorm must be a number from 0, received ${showValue(maxNorm)}.`)
+  if (typeof normType !== 'number' || !(normType > 0))
+    throw new ArgumentError('ERR_CLIP', `clipGradNorm: normType must be above 0 (or Infinity), received ${showValue(normType)}.`)
   const leaves = tensorList('clipGradNorm', parameters)
   return noGrad(() => {
     const clipped = leaves.flatMap((leaf) => {
@@ -55,8 +57,8 @@ export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: num
  * @throws ArgumentError when clipValue is negative.
  */
 export function clipGradValue(parameters: Iterable<Tensor> | Tensor, clipValue: number): void {
-  if (!(clipValue >= 0))
-    throw new ArgumentError('ERR_CLIP', `clipGradValue: clipValue must be a number from 0, received ${String(clipValue)}.`)
+  if (typeof clipValue !== 'number' || !(clipValue >= 0))
+    throw new ArgumentError('ERR_CLIP', `clipGradValue: clipValue must be a number from 0, received ${showValue(clipValue)}.`)
   const leaves = tensorList('clipGradValue', parameters)
   noGrad(() => {
     for (const leaf of leaves) {

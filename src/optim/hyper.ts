@@ -3,7 +3,7 @@
  * 0-d tensors, which compiled programs read at each call; what a user sees are numbers.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { refuseInTrace, stateZeros } from '../ops/state.js'
 import type { Tensor } from '../tensor.js'
@@ -55,7 +55,7 @@ export class Hyper<D extends Derived> {
   refuse(value: number): string | undefined {
     const { low, high = Infinity } = this.range
     if (typeof value === 'number' && value >= low && value < high) return undefined
-    return `must be ${high === Infinity ? `a number from ${low}` : `from ${low} up to but without ${high}`}, received ${String(value)}`
+    return `must be ${high === Infinity ? `a number from ${low}` : `from ${low} up to but without ${high}`}, received ${showValue(value)}`
   }
 
   set(value: number): void {

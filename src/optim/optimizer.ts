@@ -5,9 +5,10 @@
  */
 import { noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
-import { ArgumentError, DTypeError, StateError } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, StateError } from '../errors.js'
 import { add } from '../ops/elementwise.js'
-import { clone, concat, narrow } from '../ops/movement.js'
+import { concat } from '../ops/join.js'
+import { clone, narrow } from '../ops/movement.js'
 import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSource, stateZeros, tensorSlot } from '../ops/state.js'
 import { Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -53,8 +54,9 @@ export class ParameterGroup {
 
   /** @internal */
   constructor(optimizer: string, params: readonly Tensor[], options: Required<OptimizerOptions>) {
+    checkOptions(optimizer, options)
     this.optimizer = optimizer
-    this.params = params
+    this.params = tensorList(optimizer, params)
     this.maximize = options.maximize
     this.steps = stateZeros(optimizer, [params.length])
     this.rate = this.hyper('lr', 'lr', options.lr, positive, { value: (x) => x })

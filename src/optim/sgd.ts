@@ -1,7 +1,7 @@
 /**
  * Stochastic gradient descent with momentum.
  */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { add, eq, mul, neg, sub, where } from '../ops/elementwise.js'
 import { narrow, reshape } from '../ops/movement.js'
@@ -34,7 +34,7 @@ export class SGDGroup extends ParameterGroup {
     super('SGD', params, options)
     const { momentum, dampening, nesterov } = options
     if (!Number.isFinite(dampening))
-      throw new ArgumentError('ERR_HYPERPARAMETER', `SGD: dampening must be a number, received ${String(dampening)}.`)
+      throw new ArgumentError('ERR_HYPERPARAMETER', `SGD: dampening must be a number, received ${showValue(dampening)}.`)
     if (nesterov && (momentum === 0 || dampening !== 0)) {
       throw new ArgumentError(
         'ERR_HYPERPARAMETER',
@@ -72,6 +72,7 @@ export class SGDGroup extends ParameterGroup {
  */
 export class SGD extends Optimizer<SGDGroup> {
   constructor(params: OptimizerParameters<SGDOptions>, options: SGDOptions = {}) {
+    checkOptions('SGD', options)
     const { lr = 1e-3, momentum = 0, dampening = 0, weightDecay = 0, nesterov = false, maximize = false } = options
     const filled: Required<SGDOptions> = { lr, momentum, dampening, weightDecay, nesterov, maximize }
     super(makeGroups<SGDOptions, SGDGroup>('SGD', params, filled, (list, own) => new SGDGroup(list, own as Required<SGDOptions>)))

@@ -14,7 +14,7 @@ import { type DType, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, ShapeError, showShape } from '../errors.js'
 import { clone } from '../ops/movement.js'
 import { drawBlocks } from '../random.js'
-import { isContiguous, sizeOf } from '../shape.js'
+import { isContiguous, maxRank, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
 import type { Pacer } from './pacer.js'
@@ -127,7 +127,7 @@ function isSide(x: unknown): boolean {
   if (x instanceof Tensor || ArrayBuffer.isView(x)) return true
   if (!Array.isArray(x)) return typeof x === 'object' && x !== null && ArrayBuffer.isView((x as { data?: unknown }).data)
   let first: unknown = x
-  while (Array.isArray(first)) first = first[0]
+  for (let depth = 0; depth <= maxRank && Array.isArray(first); depth++) first = first[0]
   return typeof first === 'number' || typeof first === 'boolean'
 }
 
@@ -148,8 +148,11 @@ const defaultBatch = 32
 /** One side of the data, and one slot of the ring for it. */
 interface Side {
   readonly tensor: Tensor
+  /** Elements of a sample. */
   readonly width: number
   readonly dtype: DType
+  /** Samples copied between two looks at the clock. */
+  readonly slice: number
 }
 
 class ArraySource implements BatchSource {
@@ -185,7 +188,15 @@ class ArraySource implements BatchSource {
     for (let start = 0; start < this.samples; start += this.batchSize) {
       const size = Math.min(this.batchSize, n - start)
       const batch = this.take(size)
-      for (let k = 0; k < 2; k++) await this.gather(this.sides[k], k === 0 ? batch.x : batch.y, order, start, size)
+      for (let k = 0; k < 2; k++) {
+        const side = this.sides[k]
+        const from = elementsOf(side.tensor)
+        const to = elementsOf(k === 0 ? batch.x : batch.y)
+        for (let row = 0; row < size; row += side.slice) {
+          copyRows(from, to, order, start, row, Math.min(size, row + side.slice), side.width)
+          if (this.pacer.due) await this.pacer.breathe()
+        }
+      }
       yield batch
     }
   }
@@ -229,23 +240,11 @@ class ArraySource implements BatchSource {
     )
     return { x, y, size }
   }
-
-  private async gather(side: Side, into: Tensor, order: Int32Array | undefined, start: number, size: number): Promise<void> {
-    const { width } = side
-    const from = elementsOf(side.tensor)
-    const to = elementsOf(into)
-    const rows = Math.max(1, Math.floor(65536 / Math.max(1, width)))
-    for (let row = 0; row < size; row += rows) {
-      const stop = Math.min(size, row + rows)
-      if (order === undefined) to.set(from.subarray((start + row) * width, (start + stop) * width), row * width)
-      else copyRows(from, to, order, start, row, stop, width)
-      if (this.pacer.due) await this.pacer.breathe()
-    }
-  }
 }
 
 function sideOf(tensor: Tensor): Side {
-  return { tensor, width: sizeOf(tensor.shape.slice(1)), dtype: tensor.dtype }
+  const width = sizeOf(tensor.shape.slice(1))
+  return { tensor, width, dtype: tensor.dtype, slice: Math.max(1, Math.floor(65536 / Math.max(1, width))) }
 }
 
 /** The elements of a contiguous tensor, without counting as handed out. */
@@ -254,7 +253,20 @@ function elementsOf(t: Tensor): TypedArray {
   return viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * itemSize(t.dtype), t.size)
 }
 
-function copyRows(from: TypedArray, to: TypedArray, order: Int32Array, start: number, row: number, stop: number, width: number): void {
+/** Copies samples `row` to `stop` of a batch that begins at `start` of the order. */
+function copyRows(
+  from: TypedArray,
+  to: TypedArray,
+  order: Int32Array | undefined,
+  start: number,
+  row: number,
+  stop: number,
+  width: number,
+): void {
+  if (order === undefined) {
+    to.set(from.subarray((start + row) * width, (start + stop) * width), row * width)
+    return
+  }
   // below some 32 elements the loop is faster than a call for each row
   for (; row < stop; row++) {
     const source = order[start + row] * width

@@ -34,7 +34,7 @@ export class Fit<M extends Metrics = Metrics> implements PromiseLike<History<M>>
       checkOptions(model, options)
       const history = await train(model, data, options, {
         left: this.stopping.signal,
-        onStep: (step) => offer(this.stepReaders, step),
+        onStep: (make) => (this.stepReaders.size === 0 ? undefined : offer(this.stepReaders, make())),
         onEpoch: (epoch) => {
           this.finished.push(epoch)
           return offer(this.epochReaders, epoch)

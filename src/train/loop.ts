@@ -12,7 +12,7 @@ import { explainLoss } from './diagnosis.js'
 import { type Epoch, History, Judge, type Metrics, type Values } from './history.js'
 import type { FitOptions } from './options.js'
 import { Pacer } from './pacer.js'
-import { makeProgress, type Progress } from './progress.js'
+import { makeProgress, type Progress, type StepNews } from './progress.js'
 import { type Figures, makeSteps, type Steps } from './steps.js'
 
 /** A step of a training. */
@@ -28,7 +28,8 @@ export interface FitStep {
 export interface Watchers<M extends Metrics> {
   /** Aborted when a loop over epochs or steps was left. */
   readonly left: AbortSignal
-  onStep(step: FitStep): Promise<unknown> | undefined
+  /** `make` is called when somebody watches. What is returned is settled when they have seen it. */
+  onStep(make: () => FitStep): Promise<unknown> | undefined
   onEpoch(epoch: Epoch<M>): Promise<unknown> | undefined
 }
 
@@ -58,28 +59,44 @@ export async function train<M extends Metrics>(
 }
 
 /** A step that is queued or running. */
-interface Pending {
+class Pending {
   readonly batch: Batch
   readonly figures: Promise<Figures>
-  done: boolean
+  done = false
+
+  constructor(batch: Batch, figures: Promise<Figures>) {
+    this.batch = batch
+    this.figures = figures
+    // it is awaited later, perhaps after another one has failed
+    figures.then(
+      () => {
+        this.done = true
+      },
+      () => {
+        this.done = true
+      },
+    )
+  }
 }
 
-/** Means over samples. */
-class Means {
+/** Means over the samples of an epoch so far. */
+class Means implements StepNews {
+  readonly epoch: number
   private readonly sums: number[]
   private readonly names: readonly string[]
   samples = 0
-  steps = 0
+  done = 0
 
-  constructor(names: readonly string[]) {
+  constructor(epoch: number, names: readonly string[]) {
+    this.epoch = epoch
     this.names = names
     this.sums = new Array<number>(names.length + 1).fill(0)
   }
 
   add(values: readonly number[], size: number): void {
-    values.forEach((v, i) => void (this.sums[i] += v * size))
+    for (let i = 0; i < values.length; i++) this.sums[i] += values[i] * size
     this.samples += size
-    this.steps++
+    this.done++
   }
 
   get loss(): number {
@@ -175,15 +192,15 @@ class Training<M extends Metrics> {
   /** One epoch, or `undefined` when it was left. */
   private async epoch(epoch: number): Promise<Epoch<M> | undefined> {
     const start = performance.now()
-    const means = new Means(this.names)
-    const whole = await this.pass(this.data, 'fit', epoch, means, (batch, values) => this.learnt(epoch, means, batch, values))
+    const means = new Means(epoch, this.names)
+    const whole = await this.pass(this.data, 'fit', epoch, means, (batch, values) => this.learnt(means, batch, values))
     if (!whole) return undefined
     const trained = performance.now()
-    const result = { epoch, loss: means.loss, metrics: means.metrics as Values<M>, steps: means.steps, samples: means.samples }
+    const result = { epoch, loss: means.loss, metrics: means.metrics as Values<M>, steps: means.done, samples: means.samples }
     const samplesPerSecond = means.samples / Math.max((trained - start) / 1000, 1e-9)
     if (this.validation === undefined) return { ...result, seconds: (trained - start) / 1000, samplesPerSecond }
     this.progress.validating(epoch)
-    const judged = new Means(this.names)
+    const judged = new Means(epoch, this.names)
     if (!(await this.pass(this.validation, 'fit: validation', epoch, judged))) return undefined
     const validated = { valLoss: judged.loss, valMetrics: judged.metrics as Values<M> }
     return { ...result, ...validated, seconds: (performance.now() - start) / 1000, samplesPerSecond }
@@ -225,7 +242,8 @@ class Training<M extends Metrics> {
           complete = true
           break
         }
-        await this.queue(item.value, pending, epoch, learnt !== undefined)
+        const seen = this.queue(item.value, pending, epoch, learnt !== undefined)
+        if (seen !== undefined) await seen
         const depth = this.depth(item.value)
         while (pending.length >= depth || pending[0]?.done) await settle()
         if (this.pacer.due) await this.pacer.breathe()
@@ -236,24 +254,22 @@ class Training<M extends Metrics> {
       // a source that hangs must not hold up an abort
       if (!complete) Promise.resolve(batches.return?.()).catch(() => {})
     }
-    if (complete && means.steps === 0) throw noBatches(what, epoch)
+    if (complete && means.done === 0) throw noBatches(what, epoch)
     return complete && !this.leaving()
   }
 
-  private async queue(batch: Batch, pending: Pending[], epoch: number, learning: boolean): Promise<void> {
+  /** Queues a step. What is returned, if anything, has to be awaited before the next one. */
+  private queue(batch: Batch, pending: Pending[], epoch: number, learning: boolean): Promise<unknown> | undefined {
     const figures = learning ? this.steps.train(batch.x, batch.y) : this.steps.judge(batch.x, batch.y)
-    // it is awaited later, perhaps after another one has failed
-    const step: Pending = { batch, figures, done: false }
-    const done = (): void => {
-      step.done = true
-    }
-    figures.then(done, done)
-    pending.push(step)
-    if (!learning) return
-    this.taken++
+    pending.push(new Pending(batch, figures))
+    if (!learning) return undefined
+    const number = ++this.taken
     // the first step is also the check that everything fits together: nobody is shown a step that was refused
-    if (this.taken === 1) await figures
-    await this.watchers.onStep(new QueuedStep(this.taken, epoch, figures))
+    return number === 1 ? figures.then(() => this.show(number, epoch, figures)) : this.show(number, epoch, figures)
+  }
+
+  private show(step: number, epoch: number, figures: Promise<Figures>): Promise<unknown> | undefined {
+    return this.watchers.onStep(() => new QueuedStep(step, epoch, figures))
   }
 
   /** How many steps to have queued: enough work for some milliseconds, within a bound of bytes. */
@@ -281,7 +297,7 @@ class Training<M extends Metrics> {
     }
   }
 
-  private learnt(epoch: number, means: Means, batch: Batch, values: readonly number[]): void {
+  private learnt(means: Means, batch: Batch, values: readonly number[]): void {
     const [loss] = values
     const now = performance.now()
     if (this.settled > 0) this.pace += 0.1 * (now - this.settled - this.pace)
@@ -290,12 +306,12 @@ class Training<M extends Metrics> {
     if (!Number.isFinite(loss)) {
       throw new StateError(
         'ERR_LOSS_NOT_FINITE',
-        explainLoss(loss, { epoch, step: this.known, trail: this.trail, batch, lr: this.options.optimizer.lr }),
+        explainLoss(loss, { epoch: means.epoch, step: this.known, trail: this.trail, batch, lr: this.options.optimizer.lr }),
       )
     }
     this.trail.push(loss)
     if (this.trail.length > 5) this.trail.shift()
-    this.progress.step({ epoch, done: means.steps, samples: means.samples, loss: means.loss, metrics: means.metrics })
+    this.progress.step(means)
   }
 }
 

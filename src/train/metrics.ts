@@ -3,7 +3,7 @@
  */
 import { noGrad } from '../autograd/backward.js'
 import { isFloat } from '../dtype.js'
-import { ArgumentError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { abs, eq, gt, le, lt, square, sub, to } from '../ops/elementwise.js'
 import { gather, oneHot } from '../ops/gather.js'
@@ -65,9 +65,10 @@ export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray
  * @throws ArgumentError unless k is a positive integer; ShapeError; DTypeError; DataError for a label out of range.
  */
 export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: { k?: number } = {}): Tensor {
+  checkOptions('topKAccuracy', options)
   const { k = 5 } = options
   if (!Number.isInteger(k) || k < 1)
-    throw new ArgumentError('ERR_METRIC_OPTION', `topKAccuracy: k must be a positive integer, received ${String(k)}.`)
+    throw new ArgumentError('ERR_METRIC_OPTION', `topKAccuracy: k must be a positive integer, received ${showValue(k)}.`)
   return noGrad(() => {
     const classes = classesOf('topKAccuracy', outputs, targets)
     if (outputs.ndim !== 2)
@@ -86,6 +87,7 @@ export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedA
  * @throws ShapeError `ERR_METRIC_SHAPE` when the shapes differ.
  */
 export function binaryAccuracy(outputs: Tensor, targets: Tensor, options: { threshold?: number } = {}): Tensor {
+  checkOptions('binaryAccuracy', options)
   checkSame('binaryAccuracy', outputs, targets)
   return noGrad(() => {
     const predicted = to(gt(outputs, options.threshold ?? 0), 'float32')

@@ -2,15 +2,36 @@
  * Calls that run later: order, what waits for what, failures that change nothing, memory taken away meanwhile. On both backends.
  */
 import { describe, expect, it } from 'vitest'
-import { assign, ChainruleError, compile, DataError, fromBuffer, losses, nn, noGrad, optim, StateError, Tensor, tensor, zeros } from '../../src/index.js'
 import { withBackend } from '../../src/backend/select.js'
+import {
+  assign,
+  ChainruleError,
+  compile,
+  DataError,
+  fromBuffer,
+  losses,
+  nn,
+  noGrad,
+  optim,
+  StateError,
+  Tensor,
+  tensor,
+  zeros,
+} from '../../src/index.js'
 import { backends } from '../support/backends.js'
+import { detach, resizableBuffer } from '../support/memory.js'
 
 const list = (t: Tensor | undefined): unknown => t?.toArray()
 
 /** A classifier with momentum, by hand, and its compiled step. */
 function classifier() {
-  const w = tensor([[0.1, -0.2, 0.3], [0.4, 0.5, -0.6]], { requiresGrad: true })
+  const w = tensor(
+    [
+      [0.1, -0.2, 0.3],
+      [0.4, 0.5, -0.6],
+    ],
+    { requiresGrad: true },
+  )
   const v = zeros([2, 3])
   const step = compile((x: Tensor, y: Tensor) => {
     w.grad = undefined
@@ -25,7 +46,12 @@ function classifier() {
   return { w, v, step }
 }
 
-const x = (): Tensor => tensor([[1, 2], [3, 4], [5, 6]])
+const x = (): Tensor =>
+  tensor([
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ])
 const good = (): Tensor => tensor([0, 1, 2], { dtype: 'int32' })
 const wrong = (): Tensor => tensor([0, 3, 2], { dtype: 'int32' })
 
@@ -64,7 +90,11 @@ describe.each(backends)('queue on %s', (which) => {
     calls.push(add(), add())
     expect(s.at(0, 0).item()).toBe(52)
     calls.push(add())
-    expect(compile(() => s.mean()).sync().item()).toBe(53)
+    expect(
+      compile(() => s.mean())
+        .sync()
+        .item(),
+    ).toBe(53)
     calls.push(add())
     expect((s.toArray() as number[][])[3][3]).toBe(54)
     calls.push(add())
@@ -141,6 +171,27 @@ describe.each(backends)('queue on %s', (which) => {
     expect([list(a.w), list(a.v), list(a.w.grad)]).toEqual([list(b.w), list(b.v), list(b.w.grad)])
   })
 
+  test('writes before the failing operation are undone too, those of several states alike', async () => {
+    const [a, b] = [
+      tensor([1, 2]),
+      tensor([
+        [1, 2],
+        [3, 4],
+      ]),
+    ]
+    const f = compile((i: Tensor) => {
+      assign(a, a.add(1))
+      assign(b, b.transpose().mul(a))
+      const picked = b.indexSelect(i)
+      assign(a, picked.sum({ dim: 0 }))
+      return picked
+    })
+    await f(tensor([0], { dtype: 'int32' }))
+    const before = [list(a), list(b)]
+    await expect(f(tensor([2], { dtype: 'int32' }))).rejects.toThrow(DataError)
+    expect([list(a), list(b)]).toEqual(before)
+  })
+
   test('optimizers and modules are left unchanged too', async () => {
     const model = new nn.Sequential(new nn.Linear(2, 8), new nn.BatchNorm1d(8), new nn.ReLU(), new nn.Linear(8, 3))
     const optimizer = new optim.Adam(model.parameters(), { lr: 0.1 })
@@ -152,7 +203,8 @@ describe.each(backends)('queue on %s', (which) => {
       return loss
     })
     const first = (await step(x(), good())).item()
-    const snapshot = (): string => JSON.stringify(Object.entries(model.stateDict()).map(([k, t]) => [k, list(t)])) + JSON.stringify(optimizerState(optimizer))
+    const snapshot = (): string =>
+      JSON.stringify(Object.entries(model.stateDict()).map(([k, t]) => [k, list(t)])) + JSON.stringify(optimizerState(optimizer))
     const before = snapshot()
     await expect(step(x(), wrong())).rejects.toThrow(DataError)
     expect(snapshot()).toBe(before)
@@ -173,12 +225,12 @@ describe.each(backends)('queue on %s', (which) => {
     const f = compile((x: Tensor) => x.add(1).sum())
     const moved = new Float32Array(4)
     const a = fromBuffer(moved)
-    structuredClone(moved.buffer, { transfer: [moved.buffer] })
+    detach(moved.buffer)
     expect(() => a.sum()).toThrow(StateError)
     expect(() => a.data).toThrow(/transferred or resized/)
     expect(() => f.sync(a)).toThrow(StateError)
     await expect((async () => f(a))()).rejects.toThrow(StateError)
-    const resizable = new ArrayBuffer(16, { maxByteLength: 64 })
+    const resizable = resizableBuffer(16, 64)
     const b = fromBuffer(new Float32Array(resizable, 0, 4))
     const whole = fromBuffer(new Float32Array(resizable))
     resizable.resize(8)
@@ -198,19 +250,19 @@ describe.each(backends)('queue on %s', (which) => {
     })
     f.sync(zeros([256, 256]), zeros([256, 256]))
     for (let round = 0; round < 5; round++) {
-      const memory = new ArrayBuffer(256 * 256 * 4, { maxByteLength: 256 * 256 * 8 })
+      const memory = resizableBuffer(256 * 256 * 4, 256 * 256 * 8)
       const a = fromBuffer(new Float32Array(memory, 0, 256 * 256), [256, 256])
       const b = tensor(new Float32Array(256 * 256).fill(0.01), { shape: [256, 256] })
       const exposed = b.data.buffer as ArrayBuffer
       const calls = [f(a, b), f(b, a), f(a, a)]
       memory.resize(16)
-      structuredClone(exposed, { transfer: [exposed] })
+      detach(exposed)
       const results = await Promise.all(calls)
       for (const [z, total] of results) {
         expect(z.shape).toEqual([256, 256])
         expect(Number.isFinite(total.item())).toBe(true)
         const out = z.data.buffer as ArrayBuffer
-        if (out instanceof ArrayBuffer) structuredClone(out, { transfer: [out] })
+        if (out instanceof ArrayBuffer) detach(out)
       }
     }
     expect(Number.isFinite(state.sum().item())).toBe(true)
@@ -223,7 +275,7 @@ describe.each(backends)('queue on %s', (which) => {
     const first = f(tensor([1, 1, 1]))
     memory.fill(9)
     const second = f(tensor([1, 1, 1]))
-    structuredClone(memory.buffer, { transfer: [memory.buffer] })
+    detach(memory.buffer)
     expect(list(await first)).toEqual([1, 2, 3])
     expect(list(await second)).toEqual([9, 9, 9])
     expect(() => f.sync(tensor([1, 1, 1]))).toThrow(StateError)

@@ -3,14 +3,16 @@
  * native program must agree; and so must sequences of writes to state.
  */
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { assign, compile, concat, maximum, Tensor, tensor, where } from '../../src/index.js'
+import { describe, expect, it, vi } from 'vitest'
+import { assign, compile, concat, maximum, type Tensor, tensor, where } from '../../src/index.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 import { generator } from '../support/cases.js'
 import { expectClose } from '../support/compare.js'
 
-// read by both runtimes when they start; nothing has run yet
-process.env.CHAINRULE_POISON = '1'
+// both runtimes read it when they are loaded, and imports come first
+vi.hoisted(() => {
+  process.env.CHAINRULE_POISON = '1'
+})
 
 const runs = Number(process.env.CHAINRULE_FUZZ_RUNS ?? 150)
 
@@ -93,7 +95,12 @@ const shapes = [[4, 5], [5], [5, 4], [1, 5], [], [4, 1], [3, 4, 5], [17]]
 
 function inputsFor(seed: number): Tensor[] {
   const random = generator(`inputs ${seed}`)
-  return shapes.map((shape) => tensor(Float32Array.from({ length: shape.reduce((p, d) => p * d, 1) }, () => random() * 2 - 1), { shape }))
+  return shapes.map((shape) =>
+    tensor(
+      Float32Array.from({ length: shape.reduce((p, d) => p * d, 1) }, () => random() * 2 - 1),
+      { shape },
+    ),
+  )
 }
 
 function agree(actual: readonly Tensor[], expected: readonly Tensor[], what: string): void {
@@ -107,15 +114,33 @@ describe('random programs', () => {
     fc.assert(
       fc.property(fc.array(stepArbitrary, { minLength: 1, maxLength: 24 }), fc.nat(1000), fc.boolean(), (steps, seed, captures) => {
         const inputs = inputsFor(seed)
-        const expected = onJs(() => interpret(steps, inputs.map((t) => t.to('float64'))))
-        agree(onJs(() => interpret(steps, inputs)), expected, 'js eager')
+        const expected = onJs(() =>
+          interpret(
+            steps,
+            inputs.map((t) => t.to('float64')),
+          ),
+        )
+        agree(
+          onJs(() => interpret(steps, inputs)),
+          expected,
+          'js eager',
+        )
         for (const which of backends) {
           const on = which === 'js' ? onJs : onNative
           const f = captures ? compile(() => interpret(steps, inputs)) : compile((...x: Tensor[]) => interpret(steps, x))
           const result = on(() => (captures ? f.sync() : f.sync(...inputs)))
           agree(result, expected, `${which} compiled`)
-          agree(on(() => (captures ? f.sync() : f.sync(...inputs))), expected, `${which} compiled, again`)
-          if (which === 'native') agree(onNative(() => interpret(steps, inputs)), expected, 'native eager')
+          agree(
+            on(() => (captures ? f.sync() : f.sync(...inputs))),
+            expected,
+            `${which} compiled, again`,
+          )
+          if (which === 'native')
+            agree(
+              onNative(() => interpret(steps, inputs)),
+              expected,
+              'native eager',
+            )
         }
       }),
       { numRuns: runs },
@@ -179,9 +204,27 @@ describe('random effects', () => {
     process.env.NODE_ENV = 'production'
     fc.assert(
       fc.property(fc.array(stepArbitrary, { minLength: 1, maxLength: 12 }), fc.nat(5), (steps, aliased) => {
-        const make = (): Tensor[] => [tensor([[1, 2], [3, 4]]), tensor([[-1, 0.5], [0.25, 2]]), tensor([[0, 1], [1, 0]]), tensor([0.5, -0.5])]
-        const run = (s: Tensor[], x: Tensor): Tensor[] => steps.flatMap(({ kind, a, b }) => pick(effects, kind)(s, x, a, b) ?? []).map((t) => t.mul(1))
-        const x = tensor([[0.1, -0.2], [0.3, 0.4]])
+        const make = (): Tensor[] => [
+          tensor([
+            [1, 2],
+            [3, 4],
+          ]),
+          tensor([
+            [-1, 0.5],
+            [0.25, 2],
+          ]),
+          tensor([
+            [0, 1],
+            [1, 0],
+          ]),
+          tensor([0.5, -0.5]),
+        ]
+        const run = (s: Tensor[], x: Tensor): Tensor[] =>
+          steps.flatMap(({ kind, a, b }) => pick(effects, kind)(s, x, a, b) ?? []).map((t) => t.mul(1))
+        const x = tensor([
+          [0.1, -0.2],
+          [0.3, 0.4],
+        ])
         const eager = make()
         const expected = onJs(() => [1, 2, 3].map(() => run(eager, aliased < 3 ? eager[aliased].clone() : x)))
         for (const which of backends) {

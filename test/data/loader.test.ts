@@ -24,30 +24,72 @@ describe('ArrayDataset', () => {
   })
 
   it('takes numbers in arrays, booleans and clamped arrays', () => {
-    const data = new ArrayDataset([[[0, 1], [1, 0]], [true, false]])
+    const data = new ArrayDataset([
+      [
+        [0, 1],
+        [1, 0],
+      ],
+      [true, false],
+    ])
     expect(data.fields[0]).toEqual({ data: Float32Array.of(0, 1, 1, 0), shape: [2, 2], dtype: 'float32' })
     expect(data.fields[1]).toEqual({ data: Uint8Array.of(1, 0), shape: [2], dtype: 'bool' })
-    expect(new ArrayDataset([[1, 2], [3, 4]], { dtypes: ['float32', 'int32'] }).fields[1].data).toEqual(Int32Array.of(3, 4))
+    expect(
+      new ArrayDataset(
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        { dtypes: ['float32', 'int32'] },
+      ).fields[1].data,
+    ).toEqual(Int32Array.of(3, 4))
     expect(new ArrayDataset([Uint8ClampedArray.of(1), [1]]).fields[0]).toEqual({ data: Uint8Array.of(1), shape: [1], dtype: 'uint8' })
   })
 
   it('refuses what does not fit', () => {
     expect(() => new ArrayDataset([inputs, labels.subarray(1)])).toThrow(ShapeError)
     expect(() => new ArrayDataset([inputs, labels.subarray(1)])).toThrow('inputs has 10 samples, targets has 9')
-    expect(() => new ArrayDataset([[[1, 2], [3]], [0, 1]])).toThrow('nested arrays must agree')
-    expect(() => new ArrayDataset([[[1], 2], [0, 1]])).toThrow(ShapeError)
+    expect(
+      () =>
+        new ArrayDataset([
+          [[1, 2], [3]],
+          [0, 1],
+        ]),
+    ).toThrow('nested arrays must agree')
+    expect(
+      () =>
+        new ArrayDataset([
+          [[1], 2],
+          [0, 1],
+        ]),
+    ).toThrow(ShapeError)
     expect(() => new ArrayDataset([{ ...inputs, shape: [10, 4] }, labels])).toThrow('holds 40 elements, the data 30')
     expect(() => new ArrayDataset([5, labels])).toThrow('scalar')
     expect(() => new ArrayDataset([null as unknown as number, labels])).toThrow(ArgumentError)
     expect(() => new ArrayDataset([new Int16Array(2) as unknown as Int32Array, labels])).toThrow('Int16Array has no dtype')
-    expect(() => new ArrayDataset([[1, 2], [0.5, 1]], { dtypes: ['float32', 'int32'] })).toThrow('no int32 value')
-    for (const index of [-1, 10]) expect(() => new ArrayDataset([inputs, labels]).batch(Int32Array.of(index))).toThrow(`index ${index} is outside`)
+    expect(
+      () =>
+        new ArrayDataset(
+          [
+            [1, 2],
+            [0.5, 1],
+          ],
+          { dtypes: ['float32', 'int32'] },
+        ),
+    ).toThrow('no int32 value')
+    for (const index of [-1, 10])
+      expect(() => new ArrayDataset([inputs, labels]).batch(Int32Array.of(index))).toThrow(`index ${index} is outside`)
   })
 })
 
 describe('collate', () => {
   it('stacks samples', () => {
-    const [x, y, z] = collate([[[[1, 2]], 3, Int32Array.of(7)], [[[4, 5]], 6, Int32Array.of(8)]], ['float32', 'uint8'])
+    const [x, y, z] = collate(
+      [
+        [[[1, 2]], 3, Int32Array.of(7)],
+        [[[4, 5]], 6, Int32Array.of(8)],
+      ],
+      ['float32', 'uint8'],
+    )
     expect(x).toEqual({ data: Float32Array.of(1, 2, 4, 5), shape: [2, 1, 2], dtype: 'float32' })
     expect(y).toEqual({ data: Uint8Array.of(3, 6), shape: [2], dtype: 'uint8' })
     expect(z).toEqual({ data: Int32Array.of(7, 8), shape: [2, 1], dtype: 'int32' })
@@ -65,8 +107,15 @@ describe('DataLoader', () => {
   it('cuts batches in order', async () => {
     const loader = new DataLoader([inputs, labels], { batchSize: 4 })
     expect(loader.length).toBe(3)
-    expect(await labelsOf(loader)).toEqual([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]])
-    expect(await labelsOf(new DataLoader([inputs, labels], { batchSize: 4, dropLast: true }))).toEqual([[0, 1, 2, 3], [4, 5, 6, 7]])
+    expect(await labelsOf(loader)).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9],
+    ])
+    expect(await labelsOf(new DataLoader([inputs, labels], { batchSize: 4, dropLast: true }))).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+    ])
     for await (const [x] of loader) expect(x.shape[1]).toBe(3)
     expect(loader.epoch).toBe(2)
   })
@@ -85,7 +134,13 @@ describe('DataLoader', () => {
   })
 
   it('shuffles without favour', () => {
-    const loader = new DataLoader([[1, 2, 3, 4], [1, 2, 3, 4]], { shuffle: true })
+    const loader = new DataLoader(
+      [
+        [1, 2, 3, 4],
+        [1, 2, 3, 4],
+      ],
+      { shuffle: true },
+    )
     const counts = new Map<string, number>()
     for (let epoch = 0; epoch < 24_000; epoch++) {
       const order = loader.order(epoch).join()
@@ -144,7 +199,13 @@ describe('DataLoader', () => {
 
   it('makes batches of samples, given at once or later', async () => {
     const now = { length: 5, get: (i: number) => [Float32Array.of(i, i), i] as const }
-    const later = { length: 5, get: async (i: number) => { await sleep(5 - i); return now.get(i) } }
+    const later = {
+      length: 5,
+      get: async (i: number) => {
+        await sleep(5 - i)
+        return now.get(i)
+      },
+    }
     for (const dataset of [now, later]) {
       const loader = new DataLoader(dataset, { batchSize: 2, dtypes: ['float32', 'int32'] })
       const batches: unknown[] = []
@@ -169,7 +230,14 @@ describe('DataLoader', () => {
 
   it.each([0, 1, 3])('has %i batches made ahead, and no more', async (prefetch) => {
     let made = 0
-    const dataset = { length: 8, batch: async (indices: Int32Array) => { made++; await sleep(1); return indices[0] } }
+    const dataset = {
+      length: 8,
+      batch: async (indices: Int32Array) => {
+        made++
+        await sleep(1)
+        return indices[0]
+      },
+    }
     const loader = new DataLoader(dataset, { prefetch })
     let used = 0
     for await (const first of loader) {
@@ -181,16 +249,25 @@ describe('DataLoader', () => {
 
   it('hands an error of the data set to the one who asks, after the batches before it, and only once', async () => {
     const rejections: unknown[] = []
-    const note = (reason: unknown): void => { rejections.push(reason) }
+    const note = (reason: unknown): void => {
+      rejections.push(reason)
+    }
     process.on('unhandledRejection', note)
     for (const later of [true, false]) {
       const batch = (indices: Int32Array): number | Promise<number> => {
-        const value = (): number => { if (indices[0] >= 2) throw new Error(`disk ${indices[0]}`); return indices[0] }
+        const value = (): number => {
+          if (indices[0] >= 2) throw new Error(`disk ${indices[0]}`)
+          return indices[0]
+        }
         return later ? sleep(1).then(value) : value()
       }
       const seen: number[] = []
       const loader = new DataLoader({ length: 6, batch }, { prefetch: 4 })
-      await expect((async () => { for await (const value of loader) seen.push(value) })()).rejects.toThrow('disk 2')
+      await expect(
+        (async () => {
+          for await (const value of loader) seen.push(value)
+        })(),
+      ).rejects.toThrow('disk 2')
       expect(seen).toEqual([0, 1])
       for await (const _ of new DataLoader({ length: 6, batch }, { prefetch: 4 })) break
     }
@@ -220,7 +297,9 @@ describe('DataLoader', () => {
     expect(() => new DataLoader([inputs, labels.subarray(2)])).toThrow('inputs has 10 samples, targets has 8')
     expect(() => new DataLoader({ length: 3 } as unknown as { length: number; get(i: number): number[] })).toThrow(ArgumentError)
     const loader = new DataLoader([inputs, labels])
-    expect(() => { loader.epoch = -1 }).toThrow(ArgumentError)
+    expect(() => {
+      loader.epoch = -1
+    }).toThrow(ArgumentError)
     expect(() => loader.setState({ epoch: 0, batch: 11 })).toThrow('beyond the 10 batches')
   })
 })

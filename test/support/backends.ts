@@ -11,7 +11,8 @@ import { nativeBackend, withBackend } from '../../src/backend/select.js'
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
 /** A binary that exists must load: only a checkout without one does without. */
-export const hasNative = process.env.CHAINRULE_BACKEND !== 'js' && existsSync(process.env.CHAINRULE_BINARY ?? join(root, 'build', 'chainrule.node'))
+export const hasNative =
+  process.env.CHAINRULE_BACKEND !== 'js' && existsSync(process.env.CHAINRULE_BINARY ?? join(root, 'build', 'chainrule.node'))
 
 export function native(): NativeBackend {
   return withBackend('native', () => nativeBackend() as NativeBackend)

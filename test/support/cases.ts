@@ -3,7 +3,7 @@
  * else (test/ops.test.ts) follows from it. In: domains and shapes. Out: tensors with values that depend on nothing but the case.
  */
 import { type DType, isFloat } from '../../src/dtype.js'
-import { Tensor, tensor } from '../../src/index.js'
+import { type Tensor, tensor } from '../../src/index.js'
 
 /** Which values an input takes. */
 export interface Domain {
@@ -68,17 +68,58 @@ export function unary(name: string, domain: Domain, call: (x: Tensor) => Tensor,
 /** A function of two tensors, element by element, with broadcasting. */
 export function binary(name: string, a: Domain, b: Domain, call: (a: Tensor, b: Tensor) => Tensor, options: Options = {}): Case {
   const equal = lengths.map((n) => [[n], [n]])
-  const broadcast = [[[3, 5], [5]], [[1, 7], [4, 1]], [[], [3, 3]], [[2, 1, 3], [2, 1]], [[2, 9], []], [[0, 3], [3]]]
-  return op(name, [a, b], [[[2, 3], [3]], ...equal, ...broadcast], call, { special: isFloat(a.dtype) && isFloat(b.dtype), large: [[73, 211], [211]], ...options })
+  const broadcast = [
+    [[3, 5], [5]],
+    [
+      [1, 7],
+      [4, 1],
+    ],
+    [[], [3, 3]],
+    [
+      [2, 1, 3],
+      [2, 1],
+    ],
+    [[2, 9], []],
+    [[0, 3], [3]],
+  ]
+  return op(name, [a, b], [[[2, 3], [3]], ...equal, ...broadcast], call, {
+    special: isFloat(a.dtype) && isFloat(b.dtype),
+    large: [[73, 211], [211]],
+    ...options,
+  })
 }
 
 /** A reduction of one tensor. */
-export function reduction(name: string, domain: Domain, call: (x: Tensor, options: { dim?: number | number[]; keepdim?: boolean }) => Tensor, options: Options & { empty?: boolean } = {}): Case[] {
-  const shapes = [[3, 5], [1, 1], [2, 7], [8, 9], [33, 4], [5, 67], [4, 16]]
-  const planes = [[2, 3, 5], [1, 9, 1], [4, 7, 8], [3, 1, 33]]
+export function reduction(
+  name: string,
+  domain: Domain,
+  call: (x: Tensor, options: { dim?: number | number[]; keepdim?: boolean }) => Tensor,
+  options: Options & { empty?: boolean } = {},
+): Case[] {
+  const shapes = [
+    [3, 5],
+    [1, 1],
+    [2, 7],
+    [8, 9],
+    [33, 4],
+    [5, 67],
+    [4, 16],
+  ]
+  const planes = [
+    [2, 3, 5],
+    [1, 9, 1],
+    [4, 7, 8],
+    [3, 1, 33],
+  ]
   const { empty = true, ...rest } = options
   const make = (label: string, sizes: number[][], how: Parameters<typeof call>[1], large = [129, 517]): Case =>
-    op(`${name} ${label}`, [domain], sizes.map((s) => [s]), (x) => call(x, how), { large: [large], ...rest })
+    op(
+      `${name} ${label}`,
+      [domain],
+      sizes.map((s) => [s]),
+      (x) => call(x, how),
+      { large: [large], ...rest },
+    )
   return [
     make('of all', [...shapes, [7], [], ...(empty ? [[0]] : [])], {}),
     make('of rows', [...shapes, [7], ...(empty ? [[3, 0]] : []), [0, 3]], { dim: -1 }),

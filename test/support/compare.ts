@@ -18,13 +18,17 @@ export function expectClose(what: string, actual: Tensor, expected: Tensor, tole
   let excess = 0
   for (let i = 0; i < e.length; i++) {
     if (Object.is(a[i], e[i]) || a[i] === e[i]) continue
-    const over = Number.isFinite(e[i]) && Number.isFinite(a[i]) ? Math.abs(a[i] - e[i]) / (tolerance * Math.max(1, Math.abs(e[i]))) : Number.POSITIVE_INFINITY
+    const over =
+      Number.isFinite(e[i]) && Number.isFinite(a[i])
+        ? Math.abs(a[i] - e[i]) / (tolerance * Math.max(1, Math.abs(e[i])))
+        : Number.POSITIVE_INFINITY
     if (over > 1 && over > excess) {
       excess = over
       worst = i
     }
   }
-  if (worst >= 0) expect.fail(`${what}: element ${worst} of ${showShape(expected.shape)} is ${a[worst]}, expected ${e[worst]} (tolerance ${tolerance})`)
+  if (worst >= 0)
+    expect.fail(`${what}: element ${worst} of ${showShape(expected.shape)} is ${a[worst]}, expected ${e[worst]} (tolerance ${tolerance})`)
 }
 
 /** The same bits everywhere; NaN equals NaN. */
@@ -33,5 +37,6 @@ export function expectSame(what: string, actual: Tensor, expected: Tensor): void
   expect(showShape(actual.shape), `${what}: shape`).toBe(showShape(expected.shape))
   const a = actual.data
   const e = expected.data
-  for (let i = 0; i < e.length; i++) if (!Object.is(a[i], e[i])) expect.fail(`${what}: element ${i} of ${showShape(expected.shape)} is ${a[i]}, expected ${e[i]} exactly`)
+  for (let i = 0; i < e.length; i++)
+    if (!Object.is(a[i], e[i])) expect.fail(`${what}: element ${i} of ${showShape(expected.shape)} is ${a[i]}, expected ${e[i]} exactly`)
 }

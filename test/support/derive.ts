@@ -3,7 +3,7 @@
  * that ordinary comparisons can be made with.
  */
 import { isFloat } from '../../src/dtype.js'
-import { concat, mul, sigmoid, sum, Tensor, tensor, valueAndGrad } from '../../src/index.js'
+import { concat, mul, sigmoid, sum, type Tensor, tensor, valueAndGrad } from '../../src/index.js'
 import { type Case, generator } from './cases.js'
 
 type Call = (...inputs: Tensor[]) => Tensor
@@ -12,7 +12,10 @@ type Call = (...inputs: Tensor[]) => Tensor
 export function weights(name: string, shape: readonly number[], dtype: Tensor['dtype']): Tensor {
   const random = generator(`weights ${name}`)
   const n = shape.reduce((p, d) => p * d, 1)
-  return tensor(Float64Array.from({ length: n }, () => Math.fround(random() * 2 - 1)), { shape, dtype })
+  return tensor(
+    Float64Array.from({ length: n }, () => Math.fround(random() * 2 - 1)),
+    { shape, dtype },
+  )
 }
 
 /** The case as a function to a single number; `shape` is that of its result. */
@@ -49,7 +52,14 @@ export function beforeChain(inputs: readonly Tensor[]): Tensor[] {
  */
 export function directional(f: Call, inputs: readonly Tensor[], seed: string): { analytic: number; numeric: number } {
   const random = generator(`direction ${seed}`)
-  const directions = inputs.map((t) => (isFloat(t.dtype) ? tensor(Float64Array.from({ length: t.size }, () => random() * 2 - 1), { shape: t.shape }) : undefined))
+  const directions = inputs.map((t) =>
+    isFloat(t.dtype)
+      ? tensor(
+          Float64Array.from({ length: t.size }, () => random() * 2 - 1),
+          { shape: t.shape },
+        )
+      : undefined,
+  )
   const [, grads] = valueAndGrad(f)(...inputs)
   let analytic = 0
   directions.forEach((d, i) => {

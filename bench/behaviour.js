@@ -1,0 +1,129 @@
+/**
+ * Measures what is not a time per step: node bench/behaviour.js [import] [compile] [loop] [memory] [predict] [typescript]. One JSON line each.
+ */
+import { execFileSync } from 'node:child_process'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { parseArgs } from 'node:util'
+
+const { positionals } = parseArgs({ allowPositionals: true })
+const round = (x) => Number(x.toPrecision(4))
+const median = (xs) => [...xs].sort((a, b) => a - b)[xs.length >> 1]
+const say = (line) => console.log(JSON.stringify(line))
+
+/** A fit over random data that runs until it is stopped. */
+async function trainForever(id) {
+  const { fit, losses, nn, optim, randn, tensor } = await import('chainrule')
+  const cnn = id === 'cnn'
+  const model = cnn
+    ? new nn.Sequential(new nn.Conv2d(1, 32, 3), new nn.ReLU(), new nn.Conv2d(32, 64, 3), new nn.ReLU(), new nn.MaxPool2d(2), new nn.Flatten(), new nn.Linear(9216, 128), new nn.ReLU(), new nn.Linear(128, 10))
+    : new nn.Sequential(new nn.Linear(784, 512), new nn.ReLU(), new nn.Linear(512, 256), new nn.ReLU(), new nn.Linear(256, 10))
+  const n = cnn ? 640 : 12_800
+  const data = [randn(cnn ? [n, 1, 28, 28] : [n, 784]), tensor(Int32Array.from({ length: n }, (_, i) => i % 10))]
+  const controller = new AbortController()
+  const done = fit(model, data, {
+    loss: losses.crossEntropy,
+    optimizer: new optim.Adam(model.parameters(), { lr: 1e-4 }),
+    epochs: 1e6,
+    batchSize: cnn ? 64 : 128,
+    progress: false,
+    signal: controller.signal,
+  })
+  const ended = done.then(
+    () => {},
+    () => {},
+  )
+  return { model, data, stop: () => (controller.abort(), ended) }
+}
+
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+const parts = {
+  /** Milliseconds that `import('chainrule')` takes in a fresh process. */
+  import() {
+    const times = Array.from({ length: 9 }, () =>
+      Number(execFileSync(process.execPath, ['--input-type=module', '-e', "const t = performance.now(); await import('chainrule'); console.log(performance.now() - t)"], { cwd: new URL('..', import.meta.url), encoding: 'utf8' })),
+    )
+    say({ workload: 'import', median_ms: round(median(times)), min_ms: round(Math.min(...times)) })
+  },
+
+  /** Milliseconds from function to loaded program, in a process where the compiler has run before (as production would: traced once). */
+  async compile() {
+    const { workloads } = await import('./workloads.js')
+    process.env.NODE_ENV = 'production'
+    for (const id of ['tiny', 'mlp', 'cnn']) {
+      const times = []
+      for (let i = 0; i < 7; i++) {
+        const { step, args } = workloads[id]()
+        const start = performance.now()
+        step.explain(...args)
+        times.push(performance.now() - start)
+      }
+      say({ workload: `compile-${id}`, first_ms: round(times[0]), median_ms: round(median(times)), min_ms: round(Math.min(...times)) })
+    }
+  },
+
+  /** How late timers come while `fit` trains flat out. */
+  async loop() {
+    for (const id of ['mlp', 'cnn']) {
+      const { stop } = await trainForever(id)
+      await wait(1500)
+      const histogram = monitorEventLoopDelay({ resolution: 1 })
+      histogram.enable()
+      await wait(8000)
+      histogram.disable()
+      await stop()
+      // the histogram counts the timer's own millisecond
+      say({ workload: `event-loop-${id}`, p50_ms: round(histogram.percentile(50) / 1e6 - 1), p99_ms: round(histogram.percentile(99) / 1e6 - 1), max_ms: round(histogram.max / 1e6 - 1) })
+    }
+  },
+
+  /** Resident memory over 20,000 steps of mlp, awaited and in a loop that never yields. */
+  async memory() {
+    const { workloads } = await import('./workloads.js')
+    for (const way of ['awaited', 'sync']) {
+      const { ways } = workloads.tiny()
+      const at = {}
+      for (let i = 1; i <= 20_000; i++) {
+        const pending = ways[way]()
+        if (way === 'awaited') await pending
+        if (i === 1000 || i % 5000 === 0) at[i] = round(process.memoryUsage.rss() / 2 ** 20)
+      }
+      say({ workload: `memory-tiny-${way}`, rss_mb_at_step: at })
+    }
+  },
+
+  /** Latency of predictions of one row while `fit` trains the same kind of model. */
+  async predict() {
+    const { randn } = await import('chainrule')
+    const { model, stop } = await trainForever('cnn')
+    const x = randn([1, 1, 28, 28])
+    await wait(1500)
+    await model.predict(x)
+    const times = []
+    for (let i = 0; i < 300; i++) {
+      const start = performance.now()
+      await model.predict(x)
+      times.push(performance.now() - start)
+      await wait(5)
+    }
+    await stop()
+    times.sort((a, b) => a - b)
+    say({ workload: 'predict-during-fit', median_ms: round(times[150]), p99_ms: round(times[297]), max_ms: round(times[299]) })
+  },
+
+  /** Our own TypeScript path on the same workloads. */
+  typescript() {
+    for (const id of ['mlp', 'cnn']) {
+      const run = (env) =>
+        JSON.parse(execFileSync(process.execPath, ['-e', `import('./bench/workloads.js').then(({ workloads }) => { const { ways } = workloads['${id}'](); const n = process.env.CHAINRULE_BACKEND === 'js' ? 1 : 20; ways.sync(); const t = performance.now(); for (let i = 0; i < n; i++) ways.sync(); console.log((performance.now() - t) / n) })`], { cwd: new URL('..', import.meta.url), encoding: 'utf8', env: { ...process.env, ...env } }))
+      const js = run({ CHAINRULE_BACKEND: 'js' })
+      const native = run({ CHAINRULE_BACKEND: 'native' })
+      say({ workload: `typescript-${id}`, typescript_ms: round(js), native_ms: round(native), ratio: round(js / native) })
+    }
+  },
+}
+
+for (const part of positionals.length > 0 ? positionals : Object.keys(parts)) {
+  if (parts[part] === undefined) throw new Error(`unknown part ${part}; known: ${Object.keys(parts).join(', ')}`)
+  await parts[part]()
+}

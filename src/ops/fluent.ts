@@ -1,0 +1,190 @@
+/**
+ * The fluent methods as types: what each does to a shape. `methods.ts` merges them into the class `Tensor` and installs them. Here `this`
+ * is a parameter, so that none of them depends on the shape of the class: what is assignable to what is decided by its fields alone.
+ */
+import type { BackwardOptions } from '../autograd/backward.js'
+import type { DType } from '../dtype.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type * as shapes from '../types.js'
+import type { OutOption, TensorLike } from './elementwise.js'
+
+/** One place of an index: a position, `[start, end, step]`, or `null` for everything. */
+export type Index = number | readonly [number?, (number | null)?, number?] | null
+
+/** A list of dimensions, one, or none for all. */
+export type Dims = number | readonly number[] | undefined
+
+/** Options of reductions; the literal types of `dim` and `keepdim` decide the result's shape. */
+export interface ReduceBy<D extends Dims, K extends boolean> {
+  /** Default: all dimensions. */
+  dim?: D
+  /** Keep reduced dimensions with size 1; default false. */
+  keepdim?: K
+}
+
+/** `unknown` where two operands broadcast, else a sentence. */
+export type Meets<Op extends string, A, B> = shapes.ExpectBroadcast<Op, ShapeOf<A>, ShapeOf<B>>
+
+/** The shape two operands broadcast to. */
+export type Broadcast<A, B> = shapes.Broadcast<ShapeOf<A>, ShapeOf<B>>
+
+/** The shape of an index given as a tensor or as a plain array. */
+export type IndexShape<I> = I extends Tensor ? ShapeOf<I> : [number]
+
+export interface FluentTensor {
+  neg<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  abs<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  sign<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  floor<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  ceil<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  round<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  trunc<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  sqrt<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  rsqrt<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  reciprocal<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  exp<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  expm1<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  log<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  log1p<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  sin<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  cos<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  tanh<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  sigmoid<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  erf<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  square<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  relu<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  add<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'add', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  sub<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'sub', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  mul<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'mul', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  div<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'div', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  pow<A extends Tensor, B extends TensorLike>(this: A, exponent: B & Meets<'pow', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  maximum<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'maximum', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  minimum<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'minimum', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  eq<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'eq', A, B>): Tensor<Broadcast<A, B>>
+  ne<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'ne', A, B>): Tensor<Broadcast<A, B>>
+  lt<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'lt', A, B>): Tensor<Broadcast<A, B>>
+  le<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'le', A, B>): Tensor<Broadcast<A, B>>
+  gt<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'gt', A, B>): Tensor<Broadcast<A, B>>
+  ge<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'ge', A, B>): Tensor<Broadcast<A, B>>
+  logicalAnd<A extends Tensor, B extends Tensor>(this: A, other: B & Meets<'logicalAnd', A, B>): Tensor<Broadcast<A, B>>
+  logicalOr<A extends Tensor, B extends Tensor>(this: A, other: B & Meets<'logicalOr', A, B>): Tensor<Broadcast<A, B>>
+  logicalNot<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  /** Converts to another dtype. */
+  to<T extends Tensor>(this: T, dtype: DType): Tensor<ShapeOf<T>>
+  leakyRelu<T extends Tensor>(this: T, negativeSlope?: number): Tensor<ShapeOf<T>>
+  gelu<T extends Tensor>(this: T, options?: { approximate?: 'none' | 'tanh' }): Tensor<ShapeOf<T>>
+  silu<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  softplus<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  logSigmoid<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  clamp<T extends Tensor>(this: T, min?: number, max?: number): Tensor<ShapeOf<T>>
+  softmax<T extends Tensor>(this: T, dim?: number): Tensor<ShapeOf<T>>
+  logSoftmax<T extends Tensor>(this: T, dim?: number): Tensor<ShapeOf<T>>
+  sum<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  mean<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  prod<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  amax<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  amin<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  argmax<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
+    this: T,
+    dim?: D,
+    options?: { keepdim?: K },
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  argmin<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
+    this: T,
+    dim?: D,
+    options?: { keepdim?: K },
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  variance<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K> & { correction?: number },
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  std<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K> & { correction?: number },
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  norm<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  logsumexp<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  matmul<A extends Tensor, B extends Tensor>(
+    this: A,
+    other: B & shapes.ExpectMatMul<ShapeOf<A>, ShapeOf<B>>,
+    options?: OutOption,
+  ): Tensor<shapes.MatMul<ShapeOf<A>, ShapeOf<B>>>
+  reshape<const D extends readonly number[]>(shape: D): Tensor<shapes.Sizes<D>>
+  flatten<T extends Tensor, D0 extends number = 0, D1 extends number = -1>(
+    this: T,
+    startDim?: D0,
+    endDim?: D1,
+  ): Tensor<shapes.Flattened<ShapeOf<T>, D0, D1>>
+  squeeze<T extends Tensor, D extends number | undefined = undefined>(this: T, dim?: D): Tensor<shapes.Squeezed<ShapeOf<T>, D>>
+  unsqueeze<T extends Tensor, D extends number>(this: T, dim: D): Tensor<shapes.Inserted<ShapeOf<T>, D, 1>>
+  permute<T extends Tensor, const D extends readonly number[]>(this: T, dims: D): Tensor<shapes.Permuted<ShapeOf<T>, D>>
+  transpose<T extends Tensor, D0 extends number = -2, D1 extends number = -1>(
+    this: T,
+    dim0?: D0,
+    dim1?: D1,
+  ): Tensor<shapes.Transposed<ShapeOf<T>, D0, D1>>
+  expand<const D extends readonly number[]>(shape: D): Tensor<shapes.Sizes<D>>
+  slice<T extends Tensor, D extends number>(
+    this: T,
+    dim: D,
+    start?: number,
+    end?: number,
+    step?: number,
+  ): Tensor<shapes.Resized<ShapeOf<T>, D>>
+  narrow<T extends Tensor, D extends number, N extends number>(
+    this: T,
+    dim: D,
+    start: number,
+    size: N,
+  ): Tensor<shapes.Resized<ShapeOf<T>, D, N>>
+  split<T extends Tensor, D extends number = 0>(this: T, size: number | readonly number[], dim?: D): Tensor<shapes.Resized<ShapeOf<T>, D>>[]
+  pad<T extends Tensor, const P extends readonly number[]>(
+    this: T,
+    padding: P,
+    options?: { value?: number },
+  ): Tensor<shapes.Padded<ShapeOf<T>, P>>
+  gather<T extends Tensor>(index: T, dim: number): Tensor<ShapeOf<T>>
+  indexSelect<T extends Tensor, I extends Tensor | readonly number[], D extends number = 0>(
+    this: T,
+    index: I,
+    dim?: D,
+  ): Tensor<shapes.Selected<ShapeOf<T>, IndexShape<I>, D>>
+  /** A copy in memory of its own. */
+  clone<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  /** The same values, cut off from gradients. */
+  detach<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  /** @internal */
+  alias<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  /** Writes `value` into this tensor in place. */
+  assign(value: TensorLike): void
+  /**
+   * A part: one entry for each dimension from the first; missing ones are taken whole. A number drops its dimension.
+   *
+   *     x.at(0)                  // the first row
+   *     x.at(null, [1, -1])      // all rows, columns 1 up to but without the last
+   */
+  at<T extends Tensor, const I extends readonly Index[]>(this: T, ...index: I): Tensor<shapes.Indexed<ShapeOf<T>, I>>
+  /** Adds gradients to the `.grad` of every leaf this tensor depends on. */
+  backward(gradient?: Tensor, options?: BackwardOptions): void
+}

@@ -1,0 +1,229 @@
+/**
+ * The footguns of compiling that have to do with state written inside, numbered on from footguns.test.ts.
+ */
+import { describe, expect, it } from 'vitest'
+import { assign, compile, noGrad, StateError, type Tensor, tensor, zeros } from '../../src/index.js'
+import { backends, onJs, onNative } from '../support/backends.js'
+
+const leaf = (data: number | number[] | number[][]): Tensor => tensor(data, { requiresGrad: true })
+const list = (t: Tensor | undefined): unknown => t?.toArray()
+
+describe.each(backends)('effects on %s', (which) => {
+  const test = (name: string, fn: () => void): void => it(name, () => (which === 'js' ? onJs : onNative)(fn))
+
+  test('17. states can be exchanged', () => {
+    const a = tensor([1, 2])
+    const b = tensor([3, 4])
+    const f = compile(() => {
+      const before = a.mul(1)
+      assign(a, b)
+      assign(b, before)
+    })
+    f.sync()
+    expect([list(a), list(b)]).toEqual([
+      [3, 4],
+      [1, 2],
+    ])
+    f.sync()
+    expect([list(a), list(b)]).toEqual([
+      [1, 2],
+      [3, 4],
+    ])
+    const rotate = compile(() => {
+      const [x, y] = [a.mul(1), b.mul(1)]
+      assign(a, y.add(x))
+      assign(b, x.sub(y))
+    })
+    rotate.sync()
+    expect([list(a), list(b)]).toEqual([
+      [4, 6],
+      [-2, -2],
+    ])
+  })
+
+  test('18. the last of several writes counts, and reads see those before them', () => {
+    const a = tensor([1])
+    const seen = compile(() => {
+      const out: Tensor[] = []
+      for (let i = 0; i < 3; i++) {
+        assign(a, a.mul(2).add(i))
+        out.push(a.mul(1))
+      }
+      return out
+    }).sync()
+    expect(seen.map((t) => t.item())).toEqual([2, 5, 12])
+    expect(a.item()).toBe(12)
+  })
+
+  test('19. strided, constant and broadcast values are assigned', () => {
+    const a = tensor([
+      [1, 2],
+      [3, 4],
+    ])
+    const f = compile((x: Tensor) => assign(a, x.transpose()))
+    f.sync(
+      tensor([
+        [5, 6],
+        [7, 8],
+      ]),
+    )
+    expect(list(a)).toEqual([
+      [5, 7],
+      [6, 8],
+    ])
+    compile(() => assign(a, a.transpose())).sync()
+    expect(list(a)).toEqual([
+      [5, 6],
+      [7, 8],
+    ])
+    compile(() => assign(a, 3)).sync()
+    expect(list(a)).toEqual([
+      [3, 3],
+      [3, 3],
+    ])
+    compile((x: Tensor) => assign(a, x)).sync(tensor([1, 2]))
+    expect(list(a)).toEqual([
+      [1, 2],
+      [1, 2],
+    ])
+    compile(() => assign(a, zeros([2, 2]).add(a.sum()))).sync()
+    expect(list(a)).toEqual([
+      [6, 6],
+      [6, 6],
+    ])
+  })
+
+  test('20. an argument may be the state that is written', () => {
+    const a = tensor([
+      [1, 2],
+      [3, 4],
+    ])
+    const b = tensor([
+      [0, 0],
+      [0, 0],
+    ])
+    const f = compile((x: Tensor) => {
+      assign(a, x.transpose().add(10))
+      assign(b, x.mul(2))
+      return x.add(1)
+    })
+    const out = f.sync(a)
+    expect(list(a)).toEqual([
+      [11, 13],
+      [12, 14],
+    ])
+    expect(list(b)).toEqual([
+      [2, 4],
+      [6, 8],
+    ])
+    expect(list(out)).toEqual([
+      [2, 3],
+      [4, 5],
+    ])
+    const c = zeros([3, 2, 2])
+    const d = zeros([2])
+    const g = compile((x: Tensor) => {
+      assign(a, x.add(1))
+      assign(c, x.expand([3, 2, 2]))
+      assign(d, x.at(0))
+    })
+    g.sync(a)
+    expect(list(a)).toEqual([
+      [12, 14],
+      [13, 15],
+    ])
+    expect(list(c.at(2))).toEqual([
+      [11, 13],
+      [12, 14],
+    ])
+    expect(list(d)).toEqual([11, 13])
+    g.sync(a.transpose())
+    expect(list(a)).toEqual([
+      [13, 14],
+      [15, 16],
+    ])
+    expect(list(d)).toEqual([12, 13])
+  })
+
+  test('21. only whole tensors made outside can be written', () => {
+    const a = tensor([
+      [1, 2],
+      [3, 4],
+    ])
+    expect(() => compile(() => assign(a.at(0), 1)).sync()).toThrow(StateError)
+    expect(() => compile((x: Tensor) => assign(x, 1)).sync(a)).toThrow(/made inside the compiled function/)
+    expect(list(a)).toEqual([
+      [1, 2],
+      [3, 4],
+    ])
+    const seen = tensor([1, 2])
+    seen.data[0] = 5
+    expect(() => compile(() => assign(seen, 1)).sync()).toThrow(/handed out by .data/)
+  })
+
+  test('22. memory handed out by .data is read as it is at the call', () => {
+    const w = tensor([1, 2])
+    const { data } = w
+    const f = compile((x: Tensor) => x.mul(w))
+    expect(list(f.sync(tensor([1, 1])))).toEqual([1, 2])
+    data[0] = 9
+    expect(list(f.sync(tensor([1, 1])))).toEqual([9, 2])
+  })
+
+  test('33. a change in place between use and backward is an error in compiled code too', () => {
+    const w = leaf([1, 2])
+    const f = compile((x: Tensor) => {
+      const loss = w.square().mul(x).sum()
+      assign(w, w.mul(0))
+      loss.backward()
+    })
+    expect(() => f.sync(tensor([1, 1]))).toThrow(/input 0 of square, shape \[2\], was changed in place/)
+    expect(list(w)).toEqual([1, 2])
+    expect(w.grad).toBeUndefined()
+  })
+
+  test('34. capturing a tensor does not count as changing it', () => {
+    const w = leaf([1, 2])
+    const y = w.square().sum()
+    compile(() => noGrad(() => w.add(1))).sync()
+    y.backward()
+    expect(list(w.grad)).toEqual([2, 4])
+  })
+
+  test('35. a training step equals eager steps, lr by schedule', () => {
+    const make = (): { w: Tensor; v: Tensor; step: (x: Tensor, lr: number) => Tensor } => {
+      const w = leaf([
+        [0.5, -0.3],
+        [0.2, 0.1],
+      ])
+      const v = zeros([2, 2])
+      const step = (x: Tensor, lr: number): Tensor => {
+        w.grad = undefined
+        const loss = x.matmul(w).tanh().square().mean()
+        loss.backward()
+        noGrad(() => {
+          assign(v, v.mul(0.9).add(w.grad as Tensor))
+          assign(w, w.sub(v.mul(lr)))
+        })
+        return loss
+      }
+      return { w, v, step }
+    }
+    const eager = make()
+    const compiled = make()
+    const step = compile(compiled.step)
+    const x = tensor([
+      [1, 2],
+      [-1, 0.5],
+      [0.3, -0.7],
+    ])
+    for (let i = 0; i < 10; i++) {
+      const a = eager.step(x, 0.1 / (1 + i))
+      const b = step.sync(x, 0.1 / (1 + i))
+      expect(b.item()).toBeCloseTo(a.item(), 5)
+    }
+    const [a, b] = [eager.w.data, (compiled.w.toArray() as number[][]).flat()]
+    a.forEach((value, i) => expect(b[i]).toBeCloseTo(value, 5))
+    expect(step.variants).toBeLessThanOrEqual(2)
+  })
+})
