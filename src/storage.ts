@@ -116,6 +116,12 @@ export class Storage {
     }
   }
 
+  /** Whether a queued program that is not done yet writes this storage. */
+  get beingWritten(): boolean {
+    if (this.lastWriter !== 0 && tickets.completed(this.lastWriter)) this.lastWriter = 0
+    return this.lastWriter !== 0
+  }
+
   /** Blocks until no queued program writes this storage. */
   waitToRead(): void {
     if (this.lastWriter !== 0) {

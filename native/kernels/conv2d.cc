@@ -46,7 +46,7 @@ void packWeights(void* argument, int64_t chunk, std::byte*) {
   const int64_t kh = p.weights.size[2], kw = p.weights.size[3], wh = p.weights.stride[2], ww = p.weights.stride[3];
   // Forward with contiguous weights: (channel, tap) is one contiguous index.
   const bool inOrder = f.taps == kh * kw && p.tableAt(f.kernel)[1] == 0 && ww == 1 && wh == kw && p.weightIn == kh * kw;
-  if (inOrder) return packRight(to, w, p.weightOut, 1, lanes, steps);
+  if (inOrder) return packRight(to, 0, w, p.weightOut, 1, lanes, steps);
   for (int64_t c = 0; c < p.inChannels; c++)
     for (int64_t t = 0; t < f.taps; t++, to += kTileColumns) {
       const int32_t* tap = p.tableAt(f.kernel + 4 * t);

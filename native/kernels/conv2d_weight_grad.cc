@@ -47,8 +47,8 @@ float* partialOf(const WeightGradJob& job, int64_t imageGroup, int64_t group) {
 /// Lines [i0, i1) of gy's channels o … of one image into a right panel, k along pixels.
 void packPixels(const WeightGradPlan& p, const float* gy, int64_t lanes, int64_t i0, int64_t i1, float* to) {
   const int64_t columns = p.gy.size[3], h = p.gy.stride[2], w = p.gy.stride[3];
-  if (h == columns * w) return packRight(to, gy + i0 * h, p.gy.stride[1], w, lanes, (i1 - i0) * columns);
-  for (int64_t i = i0; i < i1; i++) packRight(to + (i - i0) * columns * kTileColumns, gy + i * h, p.gy.stride[1], w, lanes, columns);
+  if (h == columns * w) return packRight(to, 0, gy + i0 * h, p.gy.stride[1], w, lanes, (i1 - i0) * columns);
+  for (int64_t i = i0; i < i1; i++) packRight(to + (i - i0) * columns * kTileColumns, 0, gy + i * h, p.gy.stride[1], w, lanes, columns);
 }
 
 /// Chunk (image group, group, channel block).

@@ -71,11 +71,11 @@ struct Chunk {
   void packRights(int64_t from, int64_t steps) const {
     const GemmPlan& p = *job.plan;
     if (p.right == RightForm::shared) return;
-    for (int64_t q = q0; q < q1; q++) {
-      if (p.right == RightForm::direct && (q + 1) * kTileColumns <= p.n) continue;
-      packRight(const_cast<float*>(rightPanel(q, from, steps).p), at.b + from * p.b.m + q * kTileColumns * p.b.n, p.b.n, p.b.m,
-                smaller(kTileColumns, p.n - q * kTileColumns), steps);
-    }
+    // Direct: the last panel only, if it is not full.
+    const int64_t first = p.right == RightForm::direct ? larger(q0, p.n / kTileColumns) : q0;
+    if (first < q1)
+      packRight(const_cast<float*>(rightPanel(first, from, steps).p), steps * kTileColumns, at.b + from * p.b.m + first * kTileColumns * p.b.n, p.b.n,
+                p.b.m, smaller(p.n, q1 * kTileColumns) - first * kTileColumns, steps);
   }
 
   /// Row panels [r0, r1) by all columns, for one block of k.
@@ -87,7 +87,12 @@ struct Chunk {
       const int64_t n = q * kTileColumns, columns = smaller(kTileColumns, p.n - n);
       const RightPanel right = rightPanel(q, from, steps);
       Tile tile{nullptr, cStep, columns, from != k0, last ? finish : nullptr, rowOf(r0), n};
+      // The next panel of the right operand moves into L2 meanwhile, a few lines a tile.
+      const RightPanel next = rightPanel(q + 1 < q1 ? q + 1 : q, from, steps);
+      const int64_t ahead = q + 1 < q1 ? ceilDiv(steps, r1 - r0) : 0;
+      int64_t fetched = 0;
       for (int64_t r = r0; r < r1; r++) {
+        for (int64_t end = smaller(steps, fetched + ahead); fetched < end; fetched++) __builtin_prefetch(next.p + fetched * next.step, 0, 2);
         const int64_t rows = rowsOf(r);
         tile.c = c + tile.m * cStep + n;
         microFor<Left>(rows, columns)(steps, left(tile.m, rows), leftStep, right.p, right.step, tile);
@@ -111,10 +116,7 @@ struct Chunk {
         case LeftForm::local: {
           float* packed = reinterpret_cast<float*>(scratch + p.localLeft);
           const int64_t m0 = rowOf(r0);
-          for (int64_t r = r0; r < r1; r++) {
-            const int64_t m = rowOf(r), rows = rowsOf(r);
-            packLeft(packed + (m - m0) * steps, at.a + m * p.a.m + from * p.a.n, p.a.m, p.a.n, rows, steps);
-          }
+          packLeft(packed, at.a + m0 * p.a.m + from * p.a.n, p.a.m, p.a.n, p.panelRows, p.tallPanels - r0, r1 - r0, steps);
           tiles<PackedLeft>(r0, r1, from, steps, 0, [&](int64_t m, int64_t) { return packed + (m - m0) * steps; });
           break;
         }
@@ -168,29 +170,23 @@ void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
   }
 }
 
-constexpr int64_t kPackPanels = 4;  ///< right panels a packing chunk
+constexpr int64_t kPackRight = 4, kPackLeft = 8;  ///< panels a packing chunk
 
-int64_t packChunks(const GemmPlan& p) {
-  return (p.right == RightForm::shared ? ceilDiv(p.nPanels, kPackPanels) : 0) +
-         (p.left == LeftForm::shared ? ceilDiv(p.mPanels, 2 * kPackPanels) : 0);
-}
+int64_t rightChunks(const GemmPlan& p) { return p.right == RightForm::shared ? ceilDiv(p.nPanels, kPackRight) : 0; }
+int64_t leftChunks(const GemmPlan& p) { return p.left == LeftForm::shared ? ceilDiv(p.mPanels, kPackLeft) : 0; }
 
 void packChunk(void* argument, int64_t chunk, std::byte*) {
   const GemmJob& job = *static_cast<const GemmJob*>(argument);
   const GemmPlan& p = *job.plan;
   const GemmMatrix at = matrixOf(job, job.matrix);
-  const int64_t rights = p.right == RightForm::shared ? ceilDiv(p.nPanels, kPackPanels) : 0;
-  if (chunk < rights) {
-    for (int64_t q = chunk * kPackPanels; q < smaller(p.nPanels, (chunk + 1) * kPackPanels); q++)
-      packRight(sharedAt(job, p.sharedRight) + q * p.k * kTileColumns, at.b + q * kTileColumns * p.b.n, p.b.n, p.b.m,
-                smaller(kTileColumns, p.n - q * kTileColumns), p.k);
+  if (chunk < rightChunks(p)) {
+    const int64_t q = chunk * kPackRight, n = q * kTileColumns;
+    packRight(sharedAt(job, p.sharedRight) + q * p.k * kTileColumns, p.k * kTileColumns, at.b + n * p.b.n, p.b.n, p.b.m,
+              smaller(p.n - n, kPackRight * kTileColumns), p.k);
     return;
   }
-  chunk -= rights;
-  for (int64_t r = chunk * 2 * kPackPanels; r < smaller(p.mPanels, (chunk + 1) * 2 * kPackPanels); r++) {
-    const int64_t m = cut(p.m, p.mPanels, r), rows = cut(p.m, p.mPanels, r + 1) - m;
-    packLeft(sharedAt(job, p.sharedLeft) + m * p.k, at.a + m * p.a.m, p.a.m, p.a.n, rows, p.k);
-  }
+  const int64_t r = (chunk - rightChunks(p)) * kPackLeft, m = r * p.panelRows + smaller(r, p.tallPanels);
+  packLeft(sharedAt(job, p.sharedLeft) + m * p.k, at.a + m * p.a.m, p.a.m, p.a.n, p.panelRows, p.tallPanels - r, smaller(kPackLeft, p.mPanels - r), p.k);
 }
 
 constexpr int64_t kSumRows = 8;
@@ -236,7 +232,7 @@ Status runGemm(const Instruction& instruction, const Run& run) {
       parallel(run, p.batchBlocks * p.nBlocks, runVectors, &job);
       break;
     case GemmMode::blocks: {
-      const int64_t packs = packChunks(p), matrices = p.sequential ? p.batch : 1;
+      const int64_t packs = rightChunks(p) + leftChunks(p), matrices = p.sequential ? p.batch : 1;
       for (job.matrix = 0; job.matrix < matrices; job.matrix++) {
         if (packs > 0) parallel(run, packs, packChunk, &job);
         parallel(run, p.batchBlocks * p.splits * p.mBlocks * p.nBlocks, runChunk, &job);

@@ -53,46 +53,91 @@ inline void packVectors(float* dst, const float* src, int64_t laneStep, int64_t 
     for (int64_t l = 0; l < width; l++) dst[i * width + l] = l < lanes ? src[l * laneStep + i * kStep] : 0.0f;
 }
 
-inline void packRight(float* dst, const float* src, int64_t laneStep, int64_t kStep, int64_t lanes, int64_t count) {
-  packVectors<kTileVectors>(dst, src, laneStep, kStep, lanes, count);
+/// Right panels of `columns` columns, `panelStep` apart. Contiguous columns are read line by line through a few panels at a
+/// time: a line of one panel alone is a cache line, or half of one, out of each page.
+inline void packRight(float* dst, int64_t panelStep, const float* src, int64_t laneStep, int64_t kStep, int64_t columns, int64_t count) {
+  constexpr int64_t kTogether = 4;
+  while (columns > 0) {
+    if (laneStep == 1 && columns >= kTogether * kTileColumns) {
+      for (int64_t i = 0; i < count; i++) {
+        const float* s = src + i * kStep;
+        __builtin_prefetch(s + 4 * kStep);
+        float* d = dst + i * kTileColumns;
+#pragma GCC unroll 4
+        for (int64_t q = 0; q < kTogether; q++)
+#pragma GCC unroll 4
+          for (int j = 0; j < kTileVectors; j++) store(d + q * panelStep + j * kWidth, load(s + q * kTileColumns + j * kWidth));
+      }
+      dst += kTogether * panelStep, src += kTogether * kTileColumns, columns -= kTogether * kTileColumns;
+      continue;
+    }
+    packVectors<kTileVectors>(dst, src, laneStep, kStep, columns < kTileColumns ? columns : kTileColumns, count);
+    dst += panelStep, src += kTileColumns * laneStep, columns -= kTileColumns;
+  }
 }
 
 /// A left panel: `rows` numbers a step of k, nothing between the steps. Whole vectors are stored and the next step overwrites
 /// what is too much, except at the end of the panel, behind which another thread may be at work.
-inline void packLeft(float* dst, const float* src, int64_t laneStep, int64_t kStep, int64_t rows, int64_t count) {
-  const bool vectors = rows <= kWidth && kWidth > 1;
-  const int64_t end = count * rows;
-  auto put = [&](int64_t i, F x) {
+struct LeftPanel {
+  float* dst;
+  int64_t rows, end;  ///< end: rows · steps
+  CHAINRULE_INLINE void put(int64_t i, F x) const {
     if (i * rows + kWidth <= end)
       store(dst + i * rows, x);
     else
       storePartial(dst + i * rows, x, rows);
-  };
-  if (vectors && laneStep == 1) {
-    for (int64_t i = 0; i < count; i++) put(i, loadPartial(src + i * kStep, rows));
-  } else if (vectors && kStep == 1) {
-    for (int64_t i = 0; i < count; i += kWidth) {
-      const int64_t have = count - i < kWidth ? count - i : kWidth;
-      F square[kWidth];
-      if (have == kWidth) {
+  }
+};
+
+/// k contiguous: squares of it are transposed.
+inline void packLeftRows(float* dst, const float* src, int64_t laneStep, int64_t rows, int64_t count) {
+  const LeftPanel panel{dst, rows, count * rows};
+  for (int64_t i = 0; i < count; i += kWidth) {
+    const int64_t have = count - i < kWidth ? count - i : kWidth;
+    F square[kWidth];
+    if (have == kWidth) {
 #pragma GCC unroll 16
-        for (int l = 0; l < kWidth; l++) square[l] = l < rows ? load(src + l * laneStep + i) : zero();
-      } else {
-        for (int l = 0; l < kWidth; l++) square[l] = l < rows ? loadPartial(src + l * laneStep + i, have) : zero();
-      }
-      transpose(square);
-      if ((i + kWidth) * rows + kWidth <= end) {
-#pragma GCC unroll 16
-        for (int l = 0; l < kWidth; l++) store(dst + (i + l) * rows, square[l]);
-      } else {
-        for (int64_t l = 0; l < have; l++) put(i + l, square[l]);
-      }
+      for (int l = 0; l < kWidth; l++) square[l] = l < rows ? load(src + l * laneStep + i) : zero();
+    } else {
+      for (int l = 0; l < kWidth; l++) square[l] = l < rows ? loadPartial(src + l * laneStep + i, have) : zero();
     }
-  } else {
-    for (int64_t i = 0; i < count; i++)
-      for (int64_t l = 0; l < rows; l++) dst[i * rows + l] = src[l * laneStep + i * kStep];
+    transpose(square);
+    if ((i + kWidth) * rows + kWidth <= panel.end) {
+#pragma GCC unroll 16
+      for (int l = 0; l < kWidth; l++) store(dst + (i + l) * rows, square[l]);
+    } else {
+      for (int64_t l = 0; l < have; l++) panel.put(i + l, square[l]);
+    }
   }
 }
+
+/// Left panels [0, panels): the first `tall` of them have rows + 1 rows, the others `rows`; one behind the other in dst.
+inline void packLeft(float* dst, const float* src, int64_t laneStep, int64_t kStep, int64_t rows, int64_t tall, int64_t panels,
+                     int64_t count) {
+  constexpr int64_t kTogether = 8;  // panels through which a line of contiguous rows is read at a time
+  for (int64_t first = 0; first < panels; first += kTogether) {
+    const int64_t some = panels - first < kTogether ? panels - first : kTogether;
+    LeftPanel panel[kTogether];
+    const float* from[kTogether];
+    for (int64_t p = 0; p < some; p++) {
+      const int64_t high = rows + (first + p < tall);
+      panel[p] = {dst, high, high * count};
+      from[p] = src;
+      dst += high * count, src += high * laneStep;
+    }
+    if (kWidth > 1 && laneStep == 1) {
+      for (int64_t i = 0; i < count; i++)
+        for (int64_t p = 0; p < some; p++) panel[p].put(i, loadPartial(from[p] + i * kStep, panel[p].rows));
+    } else if (kWidth > 1 && kStep == 1) {
+      for (int64_t p = 0; p < some; p++) packLeftRows(panel[p].dst, from[p], laneStep, panel[p].rows, count);
+    } else {
+      for (int64_t p = 0; p < some; p++)
+        for (int64_t i = 0; i < count; i++)
+          for (int64_t l = 0; l < panel[p].rows; l++) panel[p].dst[i * panel[p].rows + l] = from[p][l * laneStep + i * kStep];
+    }
+  }
+}
+static_assert(kTileRows <= kWidth || kWidth == 1, "a step of a left panel is a vector at most");
 
 /// Cuts `size` into `parts` that differ by at most one; where part i begins.
 constexpr int64_t cut(int64_t size, int64_t parts, int64_t i) {
