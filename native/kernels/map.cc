@@ -20,8 +20,8 @@ enum class Access : uint8_t { linear, packed, pattern };
 
 constexpr int64_t kShortRow = 128;
 constexpr int64_t kBlockRows = 16, kBlockColumns = 256;
-/// Outputs larger than this in all are written past the caches: they would only push each other out.
-constexpr int64_t kStreamBytes = int64_t{8} << 40;
+/// Outputs larger than this in all do not stay in any cache, and are written past them.
+constexpr int64_t kStreamBytes = int64_t{32} << 20;
 
 struct MapPlan {
   Space space;

@@ -87,6 +87,7 @@ MicroPlan* prepareMicro(const int32_t* words, const DType* operandTypes, int32_t
       op.in[k] = source[1 + k];
       args[k] = types[op.in[k]];
       lastUse[op.in[k]] = i;
+      if (op.in[k] >= operandCount + w.constants) plan->opList()[op.in[k] - operandCount - w.constants].inner = true;
     }
     for (int k = arity; k < 3; k++) op.in[k] = op.in[0];
     op.signature = signatureOf(code, args);
@@ -164,6 +165,13 @@ struct Binder {
   void step(Loop run, int32_t x, int32_t y, int32_t z, int32_t out) { b.steps[b.stepCount++] = {run, {x, y, z}, out}; }
   void stream(int32_t at, int64_t advance) {
     if (advance != 0) b.streams[b.streamCount++] = {at, static_cast<int32_t>(advance)};
+  }
+
+  /// How many results a value is.
+  int32_t uses(int32_t value) const {
+    int32_t n = 0;
+    for (int32_t j = 0; j < plan.results; j++) n += plan.resultList()[j] == value;
+    return n;
   }
 
   /// An operand: read in place where it can be, else converted into a cell or a buffer first.
@@ -250,17 +258,24 @@ Bound* bindMicro(const MicroPlan* planPointer, const void* const* operands, cons
     const MicroOp& op = plan.opList()[i];
     if (single[first + i]) continue;
     int32_t out = -1;
+    const Loop* loops = op.signature->loops;
     for (int32_t j = 0; results && j < plan.results && out < 0; j++) {
-      if (plan.resultList()[j] != first + i || !isWord(plan.resultTypes()[j]) || resultStride[j] != 1 || (streamed && streamed[j])) continue;
-      bool safe = true;
+      if (plan.resultList()[j] != first + i || !isWord(plan.resultTypes()[j]) || resultStride[j] != 1) continue;
+      // What goes past the caches must not be read again soon.
+      const bool past = streamed && streamed[j];
+      bool safe = !past || (!op.inner && !op.signature->heavy && bind.uses(first + i) == 1);
       for (int32_t k = 0; k < plan.operands; k++) safe = safe && (operands[k] != results[j] || plan.lastUse()[k] <= i);
-      if (safe) out = b.resultAt[j];
+      if (!safe) continue;
+      out = b.resultAt[j];
+      if (!past) continue;
+      loops = op.signature->streamed;
+      if (b.alignTo < 0) b.alignTo = out;
     }
     if (out < 0) out = bind.buffer(op.slot);
     valueAt[first + i] = out;
     int index = 0;
     for (int k = 0; k < op.signature->arity; k++) index |= single[op.in[k]] << k;
-    bind.step(op.signature->loops[index], valueAt[op.in[0]], valueAt[op.in[1]], valueAt[op.in[2]], out);
+    bind.step(loops[index], valueAt[op.in[0]], valueAt[op.in[1]], valueAt[op.in[2]], out);
   }
   if (!results) {
     b.keptAt = valueAt[plan.resultList()[0]];

@@ -20,6 +20,7 @@ struct Signature {
   int8_t arity;
   bool heavy;
   Loop loops[8];
+  Loop streamed[8];  ///< the same, storing past the caches; nullptr for heavy operations
 };
 /// nullptr when the operation does not take these types.
 const Signature* signatureOf(MapOp op, const ValueType* args);
@@ -37,6 +38,7 @@ struct MicroOp {
   const Signature* signature;
   int32_t in[3];
   int32_t slot;  ///< the tile buffer of its value
+  bool inner;    ///< other operations read its value
 };
 
 struct MicroPlan {
@@ -113,13 +115,33 @@ inline int64_t nextTile(const Bound& b, int64_t left) {
   if (b.alignTo >= 0) n -= static_cast<int64_t>((reinterpret_cast<uintptr_t>(b.at[b.alignTo]) & 63) / 4);
   return left < n ? left : n;
 }
+/// Runs one tile, and asks for the beginning of the next one before the last pass: memory would have nothing to do then.
+inline void runTileAhead(const Bound& b, int64_t n) {
+  const int32_t last = b.stepCount - 1;
+  for (int32_t i = b.scalarSteps; i <= last; i++) {
+    const Step& s = b.steps[i];
+    if (i == last) {
+      for (int32_t k = 0; k < b.streamCount; k++) {
+        const Bound::Stream& stream = b.streams[k];
+        if (stream.cursor == b.alignTo) continue;
+        const char* p = b.at[stream.cursor] + n * stream.advance;
+        for (int line = 0; line < 12; line++) prefetch(p + 64 * line);
+      }
+    }
+    s.run(b.at[s.in[0]], b.at[s.in[1]], b.at[s.in[2]], b.at[s.out], n);
+  }
+}
 /// A whole row (or the rest of one).
 inline void runRow(const Bound& b, int64_t count) {
   while (count > 0) {
     const int64_t n = nextTile(b, count);
-    runTile(b, n);
-    advance(b, n);
     count -= n;
+    if (count > 0) {
+      runTileAhead(b, n);
+    } else {
+      runTile(b, n);
+    }
+    advance(b, n);
   }
 }
 

@@ -139,16 +139,35 @@ struct Operand<V, true> {
   CHAINRULE_INLINE void next(int64_t) {}
 };
 
-template <class K, class R, class... O>
+template <bool past, class R>
+CHAINRULE_INLINE void put(typename Lane<R>::Element* out, R r) {
+  if constexpr (past) {
+    stream(out, Lane<R>::unwrap(r));
+  } else {
+    store(out, Lane<R>::unwrap(r));
+  }
+}
+
+template <class K, bool past, class R, class... O>
 CHAINRULE_INLINE void sweep(void* result, int64_t n, O... o) {
   auto* out = static_cast<typename Lane<R>::Element*>(result);
+  if constexpr (past) {
+    // Up to the first whole vector.
+    const int64_t ahead = static_cast<int64_t>((0 - reinterpret_cast<uintptr_t>(out) / 4) % kWidth), m = ahead < n ? ahead : n;
+    if (m > 0) {
+      storePartial(out, Lane<R>::unwrap(K::run(o.first(m)...)), m);
+      step(out, m);
+      (o.next(m), ...);
+      n -= m;
+    }
+  }
   if constexpr (!K::heavy) {
     for (; n >= 4 * kWidth; n -= 4 * kWidth) {
       const R r0 = K::run(o.at(0)...), r1 = K::run(o.at(kWidth)...), r2 = K::run(o.at(2 * kWidth)...), r3 = K::run(o.at(3 * kWidth)...);
-      store(out, Lane<R>::unwrap(r0));
-      store(out + kWidth, Lane<R>::unwrap(r1));
-      store(out + 2 * kWidth, Lane<R>::unwrap(r2));
-      store(out + 3 * kWidth, Lane<R>::unwrap(r3));
+      put<past>(out, r0);
+      put<past>(out + kWidth, r1);
+      put<past>(out + 2 * kWidth, r2);
+      put<past>(out + 3 * kWidth, r3);
       step(out, 4 * kWidth);
       (o.next(4 * kWidth), ...);
     }
@@ -165,40 +184,32 @@ CHAINRULE_INLINE void sweep(void* result, int64_t n, O... o) {
   }
 }
 
-template <class K, int scalars, class R, class A>
-void loop1(const void* a, const void*, const void*, void* out, int64_t n) {
-  sweep<K, R>(out, n, Operand<A, false>(a));
+template <class K, bool past, int scalars, class R, class A>
+void loop(const void* a, const void*, const void*, void* out, int64_t n) {
+  sweep<K, past, R>(out, n, Operand<A, (scalars & 1) != 0>(a));
 }
-template <class K, int scalars, class R, class A, class B>
-void loop2(const void* a, const void* b, const void*, void* out, int64_t n) {
-  sweep<K, R>(out, n, Operand<A, (scalars & 1) != 0>(a), Operand<B, (scalars & 2) != 0>(b));
+template <class K, bool past, int scalars, class R, class A, class B>
+void loop(const void* a, const void* b, const void*, void* out, int64_t n) {
+  sweep<K, past, R>(out, n, Operand<A, (scalars & 1) != 0>(a), Operand<B, (scalars & 2) != 0>(b));
 }
-template <class K, int scalars, class R, class A, class B, class C>
-void loop3(const void* a, const void* b, const void* c, void* out, int64_t n) {
-  sweep<K, R>(out, n, Operand<A, (scalars & 1) != 0>(a), Operand<B, (scalars & 2) != 0>(b), Operand<C, (scalars & 4) != 0>(c));
+template <class K, bool past, int scalars, class R, class A, class B, class C>
+void loop(const void* a, const void* b, const void* c, void* out, int64_t n) {
+  sweep<K, past, R>(out, n, Operand<A, (scalars & 1) != 0>(a), Operand<B, (scalars & 2) != 0>(b), Operand<C, (scalars & 4) != 0>(c));
 }
 
-// With all operands single there is one element, and the plain loop does it.
-template <class K, class R, class A>
-constexpr Signature describe(R (*)(A)) {
-  return {{Lane<A>::type}, Lane<R>::type, 1, K::heavy, {loop1<K, 0, R, A>, loop1<K, 0, R, A>}};
-}
-template <class K, class R, class A, class B>
-constexpr Signature describe(R (*)(A, B)) {
-  return {{Lane<A>::type, Lane<B>::type},
-          Lane<R>::type,
-          2,
-          K::heavy,
-          {loop2<K, 0, R, A, B>, loop2<K, 1, R, A, B>, loop2<K, 2, R, A, B>, loop2<K, 0, R, A, B>}};
-}
-template <class K, class R, class A, class B, class C>
-constexpr Signature describe(R (*)(A, B, C)) {
-  return {{Lane<A>::type, Lane<B>::type, Lane<C>::type},
-          Lane<R>::type,
-          3,
-          K::heavy,
-          {loop3<K, 0, R, A, B, C>, loop3<K, 1, R, A, B, C>, loop3<K, 2, R, A, B, C>, loop3<K, 3, R, A, B, C>, loop3<K, 4, R, A, B, C>,
-           loop3<K, 5, R, A, B, C>, loop3<K, 6, R, A, B, C>, loop3<K, 0, R, A, B, C>}};
+/// Fills in the loops for scalars = 0 … 2^arity − 1. With all operands single there is one element: the plain loop does it.
+template <class K, class R, class... A>
+constexpr Signature describe(R (*)(A...)) {
+  Signature s{{Lane<A>::type...}, Lane<R>::type, sizeof...(A), K::heavy, {}, {}};
+  constexpr int all = (1 << sizeof...(A)) - 1;
+  const auto fill = [&]<int scalars>(auto& self) {
+    constexpr int effective = scalars == all ? 0 : scalars;
+    s.loops[scalars] = loop<K, false, effective, R, A...>;
+    if constexpr (!K::heavy) s.streamed[scalars] = loop<K, true, effective, R, A...>;
+    if constexpr (scalars < all) self.template operator()<scalars + 1>(self);
+  };
+  fill.template operator()<0>(fill);
+  return s;
 }
 
 struct Row {

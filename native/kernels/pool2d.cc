@@ -36,7 +36,7 @@ int64_t planeOffset(const View& v, const Geometry& g, int64_t plane) {
 }
 
 /// kWidth elements, `step` apart.
-CHAINRULE_INLINE F loadStep(const float* p, int64_t step) { return step == 1 ? load(p) : loadStrided(p, step); }
+CHAINRULE_INLINE F loadStep(const float* p, int64_t step) { return step == 1 ? load(p) : step == 2 ? loadEven(p) : loadStrided(p, step); }
 
 // --- max -------------------------------------------------------------------------------------------------------
 
@@ -171,6 +171,8 @@ void averageChunk(void* argument, int64_t chunk, std::byte*) {
     float* y = job.run->data<float>(ys) + planeOffset(ys, g, plane) + row * ys.stride[2];
     const Span rows(row, g.sh, g.ph, g.kh, g.height, padding);
     for (int64_t c = 0; c < g.outWidth;) {
+      // The last vector of a row may overlap the one before.
+      if (c > firstInside && c < endInside && c + kWidth > endInside && endInside - kWidth >= firstInside && ys.stride[3] == 1) c = endInside - kWidth;
       if (c >= firstInside && c + kWidth <= endInside && ys.stride[3] == 1) {
         F sum = zero();
         for (int64_t h = rows.begin; h < rows.end; h++) {
@@ -198,30 +200,52 @@ void averageChunk(void* argument, int64_t chunk, std::byte*) {
   }
 }
 
+/// A row of gy over the sizes of its windows, for the columns first … first+n-1.
+void sharesOf(const float* gy, int64_t step, const Geometry& g, const Span& rows, bool padding, int64_t first, int64_t n, float* shares) {
+  const F whole = set1(static_cast<float>(rows.divisor * g.kw));
+  for (int64_t i = 0; i < n;) {
+    const int64_t c = first + i;
+    if (c >= g.firstInside() && i + kWidth <= n && c + kWidth <= g.endInside()) {
+      store(shares + i, loadStep(gy + c * step, step) / whole);
+      i += kWidth;
+    } else {
+      const Span columns(c, g.sw, g.pw, g.kw, g.width, padding);
+      shares[i++] = gy[c * step] / static_cast<float>(rows.divisor * columns.divisor);
+    }
+  }
+}
+
 /// A row of gx gathers from all windows that touch it.
 void averageGradChunk(void* argument, int64_t chunk, std::byte*) {
   const Job& job = *static_cast<const Job*>(argument);
   const View &gs = job.instruction->inputs[0], &xs = job.instruction->outputs[0];
   const Geometry g(xs, gs, job.instruction->attributes, false);
   const bool padding = job.instruction->attributes[6] != 0;
-  const int64_t total = g.planes * g.height;
+  const int64_t total = g.planes * g.height, firstInside = g.firstInside(), endInside = g.endInside(), step = xs.stride[3];
+  constexpr int64_t kShares = 256;
+  float shares[kShares];
   for (int64_t r = chunk * job.rowsPerChunk; r < (chunk + 1) * job.rowsPerChunk && r < total; r++) {
     const int64_t plane = r / g.height, h = r % g.height;
     float* x = job.run->data<float>(xs) + planeOffset(xs, g, plane) + h * xs.stride[2];
-    for (int64_t w = 0; w < g.width; w++) x[w * xs.stride[3]] = 0.0f;
+    for (int64_t w = 0; w < g.width; w++) x[w * step] = 0.0f;
     const int64_t below = h + g.ph - g.kh;  // windows begin after this row
-    int64_t first = below < 0 ? 0 : below / g.sh + 1, end = (h + g.ph) / g.sh + 1;
-    if (end > g.outHeight) end = g.outHeight;
-    for (int64_t row = first; row < end; row++) {
+    const int64_t first = below < 0 ? 0 : below / g.sh + 1, last = (h + g.ph) / g.sh;
+    for (int64_t row = first; row <= last && row < g.outHeight; row++) {
       const Span rows(row, g.sh, g.ph, g.kh, g.height, padding);
       const float* gy = job.run->data<float>(gs) + planeOffset(gs, g, plane) + row * gs.stride[2];
-      for (int64_t c = 0; c < g.outWidth; c++) {
-        const Span columns(c, g.sw, g.pw, g.kw, g.width, padding);
-        const float share = gy[c * gs.stride[3]] / static_cast<float>(rows.divisor * columns.divisor);
-        if (xs.stride[3] == 1) {
-          for (int64_t w = columns.begin; w < columns.end; w++) x[w] += share;
-        } else {
-          for (int64_t w = columns.begin; w < columns.end; w++) x[w * xs.stride[3]] += share;
+      for (int64_t begin = 0; begin < g.outWidth; begin += kShares) {
+        const int64_t n = g.outWidth - begin < kShares ? g.outWidth - begin : kShares;
+        sharesOf(gy, gs.stride[3], g, rows, padding, begin, n, shares);
+        // Whole windows cell by cell, so that the loops are long; those at the edges are clipped.
+        int64_t inside = firstInside > begin ? firstInside - begin : 0, end = endInside - begin < n ? endInside - begin : n;
+        if (end < inside) inside = end = n;
+        for (int64_t i = inside > 0 ? 0 : end; i < n; i = i + 1 == inside ? end : i + 1) {
+          const Span columns(begin + i, g.sw, g.pw, g.kw, g.width, padding);
+          for (int64_t w = columns.begin; w < columns.end; w++) x[w * step] += shares[i];
+        }
+        for (int64_t j = 0; j < g.kw; j++) {
+          float* to = x + ((begin + inside) * g.sw - g.pw + j) * step;
+          for (int64_t i = inside; i < end; i++, to += g.sw * step) *to += shares[i];
         }
       }
     }

@@ -54,6 +54,8 @@ CHAINRULE_INLINE void loadPairs(const float* p, F& even, F& odd) {
   even = {p[0]};
   odd = {p[1]};
 }
+/// Those with even index, without touching what lies behind the last.
+CHAINRULE_INLINE F loadEven(const float* p) { return {*p}; }
 /// kWidth bytes, zero-extended; and the low bytes of the lanes.
 CHAINRULE_INLINE I loadBytes(const uint8_t* p) { return {*p}; }
 CHAINRULE_INLINE void storeBytes(uint8_t* p, I a) { *p = static_cast<uint8_t>(a.v); }

@@ -59,6 +59,7 @@ CHAINRULE_INLINE void loadPairs(const float* p, F& even, F& odd) {
   even = {_mm_shuffle_ps(a, b, 0x88)};
   odd = {_mm_shuffle_ps(a, b, 0xdd)};
 }
+CHAINRULE_INLINE F loadEven(const float* p) { return {_mm_shuffle_ps(_mm_loadu_ps(p), _mm_loadu_ps(p + 3), 0xd8)}; }
 CHAINRULE_INLINE I loadBytes(const uint8_t* p) {
   int32_t four;
   memcpy(&four, p, 4);

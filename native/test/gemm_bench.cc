@@ -1,5 +1,5 @@
 // GFLOP/s of gemm and convolution by shape, with 1 and 2 threads, next to the machine's FMA peak in the same moment (the
-// machine is shared). Arguments: a part of the names to run. Built like gemm_test.cc, with the instruction set's flags.
+// machine is shared). Arguments: a part of the names to run, rounds, most threads. Built like gemm_test.cc, with the instruction set's flags.
 #include <algorithm>
 #include <string>
 
@@ -20,7 +20,7 @@ double now() {
   return double(t.tv_sec) + double(t.tv_nsec) * 1e-9;
 }
 std::string only;
-int rounds = 15;
+int rounds = 15, most = 2;
 
 /// Multiply-adds of registers only.
 void peakRound(int64_t rounds) {
@@ -78,7 +78,7 @@ void measure(const std::string& name, double flop, TestInstruction& t, std::vect
   std::vector<void*> buffers;
   for (auto& f : mem) fillRandom(f, 3), buffers.push_back(f.data.get());
   std::printf("%-34s", name.c_str());
-  for (int threads = 1; threads <= 2; threads++) {
+  for (int threads = 1; threads <= most; threads++) {
     Team& team = *teams[static_cast<size_t>(threads - 1)];
     ownTime = threads == 1;
     // Peak and work in turns of a millisecond; each turn gives a ratio, and the quiet turns count.
@@ -163,9 +163,10 @@ void conv(const std::string& name, const Conv& c, std::vector<std::unique_ptr<Te
 int main(int argc, char** argv) {
   if (argc > 1) only = argv[1];
   if (argc > 2) rounds = std::atoi(argv[2]);
+  if (argc > 3) most = std::atoi(argv[3]);
   std::vector<std::unique_ptr<Team>> teams;
   teams.push_back(std::make_unique<Team>(1));
-  teams.push_back(std::make_unique<Team>(2));
+  if (most > 1) teams.push_back(std::make_unique<Team>(2));
   for (int64_t s : {64, 128, 256, 512, 1024, 2048})
     for (const char* f : {"NN", "NT", "TN", "TT"}) {
       if (s == 2048 && f != std::string("NN")) continue;

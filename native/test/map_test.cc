@@ -246,7 +246,7 @@ void fuzz(int rounds, Team& one, Team& two) {
 /// Outputs past the caches, transposing copies, many chunks, regions.
 void large(Team& one, Team& two) {
   for (int64_t pad : {0, 1, 5}) {
-    const int64_t n = (int64_t{1} << 22) + 13;
+    const int64_t n = (int64_t{1} << 23) + 13;
     Tensor x = make(DType::float32, {n}), y = make(DType::float32, {n + 16});
     y.shape[0] = n;
     y.offset = pad;

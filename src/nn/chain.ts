@@ -18,24 +18,20 @@ export interface KeepRule extends Rule {
 }
 
 /** The shape a layer gives for `S`: by its rule, or as its `forward` declares. */
-type Out<L, S> = L extends { readonly __rule?: infer R }
-  ? R extends Rule
-    ? (R & { readonly in: S })['out']
-    : L extends { forward(x: never): infer Y }
-      ? ShapeOf<Y>
-      : AnyShape
-  : AnyShape
+type Out<L, S> = L extends { readonly __rule?: infer R extends Rule }
+  ? (R & { readonly in: S })['out']
+  : L extends { forward(x: never): infer Y }
+    ? ShapeOf<Y>
+    : AnyShape
 
 /** `unknown` where a layer takes `S`, else a sentence. */
-type Refusal<L, S> = L extends { readonly __rule?: infer R }
-  ? R extends Rule
-    ? (R & { readonly in: S })['error']
-    : L extends { forward(x: infer X): unknown }
-      ? [Tensor<S>] extends [X]
-        ? unknown
-        : `this module expects ${Show<ShapeOf<X>>}, received ${Show<S>}`
-      : unknown
-  : unknown
+type Refusal<L, S> = L extends { readonly __rule?: infer R extends Rule }
+  ? (R & { readonly in: S })['error']
+  : L extends { forward(x: infer X): unknown }
+    ? [Tensor<S>] extends [X]
+      ? unknown
+      : `this module expects ${Show<ShapeOf<X>>}, received ${Show<S>}`
+    : unknown
 
 /** The shape behind all layers. */
 export type Through<L, S> = 0 extends 1 & L

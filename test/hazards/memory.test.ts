@@ -6,7 +6,7 @@ import { runChild } from '../support/children.js'
 const megabyte = 2 ** 20
 
 /** Until the garbage collector has found its sizes; eager steps make more garbage. */
-const warmUp = { compiled: 1000, eager: 4000 }
+const warmUp = { compiled: 1000, eager: 10_000 }
 
 describe('resident memory does not grow over 5,000 steps', () => {
   const [which] = hasNative ? (['native'] as const) : backends
