@@ -15,7 +15,17 @@ async function trainForever(id) {
   const { fit, losses, nn, optim, randn, tensor } = await import('chainrule')
   const cnn = id === 'cnn'
   const model = cnn
-    ? new nn.Sequential(new nn.Conv2d(1, 32, 3), new nn.ReLU(), new nn.Conv2d(32, 64, 3), new nn.ReLU(), new nn.MaxPool2d(2), new nn.Flatten(), new nn.Linear(9216, 128), new nn.ReLU(), new nn.Linear(128, 10))
+    ? new nn.Sequential(
+        new nn.Conv2d(1, 32, 3),
+        new nn.ReLU(),
+        new nn.Conv2d(32, 64, 3),
+        new nn.ReLU(),
+        new nn.MaxPool2d(2),
+        new nn.Flatten(),
+        new nn.Linear(9216, 128),
+        new nn.ReLU(),
+        new nn.Linear(128, 10),
+      )
     : new nn.Sequential(new nn.Linear(784, 512), new nn.ReLU(), new nn.Linear(512, 256), new nn.ReLU(), new nn.Linear(256, 10))
   const n = cnn ? 640 : 12_800
   const data = [randn(cnn ? [n, 1, 28, 28] : [n, 784]), tensor(Int32Array.from({ length: n }, (_, i) => i % 10))]
@@ -32,7 +42,11 @@ async function trainForever(id) {
     () => {},
     () => {},
   )
-  return { model, data, stop: () => (controller.abort(), ended) }
+  const stop = () => {
+    controller.abort()
+    return ended
+  }
+  return { model, data, stop }
 }
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -41,7 +55,13 @@ const parts = {
   /** Milliseconds that `import('chainrule')` takes in a fresh process. */
   import() {
     const times = Array.from({ length: 9 }, () =>
-      Number(execFileSync(process.execPath, ['--input-type=module', '-e', "const t = performance.now(); await import('chainrule'); console.log(performance.now() - t)"], { cwd: new URL('..', import.meta.url), encoding: 'utf8' })),
+      Number(
+        execFileSync(
+          process.execPath,
+          ['--input-type=module', '-e', "const t = performance.now(); await import('chainrule'); console.log(performance.now() - t)"],
+          { cwd: new URL('..', import.meta.url), encoding: 'utf8' },
+        ),
+      ),
     )
     say({ workload: 'import', median_ms: round(median(times)), min_ms: round(Math.min(...times)) })
   },
@@ -73,7 +93,12 @@ const parts = {
       histogram.disable()
       await stop()
       // the histogram counts the timer's own millisecond
-      say({ workload: `event-loop-${id}`, p50_ms: round(histogram.percentile(50) / 1e6 - 1), p99_ms: round(histogram.percentile(99) / 1e6 - 1), max_ms: round(histogram.max / 1e6 - 1) })
+      say({
+        workload: `event-loop-${id}`,
+        p50_ms: round(histogram.percentile(50) / 1e6 - 1),
+        p99_ms: round(histogram.percentile(99) / 1e6 - 1),
+        max_ms: round(histogram.max / 1e6 - 1),
+      })
     }
   },
 
@@ -115,7 +140,16 @@ const parts = {
   typescript() {
     for (const id of ['mlp', 'cnn']) {
       const run = (env) =>
-        JSON.parse(execFileSync(process.execPath, ['-e', `import('./bench/workloads.js').then(({ workloads }) => { const { ways } = workloads['${id}'](); const n = process.env.CHAINRULE_BACKEND === 'js' ? 1 : 20; ways.sync(); const t = performance.now(); for (let i = 0; i < n; i++) ways.sync(); console.log((performance.now() - t) / n) })`], { cwd: new URL('..', import.meta.url), encoding: 'utf8', env: { ...process.env, ...env } }))
+        JSON.parse(
+          execFileSync(
+            process.execPath,
+            [
+              '-e',
+              `import('./bench/workloads.js').then(({ workloads }) => { const { ways } = workloads['${id}'](); const n = process.env.CHAINRULE_BACKEND === 'js' ? 1 : 20; ways.sync(); const t = performance.now(); for (let i = 0; i < n; i++) ways.sync(); console.log((performance.now() - t) / n) })`,
+            ],
+            { cwd: new URL('..', import.meta.url), encoding: 'utf8', env: { ...process.env, ...env } },
+          ),
+        )
       const js = run({ CHAINRULE_BACKEND: 'js' })
       const native = run({ CHAINRULE_BACKEND: 'native' })
       say({ workload: `typescript-${id}`, typescript_ms: round(js), native_ms: round(native), ratio: round(js / native) })

@@ -65,7 +65,15 @@ async function measureOurs(id) {
   for (const [way, run] of Object.entries(workload.ways)) {
     if (values.way !== undefined && values.way !== way) continue
     const r = await measure(run)
-    record({ peer: `chainrule-${version}`, workload: id, way, median_ms: round(r.median_ms), min_ms: round(r.min_ms), steps: r.steps, note: rate(workload, r.median_ms) })
+    record({
+      peer: `chainrule-${version}`,
+      workload: id,
+      way,
+      median_ms: round(r.median_ms),
+      min_ms: round(r.min_ms),
+      steps: r.steps,
+      note: rate(workload, r.median_ms),
+    })
   }
 }
 
@@ -87,6 +95,8 @@ if (values.peer !== undefined) {
   console.log('\n| workload | who | median ms | minimum ms |\n| --- | --- | --- | --- |')
   for (const [key, lines] of results) {
     const [workload, who] = key.split('|')
-    console.log(`| ${workload} | ${who} | ${round(median(lines.map((l) => l.median_ms)))} | ${round(Math.min(...lines.map((l) => l.min_ms)))} |`)
+    console.log(
+      `| ${workload} | ${who} | ${round(median(lines.map((l) => l.median_ms)))} | ${round(Math.min(...lines.map((l) => l.min_ms)))} |`,
+    )
   }
 }

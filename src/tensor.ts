@@ -48,7 +48,7 @@ interface TensorInit {
 export class Tensor<S = AnyShape> {
   // bundlers rename classes that mention themselves; users see this name
   static {
-    Object.defineProperty(this, 'name', { value: 'Tensor' })
+    Object.defineProperty(Tensor, 'name', { value: 'Tensor' })
   }
 
   /** For the type checker, as the next two: makes it compare tensors by these, which are lenient, and not by `S` itself. */

@@ -5,26 +5,26 @@
 namespace chainrule::CHAINRULE_ISA {
 
 void copyStrip(float* to, int64_t pitch, int64_t plane, const float* from, int64_t cStep, int64_t hStep, int64_t wStep, int64_t channels,
-               int64_t inH, int64_t inW, int64_t line0, int64_t height, int64_t column0, int64_t width) {
-  const int64_t before = smaller(width, larger(0, -column0)), have = larger(0, smaller(inW, column0 + width) - larger(0, column0));
-  const int64_t after = width - before - have;
-  for (int64_t c = 0; c < channels; c++)
-    for (int64_t y = 0; y < height; y++) {
-      float* d = to + c * plane + y * pitch;
-      const int64_t line = line0 + y;
-      if (line < 0 || line >= inH || have == 0) {
-        memset(d, 0, static_cast<size_t>(width) * 4);
-        continue;
+               int64_t inH, int64_t inW, int64_t line0, int64_t height, int64_t column0, int64_t width, bool clear) {
+  // Lines [y0, y1) and columns [x0, x1) of the strip lie inside; the rest stays zero once it is.
+  const int64_t y0 = smaller(height, larger(0, -line0)), y1 = larger(y0, smaller(height, inH - line0));
+  const int64_t x0 = smaller(width, larger(0, -column0)), x1 = larger(x0, smaller(width, inW - column0)), count = x1 - x0;
+  if (clear) memset(static_cast<void*>(to), 0, static_cast<size_t>(channels * plane) * 4);
+  if (count == 0) return;
+  for (int64_t c = 0; c < channels; c++) {
+    const float* s = from + c * cStep + (line0 + y0) * hStep + (column0 + x0) * wStep;
+    float* d = to + c * plane + y0 * pitch + x0;
+    for (int64_t y = y0; y < y1; y++, s += hStep, d += pitch) {
+      if (wStep != 1) {
+        for (int64_t x = 0; x < count; x++) d[x] = s[x * wStep];
+      } else if (count < kWidth) {
+        storePartial(d, loadPartial(s, count), count);
+      } else {  // the last vector overlaps the one before
+        for (int64_t x = 0; x + kWidth < count; x += kWidth) store(d + x, load(s + x));
+        store(d + count - kWidth, load(s + count - kWidth));
       }
-      for (int64_t x = 0; x < before; x++) d[x] = 0.0f;
-      d += before;
-      const float* s = from + c * cStep + line * hStep + (column0 + before) * wStep;
-      int64_t x = 0;
-      if (wStep == 1)
-        for (; x + kWidth <= have; x += kWidth) store(d + x, load(s + x));
-      for (; x < have; x++) d[x] = s[x * wStep];
-      for (x = 0; x < after; x++) d[have + x] = 0.0f;
     }
+  }
 }
 
 namespace {
@@ -35,7 +35,7 @@ struct ConvJob {
 };
 
 /// Panels of weights: chunk (phase, group, panel).
-void packWeights(void* argument, int64_t chunk, std::byte*) {
+void packWeights(void* argument, int64_t chunk, std::byte* scratch) {
   const ConvJob& job = *static_cast<const ConvJob*>(argument);
   const CorrelatePlan& p = *job.plan;
   const Phase& f = *p.phase(static_cast<int32_t>(chunk / (p.groups * p.panels)));
@@ -43,16 +43,32 @@ void packWeights(void* argument, int64_t chunk, std::byte*) {
   const int64_t lanes = smaller(kTileColumns, p.outChannels - q * kTileColumns), steps = p.inChannels * f.taps;
   const float* w = dataOf(p.weights, *job.run) + g * p.weightGroup + q * kTileColumns * p.weightOut;
   float* to = reinterpret_cast<float*>(job.run->sharedScratch) + f.weights + panel * steps * kTileColumns;
-  const int64_t kh = p.weights.size[2], kw = p.weights.size[3], wh = p.weights.stride[2], ww = p.weights.stride[3];
-  // Forward with contiguous weights: (channel, tap) is one contiguous index.
-  const bool inOrder = f.taps == kh * kw && p.tableAt(f.kernel)[1] == 0 && ww == 1 && wh == kw && p.weightIn == kh * kw;
-  if (inOrder) return packRight(to, 0, w, p.weightOut, 1, lanes, steps);
-  for (int64_t c = 0; c < p.inChannels; c++)
-    for (int64_t t = 0; t < f.taps; t++, to += kTileColumns) {
-      const int32_t* tap = p.tableAt(f.kernel + 4 * t);
-      const float* s = w + c * p.weightIn + tap[0] * wh + tap[1] * ww;
-      for (int64_t l = 0; l < kTileColumns; l++) to[l] = l < lanes ? s[l * p.weightOut] : 0.0f;
+  const int64_t kw = p.weights.size[3], wh = p.weights.stride[2], ww = p.weights.stride[3], area = p.weights.size[2] * kw;
+  const bool flat = ww == 1 && (wh == kw || p.weights.size[2] == 1), inOrder = f.taps == area && p.tableAt(f.kernel)[1] == 0;
+  // The kernel of one channel after the other is the order of k, and contiguous in memory.
+  if (flat && inOrder && !p.padded && p.weightIn == area) return packRight(to, 0, w, p.weightOut, 1, lanes, steps);
+  // All taps of a channel, in the order they have in memory; then those of the phase to where they belong.
+  const bool fits = area * kTileColumns * 4 <= int64_t{kThreadScratchBytes};
+  float* all = reinterpret_cast<float*>(scratch);
+  const int64_t across = f.rows ? f.taps / f.rows : 0;
+  for (int64_t b = 0; b < p.channelBlocks; b++) {
+    const int64_t c0 = cut(p.inChannels, p.channelBlocks, b), channels = cut(p.inChannels, p.channelBlocks, b + 1) - c0;
+    for (int64_t c = 0; c < channels; c++) {
+      const float* from = w + (c0 + c) * p.weightIn;
+      if (flat && fits) packRight(all, 0, from, p.weightOut, 1, lanes, area);
+      for (int64_t t = 0; t < f.taps; t++) {
+        const int32_t* tap = p.tableAt(f.kernel + 4 * t);
+        const int64_t k = p.padded ? (t / across * channels + c) * across + t % across : c * f.taps + t;
+        float* d = to + (c0 * f.taps + k) * kTileColumns;
+        if (flat && fits) {
+          for (int j = 0; j < kTileColumns; j += kWidth) store(d + j, load(all + (tap[0] * kw + tap[1]) * kTileColumns + j));
+        } else {
+          const float* s = from + tap[0] * wh + tap[1] * ww;
+          for (int64_t l = 0; l < kTileColumns; l++) d[l] = l < lanes ? s[l * p.weightOut] : 0.0f;
+        }
+      }
     }
+  }
 }
 
 /// One phase of a chunk.
@@ -67,39 +83,67 @@ struct Strip {
   float* tile() const { return reinterpret_cast<float*>(scratch + p.localTile); }
   int64_t tileStep() const { return (q1 - q0) * kTileColumns; }
 
+  /// The rows of taps that reach into the image from line i: [first, last) of f.rows.
+  void rowsOfTaps(int64_t i, int64_t& first, int64_t& last) const {
+    const int64_t across = f.rows ? f.taps / f.rows : 0;
+    auto inside = [&](int64_t row) {
+      const int64_t line = i * p.inStepH + p.tableAt(f.kernel + 4 * row * across)[2];
+      return line >= 0 && line < p.inH;
+    };
+    first = 0, last = f.rows;
+    if (!p.padded) return;
+    while (first < last && !inside(first)) first++;
+    while (first < last && !inside(last - 1)) last--;
+  }
+
   /// Sums up all channels and taps into the tile.
   void sum() const {
-    const int64_t count = pixels(), groups = ceilDiv(count, kTileRows), rows = count / groups, tall = count % groups;
     int32_t* base = reinterpret_cast<int32_t*>(scratch + p.localPixels);
     const int64_t h = p.padded ? p.pitch : p.input.stride[2], w = p.padded ? 1 : p.input.stride[3];
-    const int64_t first = p.padded ? 0 : i0;
+    const int64_t origin = p.padded ? 0 : i0;
     for (int64_t i = 0, at = 0; i < i1 - i0; i++)
-      for (int64_t j = 0; j < f.columns; j++, at++) base[at] = static_cast<int32_t>((first + i) * p.inStepH * h + j * p.inStepW * w);
+      for (int64_t j = 0; j < f.columns; j++, at++) base[at] = static_cast<int32_t>((origin + i) * p.inStepH * h + j * p.inStepW * w);
     const float* in = dataOf(p.input, run) + image * p.input.stride[0] + group * p.inChannels * p.input.stride[1];
-    const float* panels = reinterpret_cast<const float*>(run.sharedScratch) + f.weights;
-    const int64_t steps = p.inChannels * f.taps;
-    Gather gather;
-    gather.offset = p.tableAt(f.offsets);
     for (int64_t b = 0; b < p.channelBlocks; b++) {
       const int64_t c0 = cut(p.inChannels, p.channelBlocks, b), c1 = cut(p.inChannels, p.channelBlocks, b + 1);
       const float* from = in + c0 * p.input.stride[1];
       if (p.padded) {
         float* copy = reinterpret_cast<float*>(scratch);
         copyStrip(copy, p.pitch, p.plane, from, p.input.stride[1], p.input.stride[2], p.input.stride[3], c1 - c0, p.inH, p.inW,
-                  i0 * p.inStepH + f.top, (i1 - i0 - 1) * p.inStepH + f.height, f.left, (f.columns - 1) * p.inStepW + f.width);
+                  i0 * p.inStepH + f.top, (i1 - i0 - 1) * p.inStepH + f.height, f.left, (f.columns - 1) * p.inStepW + f.width, b == 0);
         from = copy;
       }
-      for (int64_t q = q0; q < q1; q++) {
-        const float* panel = panels + ((group * p.panels + q) * steps + c0 * f.taps) * kTileColumns;
-        Tile t{tile() + (q - q0) * kTileColumns, tileStep(), kTileColumns, b > 0, nullptr, 0, 0};
-        const int32_t* at = base;
-        for (int64_t r = 0; r < groups; r++) {
-          const int64_t some = rows + (r < tall);
-          for (int64_t i = 0; i < some; i++) gather.row[i] = from + at[i];
-          gatherFor(p.run, some)((c1 - c0) * f.taps, &gather, 0, panel, kTileColumns, t);
-          at += some;
-          t.c += some * t.step;
+      // Stretches of lines that use the same rows of taps.
+      for (int64_t i = i0; i < i1;) {
+        int64_t first, last, end = i + 1, a, z;
+        rowsOfTaps(i, first, last);
+        for (; end < i1; end++) {
+          rowsOfTaps(end, a, z);
+          if (a != first || z != last) break;
         }
+        sumLines(from, base, i, end, c0, c1 - c0, first, last);
+        i = end;
+      }
+    }
+  }
+
+  void sumLines(const float* from, const int32_t* base, int64_t lineA, int64_t lineZ, int64_t c0, int64_t channels, int64_t first, int64_t last) const {
+    const int64_t pixel0 = (lineA - i0) * f.columns, count = (lineZ - lineA) * f.columns;
+    const int64_t groups = ceilDiv(count, kTileRows), rows = count / groups, tall = count % groups;
+    const int64_t row = f.rows ? f.taps / f.rows * channels : 0, skip = p.padded ? first * row : 0, steps = (last - first) * row;
+    const float* panels = reinterpret_cast<const float*>(run.sharedScratch) + f.weights;
+    Gather gather;
+    gather.offset = p.tableAt(f.offsets[channels != p.channelBlock] + skip / p.run);
+    for (int64_t q = q0; q < q1; q++) {
+      const float* panel = panels + (((group * p.panels + q) * p.inChannels + c0) * f.taps + skip) * kTileColumns;
+      Tile t{tile() + (q - q0) * kTileColumns + pixel0 * tileStep(), tileStep(), kTileColumns, c0 > 0, nullptr, 0, 0};
+      const int32_t* at = base + pixel0;
+      for (int64_t r = 0; r < groups; r++) {
+        const int64_t some = rows + (r < tall);
+        for (int64_t i = 0; i < some; i++) gather.row[i] = from + at[i];
+        gatherFor(p.run, some)(steps, &gather, 0, panel, kTileColumns, t);
+        at += some;
+        t.c += some * t.step;
       }
     }
   }

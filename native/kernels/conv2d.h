@@ -27,13 +27,15 @@ inline const float* dataOf(const Planes& p, const Run& run) { return static_cast
 /// the input gradient of a strided convolution one for each remainder.
 struct Phase {
   int64_t h0, w0, lines, columns;
-  int64_t taps;
+  int64_t taps, rows;                ///< and in how many rows (of the same kh) they lie
   int64_t top, left, height, width;  ///< taps read lines top … top+height-1 for output line 0; columns likewise
   int64_t weights;                   ///< of its packed panels, in floats from the beginning of shared scratch
   int64_t kernel;                    ///< in the plan's int32 table: taps × (kh, kw, input line, input column)
-  int64_t offsets;                   ///< likewise: offset of (channel, tap) from a pixel's base
+  int64_t offsets[2];                ///< likewise: offsets of k from a pixel's base, for channelBlock and channelBlock - 1 channels
 };
 
+/// The order of k within a block of channels is (channel, kh, kw), or with padding (kh, channel, kw): then the rows of taps that
+/// lie above or below the image, for the lines near its border, are a piece of k to leave out.
 struct CorrelatePlan {
   int64_t images, groups, inChannels, outChannels;  ///< channels of a group
   int64_t inH, inW, outH, outW;
@@ -69,9 +71,9 @@ struct CorrelateSpec {
 Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec);
 Status runCorrelate(const Instruction& instruction, const Run& run);
 
-/// Copies lines [line0, line0+height) × columns [column0, column0+width) of `channels` planes at `from` into `to`, zeros where
-/// they are outside of inH × inW.
+/// Copies lines [line0, line0+height) × columns [column0, column0+width) of `channels` planes at `from` into `to`; what is
+/// outside of inH × inW is zero there, if `clear`, and else left as the strip before in the same place made it.
 void copyStrip(float* to, int64_t pitch, int64_t plane, const float* from, int64_t cStep, int64_t hStep, int64_t wStep, int64_t channels,
-               int64_t inH, int64_t inW, int64_t line0, int64_t height, int64_t column0, int64_t width);
+               int64_t inH, int64_t inW, int64_t line0, int64_t height, int64_t column0, int64_t width, bool clear);
 
 }  // namespace chainrule::CHAINRULE_ISA

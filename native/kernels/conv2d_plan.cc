@@ -70,7 +70,7 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
   // As many steps of k at a time as a panel in L1 has; at least one channel.
   const int64_t block = larger(1, smaller(spec.inChannels, kBlockSteps / larger(1, kh * kw)));
   const int64_t blocks = larger(1, ceilDiv(spec.inChannels, block)), channelBlock = ceilDiv(spec.inChannels, blocks);
-  const int64_t tableWords = phases * kh * kw * (4 + channelBlock);
+  const int64_t tableWords = phases * kh * kw * (4 + 2 * channelBlock);
   const int64_t phasesAt = align64(sizeof(CorrelatePlan)), tableAt = align64(phasesAt + phases * int64_t{sizeof(Phase)});
   std::byte* memory = makeProduct(instruction, static_cast<size_t>(tableAt + tableWords * 4), offsetof(CorrelatePlan, product), 2,
                                   instruction.attributes + kConvAttributes, asOperand, nullptr);
@@ -127,6 +127,7 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
         bottom = f.taps ? larger(bottom, line) : line;
         right = f.taps ? larger(right, column) : column;
         int32_t* tap = table + words;
+        if (f.taps == 0 || tap[-4] != y) f.rows++;
         tap[0] = static_cast<int32_t>(y), tap[1] = static_cast<int32_t>(x);
         tap[2] = static_cast<int32_t>(line), tap[3] = static_cast<int32_t>(column);
         words += 4;
@@ -141,8 +142,7 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
     height = larger(height, f.height);
     width = larger(width, (f.columns - 1) * p.inStepW + f.width);
     tapsMost = larger(tapsMost, f.taps);
-    f.offsets = words;
-    words += f.taps * channelBlock;
+    for (int64_t& at : f.offsets) at = words, words += f.taps * channelBlock;
     f.weights = packed;
     packed += p.groups * p.panels * p.inChannels * f.taps * kTileColumns;
   }
@@ -179,17 +179,21 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
       if (phase[i].taps % 3 != 0 || (t % 3 != 0 && (tap[2] != tap[-2] || tap[3] != tap[-1] + 1))) p.run = 1;
     }
 
-  // Offsets of (channel, tap): in the strip, or in the input where it is.
-  for (int64_t i = 0; i < phases; i++) {
-    const Phase& f = phase[i];
-    for (int64_t c = 0; c < channelBlock; c++)
-      for (int64_t t = 0; t < f.taps; t += p.run) {
+  // Offsets of k: in the strip, or in the input where it is.
+  for (int64_t i = 0; i < phases; i++)
+    for (int64_t shorter = 0; shorter < 2; shorter++) {
+      const Phase& f = phase[i];
+      int32_t* to = table + f.offsets[shorter];
+      const int64_t channels = channelBlock - shorter, across = f.rows ? f.taps / f.rows : 0;
+      for (int64_t k = 0; k < channels * f.taps; k += p.run) {
+        const int64_t c = p.padded ? k / across % channels : k / f.taps;
+        const int64_t t = p.padded ? k / across / channels * across + k % across : k % f.taps;
         const int32_t* tap = table + f.kernel + 4 * t;
         const int64_t at = p.padded ? c * p.plane + (tap[2] - f.top) * p.pitch + tap[3] - f.left
                                     : c * p.input.stride[1] + tap[2] * p.input.stride[2] + tap[3] * p.input.stride[3];
-        table[f.offsets + (c * f.taps + t) / p.run] = static_cast<int32_t>(at);
+        *to++ = static_cast<int32_t>(at);
       }
-  }
+    }
 
   int64_t bytes = align64(packed * 4);
   p.sharedProduct = -1;

@@ -76,7 +76,7 @@ void sumImages(void* argument, int64_t chunk, std::byte* scratch) {
       if (p.padded) {
         float* copy = reinterpret_cast<float*>(scratch);
         copyStrip(copy, p.pitch, p.plane, x, p.x.stride[1], p.x.stride[2], p.x.stride[3], c1 - c0, p.x.size[2], p.x.size[3],
-                  i0 * p.a.sh - p.a.ph, (i1 - i0 - 1) * p.a.sh + (kh - 1) * p.a.dh + 1, -p.a.pw, p.pitch);
+                  i0 * p.a.sh - p.a.ph, (i1 - i0 - 1) * p.a.sh + (kh - 1) * p.a.dh + 1, -p.a.pw, p.pitch, p.strips > 1 || n == n0);
         x = copy;
       } else {
         x += i0 * p.a.sh * hStep;

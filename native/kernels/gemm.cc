@@ -87,12 +87,7 @@ struct Chunk {
       const int64_t n = q * kTileColumns, columns = smaller(kTileColumns, p.n - n);
       const RightPanel right = rightPanel(q, from, steps);
       Tile tile{nullptr, cStep, columns, from != k0, last ? finish : nullptr, rowOf(r0), n};
-      // The next panel of the right operand moves into L2 meanwhile, a few lines a tile.
-      const RightPanel next = rightPanel(q + 1 < q1 ? q + 1 : q, from, steps);
-      const int64_t ahead = q + 1 < q1 ? ceilDiv(steps, r1 - r0) : 0;
-      int64_t fetched = 0;
       for (int64_t r = r0; r < r1; r++) {
-        for (int64_t end = smaller(steps, fetched + ahead); fetched < end; fetched++) __builtin_prefetch(next.p + fetched * next.step, 0, 2);
         const int64_t rows = rowsOf(r);
         tile.c = c + tile.m * cStep + n;
         microFor<Left>(rows, columns)(steps, left(tile.m, rows), leftStep, right.p, right.step, tile);

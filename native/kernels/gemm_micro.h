@@ -252,6 +252,7 @@ CHAINRULE_INLINE const float* pointerAt(const Pointers<R>& p) {
 template <int R, int Run>
 struct GatherRuns {
   static constexpr int kUnroll = Run == 3 ? 3 : 4;
+  static constexpr int kTail = Run;
   static constexpr int kRightStep = kTileColumns;
   Pointers<R> row;
   const int32_t* offset;
@@ -298,6 +299,15 @@ CHAINRULE_INLINE void steps(Accumulators<R, V>& acc, Left& a, const float*& righ
   }
 }
 
+/// Steps of k that belong together where fewer than kUnroll are left.
+template <class Left>
+constexpr int tailOf() {
+  if constexpr (requires { Left::kTail; })
+    return Left::kTail;
+  else
+    return 1;
+}
+
 template <int R, int V, class Left>
 [[gnu::noinline]] void micro(int64_t k, const void* left, int64_t leftStep, const float* right, int64_t rightStep, const Tile& tile) {
   Accumulators<R, V> acc;
@@ -309,9 +319,11 @@ template <int R, int V, class Left>
     steps<0, U>(acc, a, right, rightStep);
     a.advance(U);
   }
-  for (; k > 0; k--) {
-    steps<0, 1>(acc, a, right, rightStep);
-    a.advance(1);
+  // What is left: for gathered operands whole runs.
+  constexpr int T = tailOf<Left>();
+  for (; k > 0; k -= T) {
+    steps<0, T>(acc, a, right, rightStep);
+    a.advance(T);
   }
   storeTile(acc, tile);
 }

@@ -57,13 +57,13 @@ void foldBatch(GemmPlan& p) {
 /// How many chunks are worth while for this much work.
 int64_t chunksFor(int64_t work) {
   if (work < 2 * kChunkWork) return 1;
-  return smaller(smaller(work / kChunkWork, 8 + work / (kChunkWork * 64)), 64);
+  return smaller(smaller(work / kChunkWork, 8 + work / (kChunkWork * 64)), 32);
 }
 
 /// How many of `want` chunks lie along m: as square as can be, as each chunk reads its rows of A and its columns of B.
 /// Few rows are not cut, so that each chunk can pack its own columns and nothing is packed twice.
 int64_t rowBlocks(int64_t m, int64_t n, int64_t want) {
-  if (m <= 256 && n / want >= kTileColumns) return 1;
+  if (m <= 512 && n / want >= kTileColumns) return 1;
   int64_t best = 1, least = INT64_MAX;
   for (int64_t mb = 1; mb <= want; mb++) {
     const int64_t nb = ceilDiv(want, mb), border = (m / mb + n / nb) * 16 + (mb * nb - want) * (m / mb + n / nb);
@@ -115,11 +115,11 @@ int64_t planBlocks(GemmPlan& p) {
 
   // The left operand: packed where it is used often enough or cannot be read in place.
   const bool rows = p.a.n == 1 || p.k == 1, columns = p.a.m == 1 || p.m == 1;
-  const bool often = p.nPanels >= 16 && p.m * p.k > (16 << 10);
+  const bool often = p.nPanels >= 16 && (p.a.m * 4) % 4096 == 0;
   const bool inL1 = (p.a.n < 0 ? -p.a.n : p.a.n) * p.k * 4 <= (16 << 10);
   p.left = !often && rows ? LeftForm::rows : inL1 && columns ? LeftForm::columns : LeftForm::local;
   if (p.left == LeftForm::local && p.nBlocks > 1 && (p.batch == 1 || p.sequential)) p.left = LeftForm::shared;
-  if (p.right == RightForm::local && p.mBlocks > 1 && (p.batch == 1 || p.sequential)) p.right = RightForm::shared;
+  if (p.right == RightForm::local && p.m / p.mBlocks < 128 && p.mBlocks > 1 && (p.batch == 1 || p.sequential)) p.right = RightForm::shared;
 
   int64_t bytes = 0;
   if (p.left == LeftForm::shared) {

@@ -26,6 +26,7 @@ void dots(const float* a, int64_t aStep, const float* b, int64_t bStep, int64_t 
 #pragma GCC unroll 32
       for (int j = 0; j < C; j++) {
         const F y = load(b + j * bStep + at + u * kWidth);
+        if (u == 0 && C > 1) __builtin_prefetch(b + (C + j) * bStep + at);  // the rows that come next
 #pragma GCC unroll 32
         for (int i = 0; i < R; i++) sum[i][j][u] = fma(x[i], y, sum[i][j][u]);
       }

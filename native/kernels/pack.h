@@ -61,12 +61,13 @@ inline void packRight(float* dst, int64_t panelStep, const float* src, int64_t l
     if (laneStep == 1 && columns >= kTogether * kTileColumns) {
       for (int64_t i = 0; i < count; i++) {
         const float* s = src + i * kStep;
-        __builtin_prefetch(s + 4 * kStep);
         float* d = dst + i * kTileColumns;
 #pragma GCC unroll 4
-        for (int64_t q = 0; q < kTogether; q++)
+        for (int64_t q = 0; q < kTogether; q++) {
+          __builtin_prefetch(s + 6 * kStep + q * kTileColumns);
 #pragma GCC unroll 4
           for (int j = 0; j < kTileVectors; j++) store(d + q * panelStep + j * kWidth, load(s + q * kTileColumns + j * kWidth));
+        }
       }
       dst += kTogether * panelStep, src += kTogether * kTileColumns, columns -= kTogether * kTileColumns;
       continue;

@@ -238,10 +238,14 @@ void averageGradChunk(void* argument, int64_t chunk, std::byte*) {
         sharesOf(gy, gs.stride[3], g, rows, padding, begin, n, shares);
         // Whole windows cell by cell, so that the loops are long; those at the edges are clipped.
         int64_t inside = firstInside > begin ? firstInside - begin : 0, end = endInside - begin < n ? endInside - begin : n;
-        if (end < inside) inside = end = n;
+        if (end - inside < g.kw) inside = end = n;  // few and wide windows: one by one
         for (int64_t i = inside > 0 ? 0 : end; i < n; i = i + 1 == inside ? end : i + 1) {
           const Span columns(begin + i, g.sw, g.pw, g.kw, g.width, padding);
-          for (int64_t w = columns.begin; w < columns.end; w++) x[w * step] += shares[i];
+          if (step == 1) {
+            for (int64_t w = columns.begin; w < columns.end; w++) x[w] += shares[i];
+          } else {
+            for (int64_t w = columns.begin; w < columns.end; w++) x[w * step] += shares[i];
+          }
         }
         for (int64_t j = 0; j < g.kw; j++) {
           float* to = x + ((begin + inside) * g.sw - g.pw + j) * step;

@@ -25,8 +25,11 @@ CHAINRULE_INLINE F exp(F x) {
   const F n = round(x * set1(1.44269504f));
   F r = nfma(n, set1(0.693359375f), x);  // exact: the constant has nine bits
   r = nfma(n, set1(-2.12194440e-4f), r);
-  const F p = polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f);
-  const F e = fma(p, r * r, r) + set1(1.0f);
+  // By pairs of terms, which shortens the chain of dependent operations.
+  const F z = r * r;
+  const F high = polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f), middle = polynomial(r, 8.3334519073e-3f, 4.1665795894e-2f);
+  const F p = fma(fma(high, z, middle), z, polynomial(r, 1.6666665459e-1f, 5.0000001201e-1f));
+  const F e = fma(p, z, r) + set1(1.0f);
   // In two steps, so that results below 2^-126 and from 2^127 on come out right.
   const I k = roundToInt(n);
   const I half = shiftRight<1>(k);

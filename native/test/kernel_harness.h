@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <random>
 #include <thread>
 #include <vector>
@@ -92,9 +93,12 @@ void parallel(const Run& run, int64_t chunks, ChunkFunction fn, void* argument) 
 
 /// A buffer of floats whose bounds the sanitizer knows.
 struct Floats {
-  std::unique_ptr<float[]> data;
+  struct Free {
+    void operator()(float* p) const { ::operator delete[](p, std::align_val_t{64}); }
+  };
+  std::unique_ptr<float[], Free> data;
   int64_t size;
-  explicit Floats(int64_t n) : data(new float[static_cast<size_t>(n)]), size(n) {}
+  explicit Floats(int64_t n) : data(static_cast<float*>(::operator new[](static_cast<size_t>(n) * 4, std::align_val_t{64}))), size(n) {}
 };
 
 inline void fillRandom(Floats& f, uint32_t seed) {

@@ -131,7 +131,11 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
   }
   const call = fn as unknown as (...args: unknown[]) => R
   const eager = options.eager ?? process.env.CHAINRULE_COMPILE === '0'
-  const cache = new Cache(fn as unknown as (...args: never[]) => unknown, options.name ?? (fn.name || 'anonymous'), options.anyShape ?? false)
+  const cache = new Cache(
+    fn as unknown as (...args: never[]) => unknown,
+    options.name ?? (fn.name || 'anonymous'),
+    options.anyShape ?? false,
+  )
   const direct = (): boolean => eager || tracing.recorder !== undefined
   const queue = options.ahead ? 1 : 0
 

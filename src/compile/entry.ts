@@ -2,6 +2,7 @@
  * One compiled variant of a function: its program, on what it depends, and how a call binds memory to its slots.
  */
 import type { Slot } from '../backend/binding.js'
+import { nativeBackend } from '../backend/select.js'
 import { itemSize } from '../dtype.js'
 import { copyOf, gradMode } from '../ops/dispatch.js'
 import { drawBlocks } from '../random.js'
@@ -64,7 +65,7 @@ export class Entry {
   matches(args: FlatArguments): boolean {
     if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length)
       return false
-    if (this.gradEnabled !== gradMode.enabled) return false
+    if (this.gradEnabled !== gradMode.enabled || this.program.native !== (nativeBackend() !== undefined)) return false
     for (let i = 0; i < this.keys.length; i++) {
       const t = args.tensors[i]
       const k = this.keys[i]

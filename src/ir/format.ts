@@ -240,11 +240,7 @@ const scratch = new Words()
  * Encodes one instruction as a program whose buffers are the external slots in `buffers`. The words returned are
  * scratch memory that the next call overwrites; `length` says how many count.
  */
-export function encodeOne<B>(
-  instruction: Instruction<B>,
-  buffers: readonly B[],
-  tableHash: number,
-): { words: Int32Array; length: number } {
+export function encodeOne<B>(instruction: Instruction<B>, buffers: readonly B[], tableHash: number): { words: Int32Array; length: number } {
   const out = scratch
   out.length = 0
   pushHeader(out, tableHash, buffers.length, 1)

@@ -62,7 +62,7 @@ function collect(name: string, value: unknown, found: Member[], open: Set<object
 export abstract class Module {
   // bundlers rename classes that mention themselves; users see this name
   static {
-    Object.defineProperty(this, 'name', { value: 'Module' })
+    Object.defineProperty(Module, 'name', { value: 'Module' })
   }
 
   declare private readonly [registry]: Registry

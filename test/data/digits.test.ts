@@ -33,7 +33,12 @@ describe('syntheticDigits', () => {
     const { train, test } = syntheticDigits({ train: 500, test: 500 })
     const seen = new Set<string>()
     for (const { images } of [train, test]) {
-      for (let i = 0; i < 500; i++) seen.add(createHash('sha1').update(images.subarray(i * 784, (i + 1) * 784)).digest('hex'))
+      for (let i = 0; i < 500; i++)
+        seen.add(
+          createHash('sha1')
+            .update(images.subarray(i * 784, (i + 1) * 784))
+            .digest('hex'),
+        )
     }
     expect(seen.size).toBe(1000)
   })

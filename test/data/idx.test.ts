@@ -71,7 +71,14 @@ describe('idx', () => {
 
   it('refuses trailing bytes, wrong magic numbers and impossible extents', async () => {
     expect((await failure(() => parseIdx(Uint8Array.of(...images, 0)))).code).toBe('ERR_IDX_TRAILING')
-    for (const magic of [[1, 0, 8, 1], [0, 1, 8, 1], [0, 0, 7, 1], [0, 0, 8, 0], [0, 0, 8, 9], [0x1f, 0x8b, 8, 1]]) {
+    for (const magic of [
+      [1, 0, 8, 1],
+      [0, 1, 8, 1],
+      [0, 0, 7, 1],
+      [0, 0, 8, 0],
+      [0, 0, 8, 9],
+      [0x1f, 0x8b, 8, 1],
+    ]) {
       expect((await failure(() => parseIdx(Uint8Array.of(...magic, 0, 0, 0, 0)))).code).toBe('ERR_IDX_MAGIC')
     }
     const huge = Uint8Array.of(0, 0, 14, 8, ...new Array<number>(32).fill(0xff))

@@ -57,7 +57,10 @@ function same(bytes: Uint8Array): void {
 }
 
 async function failure(work: Promise<unknown>): Promise<DataError> {
-  const error = await work.then(() => undefined, (reason: unknown) => reason)
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
   expect(error).toBeInstanceOf(DataError)
   return error as DataError
 }
@@ -75,7 +78,11 @@ describe('cacheFolder', () => {
 
   it('is undefined without a home', () => {
     expect(cacheFolder({}, 'linux', () => '')).toBeUndefined()
-    expect(cacheFolder({}, 'linux', () => { throw new Error('ENOENT: uv_os_homedir') })).toBeUndefined()
+    expect(
+      cacheFolder({}, 'linux', () => {
+        throw new Error('ENOENT: uv_os_homedir')
+      }),
+    ).toBeUndefined()
   })
 })
 
@@ -147,8 +154,13 @@ describe('loadDataFile', () => {
       await serve((_, response) => response.end(Buffer.concat([content, content]))),
       await serve((_, response) => response.end(Uint8Array.from(content, (byte) => byte ^ 1))),
       await serve((request) => request.socket.destroy()),
-      await serve((_, response) => { response.write(content.subarray(0, 1000)); setTimeout(() => response.destroy(), 20) }),
-      await serve((_, response) => { response.write(content.subarray(0, 1000)) }),
+      await serve((_, response) => {
+        response.write(content.subarray(0, 1000))
+        setTimeout(() => response.destroy(), 20)
+      }),
+      await serve((_, response) => {
+        response.write(content.subarray(0, 1000))
+      }),
       'http://127.0.0.1:1',
       'not an address',
     ]
@@ -156,7 +168,15 @@ describe('loadDataFile', () => {
     const error = await failure(loadDataFile(wanted, options))
     expect(error.code).toBe('ERR_DATA_NOT_FOUND')
     for (const mirror of bad) expect(error.message).toContain(mirror)
-    for (const text of ['CHAINRULE_DATA', folder, 'HTTP status 404', 'checksum', 'more than the expected', 'no answer for 300 ms', '299995 of 300000']) {
+    for (const text of [
+      'CHAINRULE_DATA',
+      folder,
+      'HTTP status 404',
+      'checksum',
+      'more than the expected',
+      'no answer for 300 ms',
+      '299995 of 300000',
+    ]) {
       expect(error.message).toContain(text)
     }
     expect(await readdir(folder)).toEqual([])
@@ -181,7 +201,12 @@ describe('loadDataFile', () => {
   })
 
   it('stops when told to', async () => {
-    const mirrors = [await serve((_, response) => { response.write('x') }), await serve()]
+    const mirrors = [
+      await serve((_, response) => {
+        response.write('x')
+      }),
+      await serve(),
+    ]
     const stop = new AbortController()
     const work = loadDataFile(wanted, { cacheDir: folder, mirrors, signal: stop.signal })
     setTimeout(() => stop.abort(new Error('enough')), 30)

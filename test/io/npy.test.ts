@@ -104,7 +104,10 @@ describe('npy', () => {
 })
 
 /** A small zip of one file, with what the caller wants to be wrong. */
-function zip(content: Uint8Array, change: { method?: number; flags?: number; size?: number; packed?: number; crc?: number; names?: string[]; start?: number } = {}): Uint8Array {
+function zip(
+  content: Uint8Array,
+  change: { method?: number; flags?: number; size?: number; packed?: number; crc?: number; names?: string[]; start?: number } = {},
+): Uint8Array {
   const method = change.method ?? 0
   const raw = method === 8 ? deflateRawSync(content) : content
   const locals: Buffer[] = []
@@ -161,7 +164,16 @@ describe('npz', () => {
     expect(code({ flags: 1 })).toBe('ERR_ZIP_METHOD')
     expect(code({ method: 12 })).toBe('ERR_ZIP_METHOD')
     expect(code({ crc: 5 })).toBe('ERR_ZIP_CRC')
-    for (const change of [{ size: 99 }, { packed: 2 ** 31 }, { method: 8, size: 99 }, { method: 8, size: 101 }, { method: 8, size: 2 ** 31 }, { start: 1 }, { start: 2 ** 32 - 2 }, { names: ['a', 'a'] }]) {
+    for (const change of [
+      { size: 99 },
+      { packed: 2 ** 31 },
+      { method: 8, size: 99 },
+      { method: 8, size: 101 },
+      { method: 8, size: 2 ** 31 },
+      { start: 1 },
+      { start: 2 ** 32 - 2 },
+      { names: ['a', 'a'] },
+    ]) {
       expect(code(change)).toBe('ERR_ZIP_FORMAT')
     }
   })
@@ -204,7 +216,9 @@ it.skipIf(!numpy)('is read by NumPy', async () => {
   try {
     await saveNpy(join(folder, 'a.npy'), { data: Float32Array.of(1, 2, 3, 4, 5, 6), shape: [3, 2], dtype: 'float32' })
     const code = 'import sys, numpy; a = numpy.load(sys.argv[1]); print(a.dtype, a.shape, a.ravel().tolist())'
-    const printed = execFileSync('python3', ['-c', code, join(folder, 'a.npy')]).toString().trim()
+    const printed = execFileSync('python3', ['-c', code, join(folder, 'a.npy')])
+      .toString()
+      .trim()
     expect(printed).toBe('float32 (3, 2) [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]')
   } finally {
     await rm(folder, { recursive: true })

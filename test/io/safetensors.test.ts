@@ -51,12 +51,19 @@ describe('round trip', () => {
     const bytes = serializeSafetensors(sample, { metadata: { format: 'pt', ['__proto__']: 'x', note: 'line\nbreak' } })
     const { tensors, metadata } = parseSafetensors(bytes)
     expect(Object.fromEntries(tensors)).toEqual(sample)
-    expect([...metadata].sort()).toEqual([['__proto__', 'x'], ['format', 'pt'], ['note', 'line\nbreak']])
+    expect([...metadata].sort()).toEqual([
+      ['__proto__', 'x'],
+      ['format', 'pt'],
+      ['note', 'line\nbreak'],
+    ])
     expect(serializeSafetensors(tensors, { metadata })).toEqual(bytes)
   })
 
   it('writes what the reference implementation writes', () => {
-    const bytes = serializeSafetensors({ b: { data: Uint8Array.of(5), shape: [1], dtype: 'uint8' }, a: { data: Float32Array.of(1), shape: [1], dtype: 'float32' } })
+    const bytes = serializeSafetensors({
+      b: { data: Uint8Array.of(5), shape: [1], dtype: 'uint8' },
+      a: { data: Float32Array.of(1), shape: [1], dtype: 'float32' },
+    })
     const header = '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[1],"data_offsets":[4,5]}}'
     const padded = header.padEnd(Math.ceil(header.length / 8) * 8)
     expect(bytes).toEqual(file(padded, [0, 0, 0x80, 0x3f, 5]))
@@ -66,8 +73,15 @@ describe('round trip', () => {
     const bytes = serializeSafetensors(sample)
     const size = Number(new DataView(bytes.buffer).getBigUint64(0, true))
     expect(size % 8).toBe(0)
-    const header = JSON.parse(Buffer.from(bytes.subarray(8, 8 + size)).toString()) as Record<string, { dtype: string; data_offsets: number[] }>
-    for (const { dtype, data_offsets: [begin] } of Object.values(header)) expect((8 + size + begin) % (dtype.endsWith('32') ? 4 : 1)).toBe(0)
+    const header = JSON.parse(Buffer.from(bytes.subarray(8, 8 + size)).toString()) as Record<
+      string,
+      { dtype: string; data_offsets: number[] }
+    >
+    for (const {
+      dtype,
+      data_offsets: [begin],
+    } of Object.values(header))
+      expect((8 + size + begin) % (dtype.endsWith('32') ? 4 : 1)).toBe(0)
   })
 
   it('reads and writes nothing at all', () => {
@@ -95,7 +109,11 @@ describe('round trip', () => {
 
 describe('conversion', () => {
   it('reads other formats', () => {
-    expect(read('F64', [2], Float64Array.of(0.1, -Infinity))).toEqual({ data: Float32Array.of(0.1, -Infinity), shape: [2], dtype: 'float32' })
+    expect(read('F64', [2], Float64Array.of(0.1, -Infinity))).toEqual({
+      data: Float32Array.of(0.1, -Infinity),
+      shape: [2],
+      dtype: 'float32',
+    })
     expect(read('I64', [3], BigInt64Array.of(-1n, 2n ** 31n - 1n, -(2n ** 31n)))?.data).toEqual(Int32Array.of(-1, 2 ** 31 - 1, -(2 ** 31)))
     expect(read('U64', [2], BigUint64Array.of(0n, 2n ** 31n - 1n))?.data).toEqual(Int32Array.of(0, 2 ** 31 - 1))
     expect(read('U32', [1], Uint32Array.of(2 ** 31 - 1))?.data).toEqual(Int32Array.of(2 ** 31 - 1))
@@ -108,7 +126,9 @@ describe('conversion', () => {
   })
 
   it('refuses values that do not fit', () => {
-    expect(failure(() => read('I64', [2], BigInt64Array.of(0n, 2n ** 31n))).message).toContain("tensor \"x\": the value 2147483648 at element 1 does not fit int32")
+    expect(failure(() => read('I64', [2], BigInt64Array.of(0n, 2n ** 31n))).message).toContain(
+      'tensor "x": the value 2147483648 at element 1 does not fit int32',
+    )
     expect(failure(() => read('I64', [1], BigInt64Array.of(-(2n ** 63n)))).message).toContain('-9223372036854775808')
     expect(failure(() => read('U64', [1], BigUint64Array.of(2n ** 64n - 1n))).message).toContain('18446744073709551615')
     expect(failure(() => read('U32', [1], Uint32Array.of(2 ** 31))).message).toContain('2147483648')
@@ -117,7 +137,14 @@ describe('conversion', () => {
   })
 
   it('refuses a dtype without counterpart, unless it is left out', () => {
-    const bytes = file({ a: { dtype: 'F8_E4M3', shape: [2], data_offsets: [0, 2] }, b: { dtype: 'NEW', shape: [9], data_offsets: [2, 3] }, c: { dtype: 'U8', shape: [1], data_offsets: [3, 4] } }, [1, 2, 3, 4])
+    const bytes = file(
+      {
+        a: { dtype: 'F8_E4M3', shape: [2], data_offsets: [0, 2] },
+        b: { dtype: 'NEW', shape: [9], data_offsets: [2, 3] },
+        c: { dtype: 'U8', shape: [1], data_offsets: [3, 4] },
+      },
+      [1, 2, 3, 4],
+    )
     expect(failure(() => parseSafetensors(bytes)).code).toBe('ERR_SAFETENSORS_DTYPE')
     expect([...parseSafetensors(bytes, { filter: (name) => name === 'c' }).tensors.keys()]).toEqual(['c'])
   })
@@ -319,13 +346,22 @@ describe('files', () => {
     const path = join(folder, 'cut')
     for (let end = 0; end < bytes.length; end += 3) {
       await writeFile(path, bytes.subarray(0, end))
-      const error = await loadSafetensors(path).then(() => undefined, (reason: unknown) => reason)
+      const error = await loadSafetensors(path).then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
       expect(error).toBeInstanceOf(DataError)
       expect((error as DataError).message).toContain(path)
     }
     await expect(loadSafetensors(join(folder, 'none'))).rejects.toMatchObject({ code: 'ERR_FILE_READ' })
     await expect(loadSafetensors(folder)).rejects.toMatchObject({ name: 'DataError' })
     await saveSafetensors(path, sample)
-    await expect(loadSafetensors(path, { filter: () => { throw new TypeError('mine') } })).rejects.toThrow(TypeError)
+    await expect(
+      loadSafetensors(path, {
+        filter: () => {
+          throw new TypeError('mine')
+        },
+      }),
+    ).rejects.toThrow(TypeError)
   })
 })
