@@ -4,6 +4,7 @@
     "kernels/conv2d.cc",
     "kernels/conv2d_plan.cc",
     "kernels/conv2d_weight_grad.cc",
+    "kernels/conv2d_window.cc",
     "kernels/gather.cc",
     "kernels/gemm.cc",
     "kernels/gemm_plan.cc",

@@ -38,6 +38,7 @@ struct ConvJob {
 void packWeights(void* argument, int64_t chunk, std::byte* scratch) {
   const ConvJob& job = *static_cast<const ConvJob*>(argument);
   const CorrelatePlan& p = *job.plan;
+  if (p.window) return packWindow(p, *job.run, chunk);
   const Phase& f = *p.phase(static_cast<int32_t>(chunk / (p.groups * p.panels)));
   const int64_t panel = chunk % (p.groups * p.panels), g = panel / p.panels, q = panel % p.panels;
   const int64_t lanes = smaller(kTileColumns, p.outChannels - q * kTileColumns), steps = p.inChannels * f.taps;
@@ -210,7 +211,8 @@ void runStrip(void* argument, int64_t chunk, std::byte* scratch) {
     to = reinterpret_cast<float*>(addressOf(o, *job.run, batchStep(o, &image, 1))) + group * p.outChannels * mStep;
   }
   const Finish finish = rows || product.plain ? Finish{} : finishFor(product, *job.run, &image, 1);
-  for (int32_t i = 0; i < p.phaseCount; i++) {
+  if (p.window) runWindow(p, *job.run, image, group, line0, line1, to, mStep, rows || product.plain ? nullptr : &finish, scratch);
+  for (int32_t i = 0; i < (p.window ? 0 : p.phaseCount); i++) {
     const Phase& f = *p.phase(i);
     const int64_t i0 = ceilDiv(larger(0, line0 - f.h0), p.outStepH), i1 = smaller(f.lines, ceilDiv(larger(0, line1 - f.h0), p.outStepH));
     if (i0 >= i1 || f.columns == 0) continue;
@@ -252,7 +254,7 @@ Status runCorrelate(const Instruction& instruction, const Run& run) {
   const int64_t chunks = p.images * p.groups * p.strips * p.panelBlocks;
   if (chunks == 0 || p.outH == 0 || p.outW == 0) return {};
   ConvJob job{&p, &run};
-  parallel(run, p.phaseCount * p.groups * p.panels, packWeights, &job);
+  parallel(run, p.window ? p.groups : p.phaseCount * p.groups * p.panels, packWeights, &job);
   if (p.serial)
     parallel(run, 1, runSerial, &job);
   else

@@ -47,6 +47,7 @@ struct CorrelatePlan {
   int64_t panels, panelBlocks;  ///< right panels of a group, and in how many blocks a chunk takes them
   int64_t stripLines, strips;   ///< output lines of a chunk
   bool padded, serial;
+  bool window;                  ///< few steps of k: conv2d_window.cc
   int64_t run;                  ///< steps of k for each entry of the tables of offsets
   int64_t pitch, plane;         ///< line and channel steps of a copied strip
   int64_t stripPixels;          ///< most pixels of a phase in a strip
@@ -60,6 +61,18 @@ struct CorrelatePlan {
   const Phase* phase(int32_t i) const { return reinterpret_cast<const Phase*>(reinterpret_cast<const char*>(this) + phases) + i; }
   const int32_t* tableAt(int64_t i) const { return reinterpret_cast<const int32_t*>(reinterpret_cast<const char*>(this) + table) + i; }
 };
+
+/// The channel and tap of step k in a block of `channels`.
+inline void stepOf(const CorrelatePlan& p, const Phase& f, int64_t k, int64_t channels, int64_t& c, int64_t& t) {
+  const int64_t across = f.taps / f.rows;
+  c = p.padded ? k / across % channels : k / f.taps;
+  t = p.padded ? k / across / channels * across + k % across : k % f.taps;
+}
+
+/// Left panels of one group's weights, and output lines [line0, line1) of all its channels, for plans with `window`.
+void packWindow(const CorrelatePlan& p, const Run& run, int64_t group);
+void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t group, int64_t line0, int64_t line1, float* to, int64_t mStep,
+               const Finish* finish, std::byte* scratch);
 
 /// What differs between forward and input gradient.
 struct CorrelateSpec {

@@ -8,6 +8,7 @@ namespace chainrule::CHAINRULE_ISA {
 namespace {
 
 constexpr int64_t kBlockSteps = 160;         // most steps of k at a time: a right panel and the input it meets stay in L1
+constexpr int64_t kWindowSteps = 64;         // most steps of k for which conv2d_window.cc is faster
 constexpr int64_t kStripPixels = 160;        // pixels of a chunk, about
 constexpr int64_t kStripBytes = 448 << 10;   // most for a copied strip,
 constexpr int64_t kTileBytes = 384 << 10;    // a tile of pixels × output channels,
@@ -158,13 +159,16 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
                        (perImage * ceilDiv(ceilDiv(larger(1, p.outH), step), lines) < 16 && lines * imageWork > 2 * kChunkWork)))
     lines--;
   p.serial = stripBytes(lines) > kStripBytes || tileBytes(lines) > kTileBytes || lines * across * 4 > kPixelBytes;
+  p.window = !p.serial && phases == 1 && step == 1 && p.outStepW == 1 && p.inStepW == 1 && (p.padded || p.input.stride[3] == 1) && blocks == 1 &&
+             p.inChannels * tapsMost <= kWindowSteps && p.inChannels * tapsMost > 0 && p.outW >= kTileColumns;
   p.strips = ceilDiv(larger(1, p.outH), lines * step);
   lines = ceilDiv(ceilDiv(larger(1, p.outH), step), p.strips);  // even strips
   p.stripLines = lines * step;
   p.strips = ceilDiv(larger(1, p.outH), p.stripLines);
   p.stripPixels = lines * across;
   p.panelBlocks = ceilDiv(p.panels, blockPanels0);
-  while (perImage * p.strips * p.panelBlocks < 16 && p.panelBlocks < p.panels && lines * imageWork / p.panelBlocks > 2 * kChunkWork) p.panelBlocks++;
+  if (p.window) p.panelBlocks = 1;
+  while (!p.window && perImage * p.strips * p.panelBlocks < 16 && p.panelBlocks < p.panels && lines * imageWork / p.panelBlocks > 2 * kChunkWork) p.panelBlocks++;
   p.pitch = width;
   p.plane = ((lines - 1) * p.inStepH + height) * width;
   p.localTile = align64(stripBytes(lines));
@@ -184,10 +188,10 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
     for (int64_t shorter = 0; shorter < 2; shorter++) {
       const Phase& f = phase[i];
       int32_t* to = table + f.offsets[shorter];
-      const int64_t channels = channelBlock - shorter, across = f.rows ? f.taps / f.rows : 0;
+      const int64_t channels = channelBlock - shorter;
       for (int64_t k = 0; k < channels * f.taps; k += p.run) {
-        const int64_t c = p.padded ? k / across % channels : k / f.taps;
-        const int64_t t = p.padded ? k / across / channels * across + k % across : k % f.taps;
+        int64_t c, t;
+        stepOf(p, f, k, channels, c, t);
         const int32_t* tap = table + f.kernel + 4 * t;
         const int64_t at = p.padded ? c * p.plane + (tap[2] - f.top) * p.pitch + tap[3] - f.left
                                     : c * p.input.stride[1] + tap[2] * p.input.stride[2] + tap[3] * p.input.stride[3];

@@ -110,24 +110,36 @@ void sumSerial(void* argument, int64_t, std::byte*) {
   for (int64_t i = 0; i < p.imageGroups * p.a.groups * p.channelBlocks; i++) sumImages(argument, i, job.run->sharedScratch + p.scratch);
 }
 
-/// Rows of the partial sums, added up in order, into gw. Chunk (group, rows).
+/// Rows of the partial sums, added up in order and transposed into gw. Chunk (group, rows).
 void sumPartials(void* argument, int64_t chunk, std::byte*) {
   const WeightGradJob& job = *static_cast<const WeightGradJob*>(argument);
   const WeightGradPlan& p = *job.plan;
   const int64_t blocks = ceilDiv(p.rows, kSumRows), group = chunk / blocks, first = chunk % blocks * kSumRows;
-  const int64_t step = p.a.groups * p.rows * p.width, kw = p.gw.size[3];
-  float* gw = const_cast<float*>(dataOf(p.gw, *job.run)) + group * p.outChannels * p.gw.stride[0];
-  for (int64_t o = 0; o < p.outChannels; o += kWidth) {
-    const int64_t lanes = smaller(kWidth, p.outChannels - o);
-    for (int64_t r = first; r < smaller(p.rows, first + kSumRows); r++) {
-      const float* from = partialOf(job, 0, group) + r * p.width + o;
-      F sum = load(from);
-      for (int64_t i = 1; i < p.imageGroups; i++) sum = sum + load(from + i * step);
-      float lane[kWidth];
-      store(lane, sum);
-      const int64_t c = r / p.taps, tap = r % p.taps;
-      float* to = gw + o * p.gw.stride[0] + c * p.gw.stride[1] + tap / kw * p.gw.stride[2] + tap % kw * p.gw.stride[3];
-      for (int64_t l = 0; l < lanes; l++) to[l * p.gw.stride[0]] = lane[l];
+  const int64_t step = p.a.groups * p.rows * p.width, kw = p.gw.size[3], oStep = p.gw.stride[0];
+  float* gw = const_cast<float*>(dataOf(p.gw, *job.run)) + group * p.outChannels * oStep;
+  const bool flat = p.gw.stride[3] == 1 && p.gw.stride[2] == kw && p.gw.stride[1] == p.taps;
+  for (int64_t r = first; r < smaller(p.rows, first + kSumRows); r += kWidth) {
+    const int64_t rows = smaller(kWidth, p.rows - r);
+    for (int64_t o = 0; o < p.outChannels; o += kWidth) {
+      const int64_t lanes = smaller(kWidth, p.outChannels - o);
+      F square[kWidth];
+      for (int64_t l = 0; l < kWidth; l++) {
+        const float* from = partialOf(job, 0, group) + (r + l) * p.width + o;
+        square[l] = l < rows ? load(from) : zero();
+        for (int64_t i = 1; i < p.imageGroups && l < rows; i++) square[l] = square[l] + load(from + i * step);
+      }
+      transpose(square);
+      for (int64_t l = 0; l < lanes; l++) {
+        float* to = gw + (o + l) * oStep;
+        if (flat) {
+          storePartial(to + r, square[l], rows);
+          continue;
+        }
+        float lane[kWidth];
+        store(lane, square[l]);
+        for (int64_t i = 0; i < rows; i++)
+          to[(r + i) / p.taps * p.gw.stride[1] + (r + i) % p.taps / kw * p.gw.stride[2] + (r + i) % kw * p.gw.stride[3]] = lane[i];
+      }
     }
   }
 }

@@ -60,8 +60,8 @@ int64_t chunksFor(int64_t work) {
   return smaller(smaller(work / kChunkWork, 8 + work / (kChunkWork * 64)), 32);
 }
 
-/// How many of `want` chunks lie along m: as square as can be, as each chunk reads its rows of A and its columns of B.
-/// Few rows are not cut, so that each chunk can pack its own columns and nothing is packed twice.
+/// How many of `want` chunks lie along m: as square as can be, as each chunk reads its rows of A and packs its columns of B.
+/// Up to 512 rows are not cut, so that nothing is packed twice.
 int64_t rowBlocks(int64_t m, int64_t n, int64_t want) {
   if (m <= 512 && n / want >= kTileColumns) return 1;
   int64_t best = 1, least = INT64_MAX;
@@ -94,7 +94,8 @@ int64_t planBlocks(GemmPlan& p) {
   p.sequential = p.batch > 1 && each >= 64 * kChunkWork;
   const int64_t wantEach = p.sequential ? chunksFor(each) : ceilDiv(want, p.batch);
 
-  // The right operand: in place when it fits L1 or is used only a few times.
+  // The right operand: in place when it fits L1 or is used only a few times, else packed, by the chunk that uses it: what a
+  // chunk has packed is in its L2 cache, what another thread has packed comes from L3.
   const bool rightVectors = p.b.n == 1 || p.n == 1;
   const bool fewUses = p.mPanels <= 4;
   const bool fits = p.n * p.k * 4 <= (24 << 10);
@@ -113,41 +114,36 @@ int64_t planBlocks(GemmPlan& p) {
     p.mBlocks = smaller(p.mBlocks, p.mPanels);
   }
 
-  // The left operand: packed where it is used often enough or cannot be read in place.
+  // The left operand: read in place where k is contiguous, unless its rows lie at multiples of a page. Then the same lines of
+  // six rows share one set of L1, and push the right panel out of it (a fifth slower). Contiguous rows are read in place only
+  // while all of it stays in L1: each step of k is another line.
   const bool rows = p.a.n == 1 || p.k == 1, columns = p.a.m == 1 || p.m == 1;
-  const bool often = p.nPanels >= 16 && (p.a.m * 4) % 4096 == 0;
+  const bool collide = p.nPanels >= 16 && (p.a.m * 4) % 4096 == 0;
   const bool inL1 = (p.a.n < 0 ? -p.a.n : p.a.n) * p.k * 4 <= (16 << 10);
-  p.left = !often && rows ? LeftForm::rows : inL1 && columns ? LeftForm::columns : LeftForm::local;
-  if (p.left == LeftForm::local && p.nBlocks > 1 && (p.batch == 1 || p.sequential)) p.left = LeftForm::shared;
-  if (p.right == RightForm::local && p.m / p.mBlocks < 128 && p.mBlocks > 1 && (p.batch == 1 || p.sequential)) p.right = RightForm::shared;
-
+  p.left = !collide && rows ? LeftForm::rows : inL1 && columns ? LeftForm::columns : LeftForm::local;
+  // Packed once for all, by all threads, where each chunk would pack the same again (right: where that is not cheap beside
+  // the use of it), unless it is too large.
+  const bool alone = p.batch == 1 || p.sequential;
+  const int64_t leftBytes = (p.m * p.k * 4 + 63) & ~int64_t{63}, rightBytes = p.nPanels * kTileColumns * p.k * 4;
+  const bool shareLeft = alone && p.left == LeftForm::local && p.nBlocks > 1;
+  const bool shareRight = alone && p.right == RightForm::local && p.mBlocks > 1 && p.m / p.mBlocks < 128;
   int64_t bytes = 0;
-  if (p.left == LeftForm::shared) {
-    p.sharedLeft = bytes;
-    bytes += (p.m * p.k * 4 + 63) & ~int64_t{63};
-  }
-  if (p.right == RightForm::shared) {
-    p.sharedRight = bytes;
-    bytes += p.nPanels * kTileColumns * p.k * 4;
-  }
-  if (bytes > kSharedLimit) {
-    if (p.left == LeftForm::shared) p.left = LeftForm::local;
-    if (p.right == RightForm::shared) p.right = RightForm::local;
-    bytes = 0;
+  if ((shareLeft ? leftBytes : 0) + (shareRight ? rightBytes : 0) <= kSharedLimit) {
+    if (shareLeft) p.left = LeftForm::shared, p.sharedLeft = bytes, bytes += leftBytes;
+    if (shareRight) p.right = RightForm::shared, p.sharedRight = bytes, bytes += rightBytes;
   }
 
   // Too few chunks, a long k: cut k, and add up the parts.
   const int64_t chunks = p.mBlocks * p.nBlocks;
   if (p.batch == 1 && chunks < wantEach && p.k >= 4 * kKBlock && p.m * p.n <= (64 << 10)) {
-    p.splits = smaller(wantEach / chunks, p.k / (2 * kKBlock));
-    p.splits = smaller(p.splits, 32);
+    p.splits = larger(1, smaller(smaller(wantEach / chunks, p.k / (2 * kKBlock)), 32));
     if (p.splits > 1) {
+      const int64_t part = ceilDiv(p.k, p.splits);
+      p.kBlock = ceilDiv(part, ceilDiv(part, kKBlock));
       p.sharedPartials = bytes;
       bytes += p.splits * p.m * p.n * 4;
-      p.kBlock = ceilDiv(ceilDiv(p.k, p.splits), ceilDiv(ceilDiv(p.k, p.splits), kKBlock));
     }
   }
-  p.splits = larger(p.splits, 1);
   p.batchBlocks = p.sequential ? 1 : smaller(p.batch, larger(1, want / chunks));
   p.localLeft = kLocalRightBytes;
   p.localTile = kLocalRightBytes + kLocalLeftBytes;

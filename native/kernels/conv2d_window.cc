@@ -1,0 +1,93 @@
+// The correlation of few channels and taps (a network's first layer): too few steps of k to pay for a transposed tile. Here
+// a tile is output channels × pixels of one line, as the output lies in memory: weights are broadcast from left panels, and
+// the input is read as unaligned vectors through the table of offsets.
+#include "conv2d.h"
+
+namespace chainrule::CHAINRULE_ISA {
+
+namespace {
+
+template <int u, int Run, int R, int V>
+CHAINRULE_INLINE void windowSteps(Accumulators<R, V>& acc, const float*& left, const float* right) {
+  if constexpr (u < Run) {
+    Vectors<V> b;
+    loadVectors(b, right + u);
+    PackedLeft<R> a(left, 0);
+    fmaRows<0, 0>(acc, a, b);
+    left += R;
+    windowSteps<u + 1, Run>(acc, left, right);
+  }
+}
+
+using Window = void (*)(int64_t k, const float* left, const int32_t* offset, const float* right, const Tile& tile);
+
+template <int R, int Run>
+[[gnu::noinline]] void window(int64_t k, const float* left, const int32_t* offset, const float* right, const Tile& tile) {
+  Accumulators<R, kTileVectors> acc;
+  each(acc, [](F& x, int, int) __attribute__((always_inline)) { x = zero(); });
+  for (; k > 0; k -= Run) {
+    windowSteps<0, Run>(acc, left, right + *offset++);
+    asm volatile("" ::: "memory");
+  }
+  storeTile(acc, tile);
+}
+
+template <int Run>
+constexpr Window windows[kMaxTileRows] = {window<rowsOf(1), Run>, window<rowsOf(2), Run>, window<rowsOf(3), Run>,
+                                          window<rowsOf(4), Run>, window<rowsOf(5), Run>, window<rowsOf(6), Run>};
+
+}  // namespace
+
+void packWindow(const CorrelatePlan& p, const Run& run, int64_t group) {
+  const Phase& f = *p.phase(0);
+  const int64_t steps = p.inChannels * f.taps, panels = ceilDiv(p.outChannels, kTileRows);
+  const float* w = dataOf(p.weights, run) + group * p.weightGroup;
+  float* to = reinterpret_cast<float*>(run.sharedScratch) + f.weights + group * p.outChannels * steps;
+  for (int64_t r = 0, o = 0; r < panels; r++) {
+    const int64_t rows = cut(p.outChannels, panels, r + 1) - o;
+    for (int64_t k = 0; k < steps; k++) {
+      int64_t c, t;
+      stepOf(p, f, k, p.inChannels, c, t);
+      const int32_t* tap = p.tableAt(f.kernel + 4 * t);
+      const float* s = w + o * p.weightOut + c * p.weightIn + tap[0] * p.weights.stride[2] + tap[1] * p.weights.stride[3];
+      for (int64_t l = 0; l < rows; l++) *to++ = s[l * p.weightOut];
+    }
+    o += rows;
+  }
+}
+
+void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t group, int64_t line0, int64_t line1, float* to, int64_t mStep,
+               const Finish* finish, std::byte* scratch) {
+  const Phase& f = *p.phase(0);
+  const int64_t steps = p.inChannels * f.taps, panels = ceilDiv(p.outChannels, kTileRows), across = ceilDiv(p.outW, kTileColumns);
+  const float* from = dataOf(p.input, run) + image * p.input.stride[0] + group * p.inChannels * p.input.stride[1];
+  int64_t h = p.input.stride[2], first = line0;
+  if (p.padded) {
+    float* copy = reinterpret_cast<float*>(scratch);
+    copyStrip(copy, p.pitch, p.plane, from, p.input.stride[1], p.input.stride[2], p.input.stride[3], p.inChannels, p.inH, p.inW,
+              line0 * p.inStepH + f.top, (line1 - line0 - 1) * p.inStepH + f.height, f.left, f.columns - 1 + f.width, true);
+    from = copy, h = p.pitch, first = 0;
+  }
+  const float* weights = reinterpret_cast<const float*>(run.sharedScratch) + f.weights + group * p.outChannels * steps;
+  const int64_t rows = p.outChannels / panels, tall = p.outChannels % panels;
+  Tile t{nullptr, mStep, kTileColumns, false, finish, 0, 0};
+  for (int64_t i = line0; i < line1; i++)
+    for (int64_t a = 0; a < across; a++) {
+      // The last tile of a line overlaps the one before, and computes the same.
+      const int64_t j = smaller(a * kTileColumns, p.outW - kTileColumns);
+      const float* right = from + (first + i - line0) * p.inStepH * h + j;
+      const float* left = weights;
+      t.n = i * p.outW + j;
+      t.c = to + t.n;
+      t.m = group * p.outChannels;
+      for (int64_t r = 0; r < panels; r++) {
+        const int64_t some = rows + (r < tall);
+        (p.run == 3 ? windows<3> : windows<1>)[some - 1](steps, left, p.tableAt(f.offsets[0]), right, t);
+        left += some * steps;
+        t.c += some * mStep;
+        t.m += some;
+      }
+    }
+}
+
+}  // namespace chainrule::CHAINRULE_ISA
