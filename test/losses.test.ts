@@ -1,4 +1,4 @@
-/** Losses: reductions, weights, ignored labels, class layouts, limits, wrong input. Single values are compared with PyTorch's in golden.test.ts. */
+/** Losses: reductions, weights, ignored labels, class layouts, limits, wrong input. Single values are compared with PyTorch's in test/golden. */
 import { describe, expect, test } from 'vitest'
 import { grad, losses, manualSeed, rand, randn, type Tensor, tensor, zeros } from '../src/index.js'
 

@@ -1,4 +1,4 @@
-/** Optimizers: groups, numbers that change, skipped parameters, checkpoints, clipping, wrong input. Steps are compared with PyTorch's in golden.test.ts. */
+/** Optimizers: groups, numbers that change, skipped parameters, checkpoints, clipping, wrong input. Steps are compared with PyTorch's in test/golden. */
 import { describe, expect, test } from 'vitest'
 import { manualSeed, nn, ones, optim, randn, type Tensor, tensor, zeros } from '../src/index.js'
 import { shortestDecimal } from '../src/optim/hyper.js'

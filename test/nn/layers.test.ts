@@ -1,4 +1,4 @@
-/** Layers: initial values, modes, and what they say to wrong input. Numbers are compared with PyTorch's in golden.test.ts. */
+/** Layers: initial values, modes, and what they say to wrong input. Numbers are compared with PyTorch's in test/golden. */
 import { describe, expect, test } from 'vitest'
 import { manualSeed, nn, ones, type Tensor, tensor, zeros } from '../../src/index.js'
 

@@ -1,0 +1,46 @@
+/** Small networks over several steps against PyTorch's values. */
+import { losses, nn } from '../../src/index.js'
+import { camelOptions, golden, make, type Named, near, type Options } from '../support/golden.js'
+import { optimizers } from '../support/optimizers.js'
+
+interface NetworkCase {
+  readonly name: string
+  readonly options: { optimizer: Options & { op: string } }
+  readonly state: Named
+  readonly inputs: Named
+  readonly loss_per_step: number[]
+  readonly state_after: Named
+}
+
+const networks: Record<string, () => nn.Sequential> = {
+  'train/mlp-sgd': () => new nn.Sequential(new nn.Linear(4, 8), new nn.Tanh(), new nn.Linear(8, 3)),
+  'train/cnn-bn': () =>
+    new nn.Sequential(
+      new nn.Conv2d(1, 4, 3, { bias: false }),
+      new nn.BatchNorm2d(4),
+      new nn.ReLU(),
+      new nn.MaxPool2d(2),
+      new nn.Flatten(),
+      new nn.Linear(36, 3),
+    ),
+}
+
+function checkNetwork(c: NetworkCase): void {
+  const net = networks[c.name]()
+  net.loadStateDict(Object.fromEntries(Object.entries(c.state).map(([name, g]) => [name, make(g)])))
+  const { op, ...options } = c.options.optimizer
+  const optimizer = optimizers[op](net.parameters(), camelOptions(options))
+  const x = make(c.inputs.x)
+  const y = make(c.inputs.y)
+  for (const [step, wanted] of c.loss_per_step.entries()) {
+    const loss = losses.crossEntropy(net.forward(x), y)
+    near(loss, { shape: [], dtype: 'float32', data: [wanted] }, 1e-4, `loss of step ${step}`)
+    optimizer.zeroGrad()
+    loss.backward()
+    optimizer.step()
+  }
+  const after = net.stateDict()
+  for (const [name, g] of Object.entries(c.state_after)) near(after[name], g, 1e-4, `${name} afterwards`)
+}
+
+golden('networks', checkNetwork, ['train/mlp-adam', 'train/lstm-lm'])
