@@ -1,13 +1,11 @@
 /**
- * Measures what is not a time per step: node bench/behaviour.js [import] [compile] [loop] [memory] [predict] [typescript]. One JSON line each.
+ * Measures what is not a time per step: node bench/behaviour.js [compile] [loop] [memory] [predict]. One JSON line each.
  */
-import { execFileSync } from 'node:child_process'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
+import { median, rounded } from './timing.js'
 
 const { positionals } = parseArgs({ allowPositionals: true })
-const round = (x) => Number(x.toPrecision(4))
-const median = (xs) => [...xs].sort((a, b) => a - b)[xs.length >> 1]
 const say = (line) => console.log(JSON.stringify(line))
 
 /** A fit over random data that runs until it is stopped. */
@@ -52,20 +50,6 @@ async function trainForever(id) {
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const parts = {
-  /** Milliseconds that `import('chainrule')` takes in a fresh process. */
-  import() {
-    const times = Array.from({ length: 9 }, () =>
-      Number(
-        execFileSync(
-          process.execPath,
-          ['--input-type=module', '-e', "const t = performance.now(); await import('chainrule'); console.log(performance.now() - t)"],
-          { cwd: new URL('..', import.meta.url), encoding: 'utf8' },
-        ),
-      ),
-    )
-    say({ workload: 'import', median_ms: round(median(times)), min_ms: round(Math.min(...times)) })
-  },
-
   /** Milliseconds from function to loaded program, in a process where the compiler has run before (as production would: traced once). */
   async compile() {
     const { workloads } = await import('./workloads.js')
@@ -78,7 +62,12 @@ const parts = {
         step.explain(...args)
         times.push(performance.now() - start)
       }
-      say({ workload: `compile-${id}`, first_ms: round(times[0]), median_ms: round(median(times)), min_ms: round(Math.min(...times)) })
+      say({
+        workload: `compile-${id}`,
+        first_ms: rounded(times[0]),
+        median_ms: rounded(median(times)),
+        min_ms: rounded(Math.min(...times)),
+      })
     }
   },
 
@@ -95,9 +84,9 @@ const parts = {
       // the histogram counts the timer's own millisecond
       say({
         workload: `event-loop-${id}`,
-        p50_ms: round(histogram.percentile(50) / 1e6 - 1),
-        p99_ms: round(histogram.percentile(99) / 1e6 - 1),
-        max_ms: round(histogram.max / 1e6 - 1),
+        p50_ms: rounded(histogram.percentile(50) / 1e6 - 1),
+        p99_ms: rounded(histogram.percentile(99) / 1e6 - 1),
+        max_ms: rounded(histogram.max / 1e6 - 1),
       })
     }
   },
@@ -105,15 +94,15 @@ const parts = {
   /** Resident memory over 20,000 steps of mlp, awaited and in a loop that never yields. */
   async memory() {
     const { workloads } = await import('./workloads.js')
-    for (const way of ['awaited', 'sync']) {
-      const { ways } = workloads.tiny()
+    for (const mode of ['await', 'sync']) {
+      const { modes } = workloads.tiny()
       const at = {}
       for (let i = 1; i <= 20_000; i++) {
-        const pending = ways[way]()
-        if (way === 'awaited') await pending
-        if (i === 1000 || i % 5000 === 0) at[i] = round(process.memoryUsage.rss() / 2 ** 20)
+        const pending = modes[mode]()
+        if (mode === 'await') await pending
+        if (i === 1000 || i % 5000 === 0) at[i] = rounded(process.memoryUsage.rss() / 2 ** 20)
       }
-      say({ workload: `memory-tiny-${way}`, rss_mb_at_step: at })
+      say({ workload: `memory-tiny-${mode}`, rss_mb_at_step: at })
     }
   },
 
@@ -133,27 +122,7 @@ const parts = {
     }
     await stop()
     times.sort((a, b) => a - b)
-    say({ workload: 'predict-during-fit', median_ms: round(times[150]), p99_ms: round(times[297]), max_ms: round(times[299]) })
-  },
-
-  /** Our own TypeScript path on the same workloads. */
-  typescript() {
-    for (const id of ['mlp', 'cnn']) {
-      const run = (env) =>
-        JSON.parse(
-          execFileSync(
-            process.execPath,
-            [
-              '-e',
-              `import('./bench/workloads.js').then(({ workloads }) => { const { ways } = workloads['${id}'](); const n = process.env.CHAINRULE_BACKEND === 'js' ? 1 : 20; ways.sync(); const t = performance.now(); for (let i = 0; i < n; i++) ways.sync(); console.log((performance.now() - t) / n) })`,
-            ],
-            { cwd: new URL('..', import.meta.url), encoding: 'utf8', env: { ...process.env, ...env } },
-          ),
-        )
-      const js = run({ CHAINRULE_BACKEND: 'js' })
-      const native = run({ CHAINRULE_BACKEND: 'native' })
-      say({ workload: `typescript-${id}`, typescript_ms: round(js), native_ms: round(native), ratio: round(js / native) })
-    }
+    say({ workload: 'predict-during-fit', median_ms: rounded(times[150]), p99_ms: rounded(times[297]), max_ms: rounded(times[299]) })
   },
 }
 

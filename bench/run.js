@@ -1,102 +1,79 @@
 /**
- * Measures workloads and prints one JSON line each:
+ * The benchmarks: `npm run bench -- [workload …] [options]`.
  *
- *     node bench/run.js [id…] [--seconds 3] [--way sync] [--rounds 3] [--peer "python3 bench/peers/torch.py"] [--explain]
+ *     --backend native|js        what runs them; without it native, or both beside each other when no workload is named
+ *     --mode sync|await|queued|eager    how steps are called; may be given several times; without it every mode a workload has
+ *     --threads n, --isa x       force the number of threads, the instruction set
+ *     --json                     a JSON line for each measurement, no table
+ *     --seconds s                time for each measurement, 3 if not given, and at least 30 steps (fewer where one takes seconds)
+ *     --rounds n                 measure everything n times in turn; the table shows medians
+ *     --peer "command"           another library, in turn with ours: the command gets a workload's id and prints lines like ours
+ *     --explain                  print the compiled programs
  *
- * Each line has the median and minimum milliseconds per step. With `--peer` the command is run with each workload's id in turn with ours, as
- * often as there are rounds, and a table of medians closes the run.
+ * Each workload runs in a process of its own. The machine's peak is measured just before and just after it (peak.js), so that a
+ * fraction of it means something on a machine that is shared. What is not a time per step is in behaviour.js, other libraries in peers.js.
  */
-import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { manualSeed } from 'chainrule'
+import { measureOurs, measurePeer } from './session.js'
+import { comparison, measurements, peers } from './tables.js'
 import { workloads } from './workloads.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    backend: { type: 'string' },
+    mode: { type: 'string', multiple: true },
+    threads: { type: 'string' },
+    isa: { type: 'string' },
+    json: { type: 'boolean' },
     seconds: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '1' },
-    way: { type: 'string' },
-    peer: { type: 'string' },
+    peer: { type: 'string', multiple: true, default: [] },
     explain: { type: 'boolean' },
   },
 })
-const seconds = Number(values.seconds)
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+const known = [...Object.keys(workloads), 'import']
+const allModes = ['sync', 'await', 'queued', 'eager']
 
-const median = (xs) => [...xs].sort((a, b) => a - b)[xs.length >> 1]
-const round = (x) => Number(x.toPrecision(4))
+function fail(message) {
+  console.error(`bench: ${message}`)
+  process.exit(1)
+}
+for (const id of positionals) if (!known.includes(id)) fail(`unknown workload ${id}; known: ${known.join(', ')}`)
+for (const mode of values.mode ?? []) if (!allModes.includes(mode)) fail(`unknown mode ${mode}; known: ${allModes.join(', ')}`)
+if (values.backend !== undefined && !['native', 'js'].includes(values.backend)) fail(`--backend is native or js, not ${values.backend}`)
+for (const name of ['seconds', 'rounds', 'threads'])
+  if (values[name] !== undefined && !(Number(values[name]) > 0)) fail(`--${name} needs a positive number, not ${values[name]}`)
 
-/** Times one way: 5 steps to warm up, then at least 30 steps and the given seconds. */
-async function measure(way) {
-  const run = typeof way === 'function' ? way : way.run
-  const per = typeof way === 'function' ? 1 : way.steps
-  for (let i = 0; i < 5; i++) await run()
-  const times = []
-  const end = performance.now() + seconds * 1000
-  while (times.length * per < 30 || performance.now() < end) {
-    const start = performance.now()
-    const pending = run()
-    if (pending !== undefined && typeof pending.then === 'function') await pending
-    times.push((performance.now() - start) / per)
-    // the event loop turns between samples, as it would in a program
-    if (times.length % 16 === 0) await new Promise((resolve) => setImmediate(resolve))
-  }
-  return { median_ms: median(times), min_ms: Math.min(...times), steps: times.length * per }
+/** Nothing asked for: our two backends beside each other, each workload called in place. */
+const compared = positionals.length === 0 && values.backend === undefined && values.peer.length === 0
+const backends = compared ? ['native', 'js'] : [values.backend ?? 'native']
+const options = {
+  modes: values.mode ?? (compared ? ['sync'] : undefined),
+  seconds: Number(values.seconds),
+  explain: values.explain,
+  threads: values.threads,
+  isa: values.isa,
 }
 
-function rate({ gflop, gigabytes }, ms) {
-  if (gflop !== undefined) return `${((gflop / ms) * 1000).toFixed(1)} GFLOP/s`
-  return gigabytes !== undefined ? `${((gigabytes / ms) * 1000).toFixed(1)} GB/s` : ''
-}
-
-const results = new Map()
+const lines = []
 function record(line) {
-  console.log(JSON.stringify(line))
-  const key = `${line.workload}|${line.way === undefined ? line.peer : `${line.peer} ${line.way}`}`
-  results.set(key, [...(results.get(key) ?? []), line])
+  lines.push(line)
+  if (values.json) console.log(JSON.stringify(line))
 }
 
-async function measureOurs(id) {
-  manualSeed(0)
-  const workload = workloads[id]()
-  if (values.explain && workload.step !== undefined) console.error(workload.step.explain(...workload.args))
-  for (const [way, run] of Object.entries(workload.ways)) {
-    if (values.way !== undefined && values.way !== way) continue
-    const r = await measure(run)
-    record({
-      peer: `chainrule-${version}`,
-      workload: id,
-      way,
-      median_ms: round(r.median_ms),
-      min_ms: round(r.min_ms),
-      steps: r.steps,
-      note: rate(workload, r.median_ms),
-    })
+for (const id of positionals.length > 0 ? positionals : known) {
+  if (!values.json) process.stderr.write(`bench: ${id}\n`)
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const backend of id === 'import' ? backends.slice(0, 1) : backends) {
+      const measured = measureOurs(id, { ...options, backend })
+      if (measured === undefined) fail(`${id} did not run; see above`)
+      measured.forEach(record)
+    }
+    for (const command of values.peer) for (const line of measurePeer(command, id)) record(line)
   }
 }
-
-function measurePeer(id) {
-  const { stdout, status } = spawnSync(`${values.peer} ${id}`, { shell: true, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
-  if (status !== 0) console.error(`${values.peer} ${id}: exit code ${status}`)
-  for (const line of stdout.split('\n').filter((l) => l.startsWith('{'))) record(JSON.parse(line))
-}
-
-for (const id of positionals.length > 0 ? positionals : Object.keys(workloads)) {
-  if (workloads[id] === undefined) throw new Error(`unknown workload ${id}; known: ${Object.keys(workloads).join(', ')}`)
-  for (let i = 0; i < Number(values.rounds); i++) {
-    await measureOurs(id)
-    if (values.peer !== undefined) measurePeer(id)
-  }
-}
-
-if (values.peer !== undefined) {
-  console.log('\n| workload | who | median ms | minimum ms |\n| --- | --- | --- | --- |')
-  for (const [key, lines] of results) {
-    const [workload, who] = key.split('|')
-    console.log(
-      `| ${workload} | ${who} | ${round(median(lines.map((l) => l.median_ms)))} | ${round(Math.min(...lines.map((l) => l.min_ms)))} |`,
-    )
-  }
+if (!values.json && lines.length > 0) {
+  const show = compared ? comparison : values.peer.length > 0 ? peers : measurements
+  console.log(`\n${show(lines)}`)
 }

@@ -1,13 +1,13 @@
 /**
- * The workloads chainrule is measured on (the same as for its peers). Each gives the ways it can be called; a way is a function that
- * runs one step, or a batch of them, and says how many.
+ * The workloads chainrule is measured on (the same as for its peers). Each gives the modes it can be called in; a mode is a function that
+ * runs one step, or a batch of them, and says how many. `gflop` counts 2 per multiply-add of matrix products and convolutions.
  */
 import { compile, fromBuffer, losses, matmul, nn, noGrad, optim, randn, tensor } from 'chainrule'
 
 const labels = (n, classes) => tensor(Int32Array.from({ length: n }, (_, i) => (i * 7) % classes))
 
 /** A train step in its three forms. `eager` builds no program. */
-function trainWays(model, optimizer, x, y, { eager = true } = {}) {
+function trainStep(model, optimizer, x, y, { eager = true } = {}) {
   const body = (a, b) => {
     optimizer.zeroGrad()
     const loss = losses.crossEntropy(model.forward(a), b)
@@ -21,9 +21,9 @@ function trainWays(model, optimizer, x, y, { eager = true } = {}) {
   const check = (loss) => {
     if (n++ % 10 === 0 && !Number.isFinite(loss.item())) throw new Error('loss is not finite')
   }
-  const ways = {
+  const modes = {
     sync: () => check(step.sync(x, y)),
-    awaited: async () => check(await step(x, y)),
+    await: async () => check(await step(x, y)),
     queued: {
       steps: 10,
       run: async () => {
@@ -33,8 +33,8 @@ function trainWays(model, optimizer, x, y, { eager = true } = {}) {
       },
     },
   }
-  if (eager) ways.eager = () => check(body(x, y))
-  return { ways, step, args: [x, y] }
+  if (eager) modes.eager = () => check(body(x, y))
+  return { modes, step, args: [x, y] }
 }
 
 function mlp(sizes, activation) {
@@ -60,13 +60,14 @@ const cnnModel = () =>
     new nn.Linear(128, 10),
   )
 
-function inferWays(model, x) {
+function infer(model, x) {
   model.eval()
   const forward = compile((a) => noGrad(() => model.forward(a)), { name: 'forward' })
   return {
-    ways: {
+    modes: {
       sync: () => forward.sync(x),
-      awaited: () => forward(x),
+      await: () => forward(x),
+      queued: { steps: 10, run: () => Promise.all(Array.from({ length: 10 }, () => forward(x))) },
     },
     step: forward,
     args: [x],
@@ -77,25 +78,26 @@ function gemm(m, k, n, [ta, tb] = [false, false]) {
   const a = ta ? randn([k, m]).transpose() : randn([m, k])
   const b = tb ? randn([n, k]).transpose() : randn([k, n])
   const out = randn([m, n])
-  return { ways: { sync: () => matmul(a, b, { out }) }, gflop: (2 * m * k * n) / 1e9 }
+  return { modes: { sync: () => matmul(a, b, { out }) }, gflop: (2 * m * k * n) / 1e9 }
 }
 
 /** Workloads by id. */
 export const workloads = {
   tiny: () => {
     const model = mlp([4, 32, 32, 3], () => new nn.Tanh())
-    return trainWays(model, new optim.SGD(model.parameters(), { lr: 0.01, momentum: 0.9 }), randn([32, 4]), labels(32, 3))
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.01, momentum: 0.9 })
+    return { ...trainStep(model, optimizer, randn([32, 4]), labels(32, 3)), gflop: 2.32e-4 }
   },
   mlp: () => {
     const model = mlpModel()
-    return { ...trainWays(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), randn([128, 784]), labels(128, 10)), gflop: 0.308 }
+    return { ...trainStep(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), randn([128, 784]), labels(128, 10)), gflop: 0.308 }
   },
   cnn: () => {
     const model = cnnModel()
-    return { ...trainWays(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), randn([64, 1, 28, 28]), labels(64, 10)), gflop: 4.58 }
+    return { ...trainStep(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), randn([64, 1, 28, 28]), labels(64, 10)), gflop: 4.58 }
   },
-  'infer-mlp-1': () => inferWays(mlpModel(), randn([1, 784])),
-  'infer-cnn-1': () => inferWays(cnnModel(), randn([1, 1, 28, 28])),
+  'infer-mlp-1': () => ({ ...infer(mlpModel(), randn([1, 784])), gflop: 0.00107 }),
+  'infer-cnn-1': () => ({ ...infer(cnnModel(), randn([1, 1, 28, 28])), gflop: 0.024 }),
   ew: () => {
     const n = 2 ** 24
     const x = fromBuffer(new Float32Array(new SharedArrayBuffer(n * 4)))
@@ -105,7 +107,7 @@ export const workloads = {
       out.assign(a.mul(1.5).add(0.25).relu())
     })
     f.sync(x)
-    return { ways: { sync: () => f.sync(x), awaited: () => f(x) }, gigabytes: (n * 8) / 1e9 }
+    return { modes: { sync: () => f.sync(x), await: () => f(x) }, gigabytes: (n * 8) / 1e9 }
   },
   'gemm-64': () => gemm(64, 64, 64),
   'gemm-128': () => gemm(128, 128, 128),

@@ -1,7 +1,8 @@
 /**
- * Builds the addon with CMake. In: CMakeLists.txt, native/. Out: build/chainrule.node, and with `--tests` the native tests.
+ * Builds the addon with CMake. In: CMakeLists.txt, native/. Out: build/chainrule.node; with `--tests` the native tests, with
+ * `--peak` the programs that benchmarks compare with.
  *
- *     node scripts/build-native.js [--tests] [--quiet]
+ *     node scripts/build-native.js [--tests] [--peak] [--quiet]
  *
  * CMake does only what changed, so this may run at any time.
  */
@@ -25,7 +26,7 @@ const generator = existsSync(join(build, 'CMakeCache.txt')) || !exists('ninja') 
 if (!run('cmake', ['-S', root, '-B', build, ...generator, '-DCMAKE_BUILD_TYPE=Release'], { quiet }))
   fail('build-native: cmake could not configure the build; see above.')
 
-const target = options.has('--tests') ? [] : ['--target', 'chainrule']
+const target = options.has('--tests') ? [] : ['--target', 'chainrule', ...(options.has('--peak') ? ['peak'] : [])]
 const jobs = String(availableParallelism())
 if (!run('cmake', ['--build', build, '--config', 'Release', '-j', jobs, ...target], { quiet }))
   fail('build-native: the build failed; see above.')

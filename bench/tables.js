@@ -1,0 +1,98 @@
+/**
+ * Measurements as tables in Markdown, which the README and pull requests can take as they are. In: lines of session.js, also several of the
+ * same thing (rounds), of which the medians are shown. Out: text.
+ */
+import { median, rounded } from './timing.js'
+
+const shown = (x) => (x === null || x === undefined ? '' : String(rounded(x)))
+const percent = (x) => (x === null || x === undefined ? '' : `${(100 * x).toFixed(0)} %`)
+function rate({ gflops, gbps, installed_mb }) {
+  if (installed_mb !== undefined) return `${installed_mb} MB`
+  if (gbps !== undefined) return `${shown(gbps)} GB/s`
+  return typeof gflops === 'number' ? `${shown(gflops)} GFLOP/s` : ''
+}
+
+/** Columns as wide as their contents; all but the first are numbers and stand to the right. */
+function table(head, rows) {
+  const widths = head.map((h, i) => Math.max(h.length, 3, ...rows.map((r) => r[i].length)))
+  const line = (cells) => `| ${cells.map((c, i) => (i === 0 ? c.padEnd(widths[i]) : c.padStart(widths[i]))).join(' | ')} |`
+  const rule = `| ${widths.map((w, i) => (i === 0 ? '-'.repeat(w) : `${'-'.repeat(w - 1)}:`)).join(' | ')} |`
+  return [line(head), rule, ...rows.map(line)].join('\n')
+}
+
+/** Rounds of the same measurement as one line: the median of the medians, the least minimum. */
+function merged(lines) {
+  const groups = new Map()
+  for (const line of lines) {
+    const key = [line.workload, line.peer, line.mode, line.backend].join('|')
+    groups.set(key, [...(groups.get(key) ?? []), line])
+  }
+  const middle = (group, field) => {
+    const numbers = group.map((l) => l[field]).filter((x) => typeof x === 'number')
+    return numbers.length === 0 ? group[0][field] : median(numbers)
+  }
+  return [...groups.values()].map((group) => ({
+    ...group[0],
+    median_ms: middle(group, 'median_ms'),
+    min_ms: group[0].min_ms === null ? null : Math.min(...group.map((l) => l.min_ms)),
+    gflops: middle(group, 'gflops'),
+    gbps: middle(group, 'gbps'),
+    peak_fraction: middle(group, 'peak_fraction'),
+    noisy: group.every((l) => l.noisy),
+  }))
+}
+
+const noise = (lines) => (lines.some((l) => l.noisy) ? '\n\n~ other programs took processor time during this measurement' : '')
+const time = (line) =>
+  line === undefined ? '' : line.median_ms === null ? (line.note ?? '–') : `${shown(line.median_ms)}${line.noisy ? ' ~' : ''}`
+
+/** One row a measurement. */
+export function measurements(lines) {
+  const all = merged(lines)
+  const used = all.find((l) => l.backend !== null)
+  const setting =
+    used === undefined ? '' : used.backend === 'js' ? 'TypeScript backend\n\n' : `native backend, ${used.isa}, threads: ${used.threads}\n\n`
+  const rows = all.map((l) => [
+    l.workload,
+    l.mode ?? l.peer,
+    time(l),
+    shown(l.min_ms),
+    String(l.steps ?? ''),
+    rate(l),
+    percent(l.peak_fraction),
+  ])
+  return `${setting}${table(['workload', 'mode', 'median ms', 'min ms', 'steps', 'rate', 'of peak'], rows)}${noise(all)}`
+}
+
+/** Native against TypeScript, one row a workload. */
+export function comparison(lines) {
+  const all = merged(lines)
+  const rows = [...new Set(all.map((l) => l.workload))].map((id) => {
+    const of = (backend) => all.find((l) => l.workload === id && (l.backend ?? 'native') === backend)
+    const [native, js] = [of('native'), of('js')]
+    const ratio = native && js ? `${shown(js.median_ms / native.median_ms)} ×` : ''
+    return [id, time(native), time(js), ratio, native ? rate(native) : '', percent(native?.peak_fraction)]
+  })
+  return `${table(['workload', 'native ms', 'TypeScript ms', 'faster', 'rate', 'of peak'], rows)}${noise(all)}`
+}
+
+/** One row a workload, one column a way of ours or a peer; the fastest in bold. */
+export function peers(lines) {
+  const all = merged(lines)
+  const name = (l) => (l.peer.startsWith('chainrule-') ? `chainrule ${l.mode}` : l.mode === undefined ? l.peer : `${l.peer} ${l.mode}`)
+  const columns = [...new Set(all.map(name))]
+  const rows = [...new Set(all.map((l) => l.workload))].map((id) => {
+    const own = all.filter((l) => l.workload === id)
+    const best = Math.min(...own.filter((l) => l.median_ms !== null).map((l) => l.median_ms))
+    return [
+      id,
+      ...columns.map((column) => {
+        const line = own.find((l) => name(l) === column)
+        if (line === undefined || line.median_ms === null) return '–'
+        return line.median_ms === best ? `**${time(line)}**` : time(line)
+      }),
+    ]
+  })
+  const notes = all.filter((l) => l.median_ms === null && l.note).map((l) => `- ${l.peer}, ${l.workload}: ${l.note}`)
+  return [table(['ms (median)', ...columns], rows), ...(notes.length > 0 ? ['', ...notes] : []), noise(all)].join('\n')
+}
