@@ -20,6 +20,7 @@ export { conv2d } from './ops/conv.js'
 export { arange, type CreateOptions, eye, full, linspace, ones, onesLike, zeros, zerosLike } from './ops/creation.js'
 export * from './ops/elementwise.js'
 export { gather, indexSelect, oneHot } from './ops/gather.js'
+export { type GumbelSoftmaxOptions, gumbelSoftmax } from './ops/gumbel.js'
 export { concat, split, stack } from './ops/join.js'
 export { matmul } from './ops/matmul.js'
 // also makes the declarations of the fluent methods part of the package's

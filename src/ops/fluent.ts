@@ -6,6 +6,7 @@ import type { BackwardOptions } from '../autograd/backward.js'
 import type { DType } from '../dtype.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type * as shapes from '../types.js'
+import type { SoftplusOptions } from './activations.js'
 import type { OutOption, TensorLike } from './elementwise.js'
 
 /** One place of an index: a position, `[start, end, step]`, or `null` for everything. */
@@ -74,9 +75,24 @@ export interface FluentTensor {
   leakyRelu<T extends Tensor>(this: T, negativeSlope?: number): Tensor<ShapeOf<T>>
   gelu<T extends Tensor>(this: T, options?: { approximate?: 'none' | 'tanh' }): Tensor<ShapeOf<T>>
   silu<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
-  softplus<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  softplus<T extends Tensor>(this: T, options?: SoftplusOptions): Tensor<ShapeOf<T>>
   logSigmoid<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   clamp<T extends Tensor>(this: T, min?: number, max?: number): Tensor<ShapeOf<T>>
+  elu<T extends Tensor>(this: T, alpha?: number): Tensor<ShapeOf<T>>
+  selu<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  celu<T extends Tensor>(this: T, alpha?: number): Tensor<ShapeOf<T>>
+  mish<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  softsign<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  hardtanh<T extends Tensor>(this: T, minVal?: number, maxVal?: number): Tensor<ShapeOf<T>>
+  relu6<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  hardsigmoid<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  hardswish<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  softshrink<T extends Tensor>(this: T, lambd?: number): Tensor<ShapeOf<T>>
+  hardshrink<T extends Tensor>(this: T, lambd?: number): Tensor<ShapeOf<T>>
+  tanhshrink<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  threshold<T extends Tensor>(this: T, threshold: number, value: number): Tensor<ShapeOf<T>>
+  prelu<T extends Tensor>(this: T, weight: Tensor): Tensor<ShapeOf<T>>
+  glu(dim?: number): Tensor
   softmax<T extends Tensor>(this: T, dim?: number): Tensor<ShapeOf<T>>
   logSoftmax<T extends Tensor>(this: T, dim?: number): Tensor<ShapeOf<T>>
   sum<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(

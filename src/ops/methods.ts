@@ -64,7 +64,8 @@ const { neg, abs, sign, floor, ceil, round, trunc, sqrt, rsqrt, reciprocal, exp,
   elementwise
 const { square, relu, add, sub, mul, div, pow, maximum, minimum, eq, ne, lt, le, gt, ge, logicalAnd, logicalOr, logicalNot, to } =
   elementwise
-const { leakyRelu, gelu, silu, softplus, logSigmoid, clamp } = activations
+const { leakyRelu, gelu, silu, softplus, logSigmoid, clamp, elu, selu, celu, mish, softsign, hardtanh, relu6 } = activations
+const { hardsigmoid, hardswish, softshrink, hardshrink, tanhshrink, threshold, prelu, glu } = activations
 const { softmax, logSoftmax } = rows
 const { sum, mean, prod, amax, amin, argmax, argmin, variance, std, norm, logsumexp } = reduces
 const { reshape, flatten, squeeze, unsqueeze, permute, transpose, expand, slice, narrow, pad, clone } = movement
@@ -116,6 +117,21 @@ const methods = {
   softplus,
   logSigmoid,
   clamp,
+  elu,
+  selu,
+  celu,
+  mish,
+  softsign,
+  hardtanh,
+  relu6,
+  hardsigmoid,
+  hardswish,
+  softshrink,
+  hardshrink,
+  tanhshrink,
+  threshold,
+  prelu,
+  glu,
   softmax,
   logSoftmax,
   sum,
