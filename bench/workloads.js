@@ -6,6 +6,12 @@ import { compile, fromBuffer, losses, matmul, nn, noGrad, optim, randn, tensor }
 
 const labels = (n, classes) => tensor(Int32Array.from({ length: n }, (_, i) => (i * 7) % classes))
 
+const tokens = (shape, classes) =>
+  labels(
+    shape.reduce((n, d) => n * d, 1),
+    classes,
+  ).reshape(shape)
+
 /** A train step in its three forms. `eager` builds no program. */
 function trainStep(model, optimizer, x, y, { eager = true } = {}) {
   const body = (a, b) => {
@@ -60,6 +66,17 @@ const cnnModel = () =>
     new nn.Linear(128, 10),
   )
 
+/** Embedding, two layers of LSTM, a linear layer on every position: tokens [T, B] to scores [T·B, vocabulary]. */
+class CharLSTM extends nn.Module {
+  emb = new nn.Embedding(65, 64)
+  lstm = new nn.LSTM(64, 256, { numLayers: 2 })
+  head = new nn.Linear(256, 65)
+  forward(x) {
+    const [y] = this.lstm.forward(this.emb.forward(x))
+    return this.head.forward(y).reshape([-1, 65])
+  }
+}
+
 function infer(model, x) {
   model.eval()
   const forward = compile((a) => noGrad(() => model.forward(a)), { name: 'forward' })
@@ -98,6 +115,11 @@ export const workloads = {
   },
   'infer-mlp-1': () => ({ ...infer(mlpModel(), randn([1, 784])), gflop: 0.00107 }),
   'infer-cnn-1': () => ({ ...infer(cnnModel(), randn([1, 1, 28, 28])), gflop: 0.024 }),
+  lstm: () => {
+    const model = new CharLSTM()
+    const x = tokens([64, 32], 65)
+    return { ...trainStep(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), x, tokens([64 * 32], 65)), gflop: 10.6 }
+  },
   ew: () => {
     const n = 2 ** 24
     const x = fromBuffer(new Float32Array(new SharedArrayBuffer(n * 4)))

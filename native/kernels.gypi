@@ -16,6 +16,8 @@
     "kernels/pool2d.cc",
     "kernels/product.cc",
     "kernels/random.cc",
+    "kernels/recurrent.cc",
+    "kernels/recurrent_grad.cc",
     "kernels/reduce.cc",
     "kernels/softmax.cc",
     "kernels/table.cc"

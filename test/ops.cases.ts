@@ -4,6 +4,7 @@
 import * as cr from '../src/index.js'
 import { type Tensor, tensor } from '../src/index.js'
 import { activations } from './cases/activations.js'
+import { recurrentCases } from './cases/recurrent.js'
 import {
   type Bad,
   binary,
@@ -221,4 +222,12 @@ const compositions: Case[] = [
   op('branches', [smooth(0)], [[[4, 5]]], (x) => { const y = x.relu(); return y.mul(y.exp()).add(y.sum({ dim: 0 })).sub(x.amax()) }, { gradient: false }),
 ]
 
-export const cases: readonly Case[] = [...elementwise, ...activations, ...reductions, ...structured, ...movements, ...compositions]
+export const cases: readonly Case[] = [
+  ...elementwise,
+  ...activations,
+  ...reductions,
+  ...structured,
+  ...movements,
+  ...compositions,
+  ...recurrentCases,
+]

@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0xeba5006eu;
+constexpr uint32_t kTableHash = 0xce94b195u;
 
 enum class Opcode : int32_t {
   map = 1,
@@ -23,8 +23,10 @@ enum class Opcode : int32_t {
   scatterAdd = 14,
   random = 15,
   collective = 16,
+  recurrent = 40,
+  recurrentGrad = 41,
 };
-constexpr int kOpcodeLimit = 17;
+constexpr int kOpcodeLimit = 42;
 
 enum class MapOp : int32_t {
   neg,

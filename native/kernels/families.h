@@ -21,5 +21,7 @@ extern const KernelFamily crossEntropyGradFamily;  // softmax.cc
 extern const KernelFamily gatherFamily;            // gather.cc
 extern const KernelFamily scatterAddFamily;        // gather.cc
 extern const KernelFamily randomFamily;            // random.cc
+extern const KernelFamily recurrentFamily;         // recurrent.cc
+extern const KernelFamily recurrentGradFamily;     // recurrent_grad.cc
 
 }  // namespace chainrule::CHAINRULE_ISA

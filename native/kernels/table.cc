@@ -25,6 +25,8 @@ const KernelTable& kernels() {
   put(Opcode::gather, gatherFamily);
   put(Opcode::scatterAdd, scatterAddFamily);
   put(Opcode::random, randomFamily);
+  put(Opcode::recurrent, recurrentFamily);
+  put(Opcode::recurrentGrad, recurrentGradFamily);
   return table;
 }
 

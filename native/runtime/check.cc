@@ -98,6 +98,8 @@ struct Checker {
   bool crossEntropy(bool gradient);
   bool gather(const View& large, const View& moved, bool scatter);
   bool random();
+  bool contiguous(const View& view, int64_t which);
+  bool recurrent(bool gradient);
   bool run();
 };
 
@@ -252,12 +254,69 @@ bool Checker::random() {
       !require(state.shape[0] == 4, Check::operandShape, 0) ||
       !require(y.dtype == DType::float32 || (attribute(0) == 2 && y.dtype == DType::boolean), Check::operandType, 1))
     return false;
+  return contiguous(y, 1);
+}
+
+bool Checker::contiguous(const View& view, int64_t which) {
   int64_t stride = 1;
-  for (int d = y.rank - 1; d >= 0; --d) {
-    if (y.shape[d] > 1 && !require(y.stride[d] == stride, Check::contiguous, 1)) return false;
-    stride *= y.shape[d];
+  for (int d = view.rank - 1; d >= 0; --d) {
+    if (view.shape[d] > 1 && !require(view.stride[d] == stride, Check::contiguous, which)) return false;
+    stride *= view.shape[d];
   }
   return true;
+}
+
+/// Operands in the order of docs/program-format.md; which of them are there, kind and flags say.
+bool Checker::recurrent(bool gradient) {
+  if (!attributes(2) || !inRange(0, 0, 3) || !inRange(1, 0, 31)) return false;
+  const int kind = attribute(0), flags = attribute(1);
+  const bool lstm = kind == 2, gru = kind == 3, gated = lstm || gru, state = flags & 2, lengths = flags & 4, bias = flags & 8,
+             cells = flags & 16;
+  if (!require(!(bias && (gradient || !gru)) && !(cells && !(gradient && lstm)), Check::attribute, 1)) return false;
+  const int states = state ? 1 + lstm : 0;
+  const int inputs = gradient ? 3 + cells + lstm + gated + states + lengths : 2 + bias + states + lengths;
+  if (!counts(inputs, gradient ? 1 + gru + states : 1 + lstm + gated)) return false;
+  const View& sequence = gradient ? input(0) : output(0);
+  if (!rank(sequence, 3, 0)) return false;
+  const int64_t steps = sequence.shape[0], batch = sequence.shape[1], size = sequence.shape[2], rows = size * (lstm ? 4 : gru ? 3 : 1);
+  if (!require(rows <= INT32_MAX / 4, Check::operandShape)) return false;
+  int which = 0;
+  auto is = [&](const View& v, int r, int64_t a, int64_t b, int64_t c) {
+    const bool fits = v.rank == r && v.shape[0] == a && (r < 2 || v.shape[1] == b) && (r < 3 || v.shape[2] == c);
+    return isFloat(v, which) && require(v.rank == r, Check::operandRank, which) && require(fits, Check::operandShape, which);
+  };
+  int in = 0;
+  auto takes = [&](bool there, int r, int64_t a, int64_t b = 0, int64_t c = 0) {
+    if (!there) return true;
+    which = in;
+    return is(input(in++), r, a, b, c);
+  };
+  if (gradient) {
+    if (!takes(true, 3, steps, batch, size) || !takes(cells, 3, steps, batch, size) || !takes(true, 3, steps, batch, size) ||
+        !takes(lstm, 3, steps, batch, size) || !takes(gated, 3, steps, batch, 4 * size))
+      return false;
+  } else if (!takes(true, 3, steps, batch, rows)) {
+    return false;
+  }
+  if (!takes(true, 2, rows, size) || !takes(bias, 1, rows) || !takes(state, 2, batch, size) || !takes(state && lstm, 2, batch, size))
+    return false;
+  if (lengths) {
+    const View& v = input(in);
+    if (!require(v.dtype == DType::int32, Check::operandType, in) || !rank(v, 1, in) ||
+        !require(v.shape[0] == batch, Check::operandShape, in))
+      return false;
+  }
+  int out = 0;
+  auto gives = [&](bool there, int r, int64_t a, int64_t b, int64_t c = 0) {
+    if (!there) return true;
+    which = inputs + out;
+    const View& v = output(out++);
+    return is(v, r, a, b, c) && contiguous(v, which);
+  };
+  if (gradient)
+    return gives(true, 3, steps, batch, rows) && gives(gru, 3, steps, batch, rows) && gives(state, 2, batch, size) &&
+           gives(state && lstm, 2, batch, size);
+  return gives(true, 3, steps, batch, size) && gives(lstm, 3, steps, batch, size) && gives(gated, 3, steps, batch, 4 * size);
 }
 
 bool Checker::run() {
@@ -292,6 +351,10 @@ bool Checker::run() {
       return counts(2, 1) && gather(output(0), input(0), true);
     case Opcode::random:
       return random();
+    case Opcode::recurrent:
+      return recurrent(false);
+    case Opcode::recurrentGrad:
+      return recurrent(true);
     case Opcode::collective:
       status = {StatusCode::unsupported, 0, {static_cast<int64_t>(instruction.opcode), 0}};
       return false;

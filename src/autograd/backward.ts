@@ -82,11 +82,12 @@ function applyRule(node: GradNode, grads: Map<Tensor, Tensor>, needs: readonly b
     throw new GradientError('ERR_NO_GRADIENT', `backward: ${row.name} has no gradient. Use detach() on its input if none should flow.`)
   }
   checkUnchanged(node)
-  // only the first output of an op carries gradients; the others (positions, say) are integers
-  const upstream = grads.get(node.outputs[0])
-  if (upstream === undefined) return []
+  const upstream = node.outputs.map((t) => grads.get(t))
+  if (upstream.every((g) => g === undefined)) return []
   const rule = row.gradient as GradientRule<unknown>
-  return rule({ inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs }, upstream)
+  // most ops have one output that carries gradients, the first; those with more look at all of them
+  const first = upstream[0] ?? expand(Tensor.scalar(0, node.outputs[0].dtype), node.outputs[0].shape)
+  return rule({ inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs, upstream }, first)
 }
 
 /**

@@ -21,6 +21,8 @@ export const Opcode = {
   scatterAdd: 14,
   random: 15,
   collective: 16,
+  recurrent: 40,
+  recurrentGrad: 41,
 } as const
 export type Opcode = (typeof Opcode)[keyof typeof Opcode]
 

@@ -2,9 +2,8 @@
  * Layers that wire others together or change no numbers: Sequential, Flatten, Identity, Dropout.
  */
 import { ArgumentError, showValue } from '../errors.js'
-import { mul } from '../ops/elementwise.js'
+import { dropout } from '../ops/dropout.js'
 import { flatten } from '../ops/movement.js'
-import { bernoulli } from '../ops/random.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { AnyShape, Flattened } from '../types.js'
 import type { Chain, ChainRefusal, ChainRule, KeepRule, Rule, Through } from './chain.js'
@@ -127,11 +126,7 @@ export class Dropout extends Module {
   forward<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
   forward(x: Tensor): Tensor {
     checkInput('Dropout', x)
-    if (!this.training || this.p === 0) return x
-    if (this.p === 1) return mul(x, 0)
-    const dtype = x.dtype === 'float64' ? 'float64' : 'float32'
-    const kept = bernoulli(x.shape, 1 - this.p, { dtype })
-    return mul(x, mul(kept, 1 / (1 - this.p)))
+    return this.training ? dropout(x, this.p) : x
   }
   override extraRepr(): string {
     return String(this.p)

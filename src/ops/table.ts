@@ -16,10 +16,12 @@ export interface GradientContext<A> {
   readonly attrs: A
   /** Which inputs want a gradient. */
   readonly needs: readonly boolean[]
+  /** The gradient of each output; `undefined` where nothing depends on it. */
+  readonly upstream: readonly (Tensor | undefined)[]
 }
 
-/** Gradients for the inputs, in differentiable ops; broadcasting is undone by the backward walk. */
-export type GradientRule<A> = (context: GradientContext<A>, ...grads: Tensor[]) => readonly (Tensor | undefined)[]
+/** Gradients for the inputs from that of the first output, in differentiable ops; broadcasting is undone by the backward walk. */
+export type GradientRule<A> = (context: GradientContext<A>, grad: Tensor) => readonly (Tensor | undefined)[]
 
 export interface Strided {
   readonly shape: readonly number[]

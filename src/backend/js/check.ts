@@ -5,7 +5,7 @@
  */
 import { isFloat } from '../../dtype.js'
 import { MicroType, microType, Opcode, type View } from '../../ir/format.js'
-import { maxElements, maxRank, sameShape, sizeOf } from '../../shape.js'
+import { isContiguous, maxElements, maxRank, sameShape, sizeOf } from '../../shape.js'
 import { type CheckedMicro, fits, floatWidth, readMicro } from './micro.js'
 import type { Reader } from './reader.js'
 
@@ -83,6 +83,9 @@ class Checker {
         return this.gather(this.outputs[0], this.inputs[0])
       case Opcode.random:
         return this.random()
+      case Opcode.recurrent:
+      case Opcode.recurrentGrad:
+        return this.recurrent(this.opcode === Opcode.recurrentGrad)
       default:
         return this.reader.refuse(`opcode ${this.opcode} is reserved`)
     }
@@ -310,11 +313,52 @@ class Checker {
     this.require(state.dtype === 'int32', 'the state of a generator is not int32')
     this.shape(state, [4])
     this.require(isFloat(y.dtype) || (scalars[0] === 2 && y.dtype === 'bool'), `random numbers into ${y.dtype}`)
-    let step = 1
-    for (let d = y.shape.length - 1; d >= 0; d--) {
-      this.require(y.shape[d] <= 1 || y.strides[d] === step, 'random numbers into a strided view')
-      step *= y.shape[d]
-    }
+    this.contiguous(y)
     return { scalars }
+  }
+
+  private contiguous(view: View<number>): void {
+    this.require(isContiguous(view.shape, view.strides), 'a strided result')
+  }
+
+  /** Operands in the order of docs/program-format.md; which of them are there, kind and flags say. */
+  private recurrent(gradient: boolean): Attributes {
+    const [kind, flags] = this.attributes([0, 3], [0, 31])
+    const [state, lengths, bias, cells] = [2, 4, 8, 16].map((flag) => (flags & flag) !== 0)
+    const lstm = kind === 2
+    const gru = kind === 3
+    const gated = lstm || gru
+    this.require(!(bias && (gradient || !gru)) && !(cells && !(gradient && lstm)), `flags ${flags} do not fit the kind`)
+    const sequence = gradient ? this.inputs[0] : this.outputs[0]
+    this.require(sequence?.shape.length === 3, 'a sequence has three dimensions')
+    const [steps, batch, size] = sequence.shape
+    const rows = size * (lstm ? 4 : gru ? 3 : 1)
+    const there = (shapes: readonly (false | number[])[]): number[][] => shapes.filter((x): x is number[] => x !== false)
+    const all = [steps, batch, size]
+    const sums = [steps, batch, rows]
+    const gates = [steps, batch, 4 * size]
+    const one = [batch, size]
+    const inputs = there([
+      ...(gradient ? [all, cells && all, all, lstm && all, gated && gates] : [sums]),
+      [rows, size],
+      bias && [rows],
+      state && one,
+      state && lstm && one,
+      lengths && [batch],
+    ])
+    const outputs = there(gradient ? [sums, gru && sums, state && one, state && lstm && one] : [all, lstm && all, gated && gates])
+    this.counts(inputs.length, outputs.length)
+    inputs.forEach((shape, i) => {
+      const view = this.inputs[i]
+      this.shape(view, shape)
+      if (lengths && i === inputs.length - 1) this.require(view.dtype === 'int32', `lengths are ${view.dtype}`)
+      else this.float(view)
+    })
+    outputs.forEach((shape, i) => {
+      this.float(this.outputs[i])
+      this.shape(this.outputs[i], shape)
+      this.contiguous(this.outputs[i])
+    })
+    return { scalars: this.scalars }
   }
 }

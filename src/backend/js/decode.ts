@@ -35,6 +35,7 @@ export interface DecodedProgram {
 
 const unit = 64
 const bufferWords = 4
+const opcodes: ReadonlySet<number> = new Set(Object.values(Opcode))
 
 /** Decodes a program, or throws. */
 export function decodeProgram(words: Int32Array): DecodedProgram {
@@ -107,7 +108,7 @@ function readInstruction(
   outer.at = start
   outer.need(size)
   if (size < 6 + 4 * (inputCount + outputCount) + attributes) outer.refuse('its operands do not fit its size')
-  if (opcode < Opcode.map || opcode > Opcode.collective) outer.refuse(`there is no opcode ${opcode}`)
+  if (!opcodes.has(opcode)) outer.refuse(`there is no opcode ${opcode}`)
   if (region !== 0 && !(region === 1 && opcode === Opcode.map)) outer.refuse('a region of anything but maps')
   const reader = new Reader(words, start + 6, start + size)
   reader.where = outer.where
