@@ -3,6 +3,7 @@
  *
  * - chainrule.cjs, the one implementation, a CommonJS bundle;
  * - index.cjs, which hands it on, and index.mjs, which re-exports its names, so that `import` and `require` in one process share all state;
+ * - cli.cjs, the command `chainrule`;
  * - types/, the declarations, with index.d.ts and index.d.cts pointing at them. They are marked CommonJS, as the implementation is: both
  *   module systems may import such declarations, and there is one class `Tensor` for tsc as well.
  */
@@ -35,19 +36,28 @@ const binaries = {
   },
 }
 
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+/** What both bundles share. */
+const options = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  logLevel: 'warning',
+}
+
 async function bundle() {
   await build({
-    absWorkingDir: root,
+    ...options,
     entryPoints: ['src/index.ts'],
     outfile: 'dist/chainrule.cjs',
-    bundle: true,
     // `sideEffects: false` in package.json speaks of the bundle; our modules do register things when they load
     ignoreAnnotations: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node20',
     external: ['node:*'],
-    define: { BUNDLED: 'true' },
+    // the loader asks for its folder in another way where it is bundled
+    define: { BUNDLED: 'true', 'import.meta.dirname': 'undefined', VERSION: JSON.stringify(version) },
     plugins: [binaries],
     // For the time an import takes: V8 reads this text faster without comments and in ASCII. Names stay, for stack traces, and lines stay
     // short, since Node prints the line of an uncaught error.
@@ -55,8 +65,28 @@ async function bundle() {
     minifyWhitespace: true,
     minifySyntax: true,
     lineLimit: 160,
-    logLevel: 'warning',
   })
+}
+
+/** The command line: its library inside, chainrule itself from beside it. */
+async function bundleCommand() {
+  await build({
+    ...options,
+    entryPoints: ['src/cli/main.ts'],
+    outfile: 'dist/cli.cjs',
+    define: { 'import.meta.url': 'importMetaUrl' },
+    banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href" },
+    plugins: [
+      {
+        name: 'library',
+        setup(bundler) {
+          bundler.onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: './index.cjs', external: true }))
+        },
+      },
+    ],
+  })
+  const licence = readFileSync(join(root, 'node_modules/commander/LICENSE'), 'utf8')
+  writeFileSync(join(dist, 'cli.licenses.txt'), `dist/cli.cjs contains commander:\n\n${licence}`)
 }
 
 function writeEntries() {
@@ -76,5 +106,6 @@ function writeTypes() {
 
 mkdirSync(dist, { recursive: true })
 await bundle()
+await bundleCommand()
 writeEntries()
 writeTypes()

@@ -5,7 +5,7 @@ installMethods()
 
 export { backward, enableGrad, noGrad } from './autograd/backward.js'
 export { grad, valueAndGrad } from './autograd/functional.js'
-export { backend } from './backend/select.js'
+export { backend, type Environment, environment } from './backend/select.js'
 export { type Compiled, compile } from './compile/compile.js'
 export * from './data/index.js'
 export type { DType } from './dtype.js'

@@ -30,6 +30,28 @@ Environment* environmentOf(napi_env env) {
 
 namespace {
 
+napi_value text(napi_env env, const char* value) {
+  napi_value result = nullptr;
+  napi_create_string_utf8(env, value, NAPI_AUTO_LENGTH, &result);
+  return result;
+}
+
+/// The file this library was loaded from.
+napi_value libraryPath(napi_env env) {
+  napi_value result = nullptr;
+#if defined(_WIN32)
+  HMODULE self = nullptr;
+  wchar_t path[32768];
+  const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+  if (GetModuleHandleExA(flags, reinterpret_cast<LPCSTR>(&libraryPath), &self))
+    napi_create_string_utf16(env, reinterpret_cast<const char16_t*>(path), GetModuleFileNameW(self, path, 32768), &result);
+#else
+  Dl_info self;
+  if (dladdr(reinterpret_cast<void*>(&libraryPath), &self) && self.dli_fname) result = text(env, self.dli_fname);
+#endif
+  return result ? result : text(env, "");
+}
+
 /// Our threads never end, so the library must not be unloaded when the last Worker that used it has gone. (-z nodelete says the same
 /// on Linux, but not every linker has it.)
 void pinLibrary() {
@@ -40,12 +62,6 @@ void pinLibrary() {
   Dl_info self;
   if (dladdr(reinterpret_cast<void*>(&pinLibrary), &self) && self.dli_fname) dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE);
 #endif
-}
-
-napi_value text(napi_env env, const char* value) {
-  napi_value result = nullptr;
-  napi_create_string_utf8(env, value, NAPI_AUTO_LENGTH, &result);
-  return result;
 }
 
 /// Throws an error that names what can be had.
@@ -70,6 +86,7 @@ napi_value info(napi_env env, napi_callback_info) {
   for (int i = 0; i < count; ++i) napi_set_element(env, names, static_cast<uint32_t>(i), text(env, tables[i]->name));
   const Pool& pool = Pool::instance();
   napi_set_named_property(env, result, "version", text(env, CHAINRULE_VERSION));
+  napi_set_named_property(env, result, "path", libraryPath(env));
   napi_set_named_property(env, result, "formatVersion", number(env, kFormatVersion));
   napi_set_named_property(env, result, "tableHash", number(env, kTableHash));
   napi_set_named_property(env, result, "napi", number(env, NAPI_VERSION));

@@ -11,6 +11,8 @@ export type StatusWords = readonly [code: number, instruction: number, detail0: 
 export type Slot = ArrayBufferView
 
 export interface AddonInfo {
+  /** The file it was loaded from. */
+  readonly path: string
   readonly version: string
   readonly tableHash: number
   readonly isa: string

@@ -3,9 +3,9 @@
  * was tried and what to do. Prebuilt binaries are named as prebuildify and @electron/rebuild name them, each in a literal `require`, so
  * that bundlers see them.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { BackendError } from '../errors.js'
 import type { Addon } from './binding.js'
 import { tableHash } from './registry.js'
@@ -57,6 +57,11 @@ export function loadAddon(): LoadResult {
   return result
 }
 
+/** What this process runs on, as binaries are named: `linux-x64`, `linux-arm64-musl`. */
+export function platformTarget(): string {
+  return `${process.platform}-${process.arch}${libc() === 'musl' ? '-musl' : ''}`
+}
+
 /** The C library of this process. */
 function libc(): 'glibc' | 'musl' | undefined {
   if (process.platform !== 'linux') return undefined
@@ -72,14 +77,24 @@ function libc(): 'glibc' | 'musl' | undefined {
   return report?.header !== undefined && report.header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
 }
 
+/** What building from source leaves: CMake, then node-gyp and cmake-js. Goes before the prebuilt binary: whoever has it, wanted it. */
+const builds = ['build/chainrule.node', 'build/Release/chainrule.node']
+
+function builtHere(): Candidate[] {
+  // Bundled into somebody's program, modules have no folder, and there is no build.
+  const here = typeof BUNDLED === 'undefined' ? import.meta.dirname : typeof __dirname === 'string' ? __dirname : undefined
+  if (here === undefined) return []
+  const folder = join(here, typeof BUNDLED === 'undefined' ? '../..' : '..')
+  return builds
+    .filter((path) => existsSync(join(folder, path)))
+    .map((path) => ({ path, load: () => require(join(folder, path)) as unknown }))
+}
+
 function candidates(target: string): Candidate[] {
   const forced = process.env.CHAINRULE_BINARY
   // no second choice: whoever names a binary wants to know when it does not load
   if (forced !== undefined && forced !== '') return [{ path: forced, load: () => require(resolve(forced)) }]
-  // Not a literal, so that bundlers do not look for what only a checkout has.
-  const built = typeof BUNDLED === 'undefined' ? '../../build/chainrule.node' : '../build/chainrule.node'
-  const development = { path: 'build/chainrule.node', load: () => require(built) as unknown }
-  return prebuilt[target] === undefined ? [development] : [prebuilt[target], development]
+  return prebuilt[target] === undefined ? builtHere() : [...builtHere(), prebuilt[target]]
 }
 
 /** What an addon has to be: ours, and made from the same op table. */
@@ -101,8 +116,7 @@ function reason(error: unknown): string {
 }
 
 function load(): LoadResult {
-  const library = libc()
-  const target = `${process.platform}-${process.arch}${library === 'musl' ? '-musl' : ''}`
+  const target = platformTarget()
   const tried: string[] = []
   let code = 'ERR_NATIVE_MISSING'
   for (const { path, load } of candidates(target)) {
@@ -116,7 +130,8 @@ function load(): LoadResult {
       if (failure === 'ERR_TABLE_MISMATCH') code = failure
     }
   }
-  const where = `${process.platform}-${process.arch}${library === undefined ? '' : ` (${library})`}, Node ${process.version}`
+  const library = process.platform !== 'linux' ? '' : target.endsWith('-musl') ? ' (musl)' : ' (glibc)'
+  const where = `${process.platform}-${process.arch}${library}, Node ${process.version}`
   const advice =
     prebuilt[target] === undefined
       ? 'There is no prebuilt binary for this platform: build one in a checkout with npm run build:native.'

@@ -2,7 +2,7 @@
  * Which backend runs: the addon where it loads, else TypeScript. `CHAINRULE_BACKEND=js|native` forces one.
  */
 import { ArgumentError } from '../errors.js'
-import { loadAddon } from './loader.js'
+import { loadAddon, platformTarget } from './loader.js'
 import { NativeBackend } from './native.js'
 
 let chosen: NativeBackend | null | undefined
@@ -40,6 +40,46 @@ function choose(): NativeBackend | null {
 /** Which backend is in use: 'native' or 'js'. */
 export function backend(): 'native' | 'js' {
   return nativeBackend() === undefined ? 'js' : 'native'
+}
+
+/** The package's version; set by scripts/build-ts.js. */
+declare const VERSION: string | undefined
+
+/** What `environment` tells. */
+export interface Environment {
+  /** Of the package. */
+  readonly version: string
+  /** Platform, processor and, where it is musl, C library: `linux-x64-musl`. */
+  readonly target: string
+  readonly backend: 'native' | 'js'
+  /** Why the native backend does not run. */
+  readonly reason?: string
+  /** The file of the native binary. */
+  readonly binary?: string
+  /** The instruction set in use. */
+  readonly isa?: string
+  /** Those this machine has, best first. */
+  readonly isas: readonly string[]
+  readonly threads?: number
+  /** What set the number of threads: 'environment', 'cores', 'cgroup' (a container's quota) or 'set' (by the program). */
+  readonly threadsSource?: string
+}
+
+/**
+ * What runs here: backend, binary, instruction set, threads. `npx chainrule doctor` shows it, with a self-test.
+ *
+ *     console.log(environment().isa) // 'avx2'
+ */
+export function environment(): Environment {
+  const version = typeof VERSION === 'undefined' ? 'development' : VERSION
+  const native = nativeBackend()
+  const target = platformTarget()
+  if (native === undefined) {
+    const reason = process.env.CHAINRULE_BACKEND === 'js' ? 'CHAINRULE_BACKEND=js' : loadAddon().error?.message
+    return { version, target, backend: 'js', reason, isas: [] }
+  }
+  const { path, isa, isas, threads, threadsSource } = native.info()
+  return { version, target, backend: 'native', binary: path, isa, isas, threads, threadsSource }
 }
 
 /** Runs `fn` on the given backend, until its promise settles where it is async; for tests that compare the two. */

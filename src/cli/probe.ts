@@ -1,0 +1,99 @@
+/**
+ * The self-test that `doctor` runs in a process for each instruction set: a small problem for each kernel family. Out: the results, as numbers
+ * to compare with those of the TypeScript backend, and the speed of matrix products.
+ */
+
+import type { Tensor } from '../index.js'
+import * as cr from '../index.js'
+
+export interface ProbeResult {
+  readonly environment: cr.Environment
+  /** By family; a message where it failed. */
+  readonly results: Record<string, number[] | string>
+  /** GFLOP/s of a 512 × 512 × 512 product, best of several; not measured on the TypeScript backend. */
+  readonly gflops?: number
+}
+
+/** Numbers in [-1, 1) that look random and need no generator. */
+function wave(shape: number[], step: number): Tensor {
+  const size = shape.reduce((n, d) => n * d, 1)
+  return cr.tensor(
+    Float32Array.from({ length: size }, (_, i) => ((i * step + 0.37) % 1) * 2 - 1),
+    { shape },
+  )
+}
+
+/** The sum of squares' gradient in each input, and the result itself. */
+function withGradients(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor[] {
+  for (const t of inputs) t.requiresGrad = true
+  const y = fn(...inputs)
+  y.mul(y).sum().backward()
+  return [y, ...inputs.map((t) => t.grad as Tensor)]
+}
+
+/** A problem for each kernel family, with odd sizes, so that edges and tails run as well. */
+const families: Record<string, () => Tensor[] | Promise<Tensor[]>> = {
+  map: () => [
+    cr
+      .exp(wave([1003], 0.618))
+      .add(cr.tanh(wave([1003], 0.414)))
+      .mul(cr.sigmoid(wave([1003], 0.732))),
+  ],
+  reduce: () => [wave([37, 53], 0.618).sum({ dim: 0 }), wave([37, 53], 0.618).amax({ dim: 1 })],
+  gemm: () => withGradients((a, b) => cr.matmul(a, b), wave([65, 83], 0.618), wave([83, 47], 0.414)),
+  conv2d: () => withGradients((x, w) => cr.conv2d(x, w, { padding: 1 }), wave([2, 5, 13, 11], 0.618), wave([7, 5, 3, 3], 0.414)),
+  pool: () => [...withGradients((x) => cr.maxPool2d(x, 2), wave([2, 3, 9, 8], 0.618)), cr.avgPool2d(wave([2, 3, 9, 8], 0.618), 2)],
+  softmax: () => [
+    ...withGradients((x) => cr.softmax(x, -1), wave([9, 21], 0.618)),
+    cr.losses.crossEntropy(wave([5, 11], 0.618), [3, 0, 10, 7, 2]),
+  ],
+  gather: () => withGradients((x) => cr.indexSelect(x, [4, 0, 4, 2], 0), wave([6, 19], 0.618)),
+  random: () => {
+    cr.manualSeed(7)
+    return [cr.rand([101]), cr.randn([101])]
+  },
+  program: async () => {
+    cr.manualSeed(3)
+    const net = new cr.nn.Sequential(new cr.nn.Linear(13, 17), new cr.nn.ReLU(), new cr.nn.Linear(17, 3))
+    const optimizer = new cr.optim.Adam(net.parameters(), { lr: 1e-2 })
+    const step = cr.compile((x: Tensor, y: Tensor) => {
+      const loss = cr.losses.crossEntropy(net.forward(x), y)
+      optimizer.zeroGrad()
+      loss.backward()
+      optimizer.step()
+      return loss
+    })
+    const x = wave([8, 13], 0.618)
+    const y = cr.tensor([0, 1, 2, 0, 1, 2, 0, 1], { dtype: 'int32' })
+    const losses: Tensor[] = []
+    for (let i = 0; i < 5; i++) losses.push((await step(x, y)) as Tensor)
+    return losses
+  },
+}
+
+/** Runs every family. A failure of one is part of the result. */
+export async function probe(): Promise<ProbeResult> {
+  const environment = cr.environment()
+  const results: Record<string, number[] | string> = {}
+  for (const [name, run] of Object.entries(families)) {
+    try {
+      results[name] = (await run()).flatMap((t) => Array.from(t.data as Float32Array))
+    } catch (error) {
+      results[name] = error instanceof Error ? error.message : String(error)
+    }
+  }
+  return { environment, results, gflops: environment.backend === 'native' ? measureProducts() : undefined }
+}
+
+function measureProducts(): number {
+  const n = 512
+  const [a, b, out] = [wave([n, n], 0.618), wave([n, n], 0.414), wave([n, n], 0.3)]
+  let best = Number.POSITIVE_INFINITY
+  const end = performance.now() + 200
+  while (performance.now() < end) {
+    const start = performance.now()
+    cr.matmul(a, b, { out })
+    best = Math.min(best, performance.now() - start)
+  }
+  return (2 * n ** 3) / (best * 1e6)
+}
