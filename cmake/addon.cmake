@@ -16,7 +16,10 @@ target_link_libraries(chainrule PRIVATE chainrule_runtime chainrule_kernels chai
 target_include_directories(chainrule SYSTEM PRIVATE ${NODE_API_DIR})
 target_compile_definitions(chainrule PRIVATE
   NAPI_VERSION=8 NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED BUILDING_NODE_EXTENSION CHAINRULE_VERSION="${CHAINRULE_VERSION}")
-set_target_properties(chainrule PROPERTIES PREFIX "" SUFFIX ".node" NO_SONAME ON BUILD_WITH_INSTALL_NAME_DIR ON INSTALL_NAME_DIR "@rpath")
+set_target_properties(chainrule PROPERTIES PREFIX "" SUFFIX ".node" BUILD_WITH_INSTALL_NAME_DIR ON INSTALL_NAME_DIR "@rpath")
+if(NOT APPLE) # there the linker would write the path of the build in its place
+  set_target_properties(chainrule PROPERTIES NO_SONAME ON)
+endif()
 if(NOT CMAKE_LIBRARY_OUTPUT_DIRECTORY)
   set_target_properties(chainrule PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 endif()
