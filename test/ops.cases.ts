@@ -4,6 +4,7 @@
 import * as cr from '../src/index.js'
 import { type Tensor, tensor } from '../src/index.js'
 import { activations } from './cases/activations.js'
+import { layerCases } from './cases/layers.js'
 import { recurrentCases } from './cases/recurrent.js'
 import {
   type Bad,
@@ -230,4 +231,5 @@ export const cases: readonly Case[] = [
   ...movements,
   ...compositions,
   ...recurrentCases,
+  ...layerCases,
 ]

@@ -4,6 +4,7 @@
 import type { DType } from '../dtype.js'
 import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
+import { layouts, type Rank } from '../ops/window.js'
 import type { Tensor } from '../tensor.js'
 
 /** @throws ArgumentError `ERR_LAYER_OPTION` unless `value` is an integer from `low`. */
@@ -35,11 +36,14 @@ export function checkInput(layer: string, x: unknown, dtype?: DType): asserts x 
   )
 }
 
-/** @throws ShapeError `ERR_LAYER_INPUT` unless `x` has four dimensions. */
-export function checkImages(layer: string, x: Tensor): void {
-  if (x.ndim === 4) return
-  const remedy = x.ndim === 3 ? ' Add the batch dimension with .unsqueeze(0), or the channels with .unsqueeze(1).' : ' Reshape it.'
-  throw new ShapeError('ERR_LAYER_INPUT', `${layer}: expects images [N, C, H, W], received ${showShape(x.shape)}.${remedy}`)
+/** @throws ShapeError `ERR_LAYER_INPUT` unless `x` has `rank` dimensions behind samples and channels. */
+export function checkPlanes(layer: string, x: Tensor, rank: Rank): void {
+  if (x.ndim === rank + 2) return
+  const remedy = x.ndim === rank + 1 ? ' Add the batch dimension with .unsqueeze(0), or the channels with .unsqueeze(1).' : ' Reshape it.'
+  throw new ShapeError(
+    'ERR_LAYER_INPUT',
+    `${layer}: expects ${layouts[rank].what} ${layouts[rank].input}, received ${showShape(x.shape)}.${remedy}`,
+  )
 }
 
 /** An options object for printing: the given parts that are not undefined, as `, { stride: 2 }`. */

@@ -1,13 +1,12 @@
 /**
- * Layers that wire others together or change no numbers: Sequential, Flatten, Identity, Dropout.
+ * Layers that wire others together or change no numbers: Sequential, Flatten, Identity.
  */
 import { ArgumentError, showValue } from '../errors.js'
-import { dropout } from '../ops/dropout.js'
 import { flatten } from '../ops/movement.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { AnyShape, Flattened } from '../types.js'
 import type { Chain, ChainRefusal, ChainRule, KeepRule, Rule, Through } from './chain.js'
-import { checkInput, checkInteger, checkNumber } from './check.js'
+import { checkInteger } from './check.js'
 import { Module } from './module.js'
 
 /** A module that takes one tensor and gives one. */
@@ -103,32 +102,5 @@ export class Flatten<D0 extends number = 1, D1 extends number = -1> extends Modu
   }
   override extraRepr(): string {
     return this.startDim === 1 && this.endDim === -1 ? '' : `${this.startDim}, ${this.endDim}`
-  }
-}
-
-/**
- * In training sets each element to 0 with probability `p` (default 0.5) and divides the others by 1 − p; in evaluation passes everything.
- * Source: Srivastava et al. 2014, `torch.nn.Dropout`.
- *
- *     const drop = new nn.Dropout(0.2)
- *     drop.forward(x)                         // any shape
- *
- * @throws ArgumentError `ERR_LAYER_OPTION` unless 0 ≤ p ≤ 1.
- */
-export class Dropout extends Module {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: KeepRule
-  readonly p: number
-  constructor(p = 0.5) {
-    super()
-    this.p = checkNumber('Dropout', 'p', p, 0, 1)
-  }
-  forward<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
-  forward(x: Tensor): Tensor {
-    checkInput('Dropout', x)
-    return this.training ? dropout(x, this.p) : x
-  }
-  override extraRepr(): string {
-    return String(this.p)
   }
 }

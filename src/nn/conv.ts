@@ -1,44 +1,198 @@
 /**
- * Convolution and pooling layers over images `[N, C, H, W]`.
+ * Convolution layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`.
  */
 import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
-import { conv2d, type Pair, pairOf } from '../ops/conv.js'
-import { type AvgPoolOptions, avgPool2d, type MaxPoolOptions, maxPool2d } from '../ops/pool.js'
+import { conv1d, conv2d, conv3d } from '../ops/conv.js'
+import { checkOutputPadding, convTranspose1d, convTranspose2d } from '../ops/conv-transpose.js'
+import { layouts, type Pair, type Rank, type Single, sizesOf, type Triple } from '../ops/window.js'
 import { empty, type ShapeOf, type Tensor } from '../tensor.js'
-import type { ExpectImages, Images, SameChannels } from '../types.js'
+import type { ExpectImages, ExpectSignals, ExpectVolumes, Images, Signals, Volumes } from '../types.js'
 import type { Rule } from './chain.js'
-import { checkImages, checkInput, checkInteger, showOptions } from './check.js'
+import { checkInput, checkInteger, checkPlanes, showOptions } from './check.js'
 import { kaimingUniform, uniform } from './init.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
 
-interface ConvRule<I extends number, O> extends Rule {
-  readonly error: ExpectImages<'Conv2d', I, this['in']>
-  readonly out: Images<this['in'], O>
-}
-
-/** Spatial sizes are not followed: what comes behind takes any. */
-interface PoolRule<Layer extends string> extends Rule {
-  readonly error: ExpectImages<Layer, number, this['in']>
-  readonly out: SameChannels<this['in']>
-}
-
-export interface Conv2dLayerOptions {
+interface ConvLayerOptions<P> {
   /** Default 1. */
-  stride?: Pair
+  stride?: P
   /** Zeros on each side; default 0. `'same'` keeps the size (stride 1), `'valid'` is 0. */
-  padding?: Pair | 'same' | 'valid'
+  padding?: P | 'same' | 'valid'
   /** Distance between the kernel's cells; default 1. */
-  dilation?: Pair
+  dilation?: P
   /** Groups of channels that are convolved apart; default 1. */
   groups?: number
   /** Add a learned bias to each output channel; default true. */
   bias?: boolean
 }
+export type Conv1dLayerOptions = ConvLayerOptions<Single>
+export type Conv2dLayerOptions = ConvLayerOptions<Pair>
+export type Conv3dLayerOptions = ConvLayerOptions<Triple>
 
-/** Arguments as one would write them, for messages: a square pair as its number. */
-const showPair = (pair: Pair): string =>
-  typeof pair === 'number' ? String(pair) : pair[0] === pair[1] ? String(pair[0]) : `[${pair.join(', ')}]`
+interface ConvTransposeLayerOptions<P> {
+  /** Distance in the output between the cells of the input; default 1. */
+  stride?: P
+  /** Cells cut off on each side of the output; default 0. */
+  padding?: P
+  /** Cells more at the end of the output, less than the stride or the dilation; default 0. */
+  outputPadding?: P
+  /** Groups of channels that are convolved apart; default 1. */
+  groups?: number
+  /** Add a learned bias to each output channel; default true. */
+  bias?: boolean
+  /** Distance between the kernel's cells; default 1. */
+  dilation?: P
+}
+export type ConvTranspose1dLayerOptions = ConvTransposeLayerOptions<Single>
+export type ConvTranspose2dLayerOptions = ConvTransposeLayerOptions<Pair>
+
+type Sizes = number | readonly number[]
+
+/** Arguments as one would write them: equal sizes as one number. */
+const showSizes = (sizes: readonly number[]): string => (sizes.every((s) => s === sizes[0]) ? String(sizes[0]) : `[${sizes.join(', ')}]`)
+
+/** What an option's print shows: nothing for the usual value. */
+const unless = (usual: number, sizes: readonly number[]): number | readonly number[] | undefined =>
+  sizes.some((s) => s !== sizes[0]) ? sizes : sizes[0] === usual ? undefined : sizes[0]
+
+/** What convolutions of all ranks share: channels, sizes, parameters. `S` is the kernel's shape as a type. */
+abstract class Convolution<I extends number, O extends number, S extends readonly number[], W> extends Module {
+  readonly inChannels: I
+  readonly outChannels: O
+  readonly kernelSize: S
+  readonly stride: S
+  readonly dilation: S
+  readonly groups: number
+  readonly weight: Parameter<W>
+  readonly bias: Parameter<[O]> | undefined
+
+  constructor(rank: Rank, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>, transposed: boolean) {
+    const layer = new.target.name
+    checkOptions(layer, options)
+    super()
+    const { groups = 1 } = options
+    this.inChannels = checkInteger(layer, 'inChannels', inChannels)
+    this.outChannels = checkInteger(layer, 'outChannels', outChannels)
+    const sizes = (name: string, value: Sizes): S => sizesOf(layer, name, value, rank, 1) as readonly number[] as S
+    this.kernelSize = sizes('kernelSize', kernelSize)
+    this.stride = sizes('stride', options.stride ?? 1)
+    this.dilation = sizes('dilation', options.dilation ?? 1)
+    this.groups = checkInteger(layer, 'groups', groups)
+    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+      throw new ArgumentError(
+        'ERR_LAYER_OPTION',
+        `${layer}: groups must divide the channels, received ${groups} for ${inChannels} in and ${outChannels} out.`,
+      )
+    }
+    const channels = transposed ? [inChannels, outChannels / groups] : [outChannels, inChannels / groups]
+    this.weight = new Parameter(empty([...channels, ...this.kernelSize]) as Tensor<W>)
+    this.bias = (options.bias ?? true) ? new Parameter(empty([outChannels])) : undefined
+    this.resetParameters()
+  }
+
+  /** Draws new initial values. */
+  resetParameters(): void {
+    kaimingUniform(this.weight, { a: Math.sqrt(5) })
+    // PyTorch's fan-in: all of the weight but its first dimension, for transposed ones too
+    const bound = 1 / Math.sqrt(this.weight.size / this.weight.shape[0])
+    if (this.bias !== undefined) uniform(this.bias, { low: -bound, high: bound })
+  }
+
+  /** Throws unless x fits. */
+  protected checkChannels(x: unknown): asserts x is Tensor {
+    const { name, inChannels } = this
+    const rank = this.kernelSize.length as Rank
+    checkInput(name, x, this.weight.dtype)
+    checkPlanes(name, x, rank)
+    if (x.shape[1] === inChannels) return
+    const order = [0, rank + 1, ...Array.from({ length: rank }, (_, i) => i + 1)]
+    const remedy =
+      x.shape[rank + 1] === inChannels ? `Put the channels second: .permute([${order.join(', ')}]).` : `Change inChannels to ${x.shape[1]}.`
+    throw new ShapeError(
+      'ERR_LAYER_INPUT',
+      `${name} expects ${inChannels} channels in ${layouts[rank].input}, received ${showShape(x.shape)}. ${remedy}`,
+    )
+  }
+
+  protected get name(): string {
+    return `${this.constructor.name}(${this.inChannels}, ${this.outChannels}, ${showSizes(this.kernelSize)})`
+  }
+
+  /** The arguments; `more` are the options of one kind of layer. */
+  protected describe(more: Readonly<Record<string, unknown>>): string {
+    const options = showOptions({
+      stride: unless(1, this.stride),
+      ...more,
+      dilation: unless(1, this.dilation),
+      groups: this.groups === 1 ? undefined : this.groups,
+      bias: this.bias === undefined ? false : undefined,
+    })
+    return `${this.inChannels}, ${this.outChannels}, ${showSizes(this.kernelSize)}${options}`
+  }
+}
+
+/** Convolutions proper: from large to small. */
+abstract class ForwardConvolution<I extends number, O extends number, S extends readonly number[], W> extends Convolution<I, O, S, W> {
+  readonly padding: S | 'same' | 'valid'
+
+  constructor(rank: Rank, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>) {
+    super(rank, inChannels, outChannels, kernelSize, options, false)
+    const { padding = 0 } = options
+    const layer = new.target.name
+    this.padding =
+      padding === 'same' || padding === 'valid' ? padding : (sizesOf(layer, 'padding', padding, rank, 0) as readonly number[] as S)
+    if (padding === 'same' && this.stride.some((s) => s !== 1)) {
+      throw new ArgumentError(
+        'ERR_LAYER_OPTION',
+        `${layer}: padding 'same' needs stride 1, received ${showSizes(this.stride)}. Give the padding as a number.`,
+      )
+    }
+  }
+
+  override extraRepr(): string {
+    const { padding } = this
+    return this.describe({ padding: typeof padding === 'string' ? padding : unless(0, padding) })
+  }
+}
+
+interface Conv1dRule<I extends number, O> extends Rule {
+  readonly error: ExpectSignals<'Conv1d', I, this['in']>
+  readonly out: Signals<this['in'], O>
+}
+
+/**
+ * One-dimensional convolution `[N, inChannels, L]` → `[N, outChannels, Lo]` with
+ * Lo = ⌊(L + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, `weight: [out, in/groups, k]` and `bias: [out]`, both
+ * initialized uniformly in ±1/√(in/groups·k). Source: `torch.nn.Conv1d`.
+ *
+ *     const layer = new nn.Conv1d(16, 32, 3, { padding: 1 })
+ *     layer.forward(signals)                  // [128, 16, 100] → [128, 32, 100]
+ *
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
+ */
+export class Conv1d<I extends number = number, O extends number = number> extends ForwardConvolution<
+  I,
+  O,
+  readonly [number],
+  [O, number, number]
+> {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: Conv1dRule<I, O>
+  constructor(inChannels: I, outChannels: O, kernelSize: Single, options: Conv1dLayerOptions = {}) {
+    super(1, inChannels, outChannels, kernelSize, options)
+  }
+  forward<T extends Tensor>(x: T & ExpectSignals<'Conv1d', I, ShapeOf<T>>): Tensor<Signals<ShapeOf<T>, O>>
+  forward(x: Tensor): Tensor {
+    this.checkChannels(x)
+    const { bias, stride, padding, dilation, groups } = this
+    return conv1d(x, this.weight, { bias, stride, padding, dilation, groups })
+  }
+}
+
+interface Conv2dRule<I extends number, O> extends Rule {
+  readonly error: ExpectImages<'Conv2d', I, this['in']>
+  readonly out: Images<this['in'], O>
+}
 
 /**
  * Two-dimensional convolution `[N, inChannels, H, W]` → `[N, outChannels, Ho, Wo]` with
@@ -50,152 +204,140 @@ const showPair = (pair: Pair): string =>
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
-export class Conv2d<I extends number = number, O extends number = number> extends Module {
+export class Conv2d<I extends number = number, O extends number = number> extends ForwardConvolution<
+  I,
+  O,
+  readonly [number, number],
+  [O, number, number, number]
+> {
   /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ConvRule<I, O>
-  readonly inChannels: I
-  readonly outChannels: O
-  readonly kernelSize: readonly [number, number]
-  readonly stride: readonly [number, number]
-  readonly padding: readonly [number, number] | 'same' | 'valid'
-  readonly dilation: readonly [number, number]
-  readonly groups: number
-  readonly weight: Parameter<[O, number, number, number]>
-  readonly bias: Parameter<[O]> | undefined
-
+  declare readonly __rule?: Conv2dRule<I, O>
   constructor(inChannels: I, outChannels: O, kernelSize: Pair, options: Conv2dLayerOptions = {}) {
-    checkOptions('Conv2d', options)
-    super()
-    const { padding = 0, groups = 1 } = options
-    this.inChannels = checkInteger('Conv2d', 'inChannels', inChannels)
-    this.outChannels = checkInteger('Conv2d', 'outChannels', outChannels)
-    this.kernelSize = pairOf('Conv2d', 'kernelSize', kernelSize, 1)
-    this.stride = pairOf('Conv2d', 'stride', options.stride ?? 1, 1)
-    this.padding = padding === 'same' || padding === 'valid' ? padding : pairOf('Conv2d', 'padding', padding, 0)
-    this.dilation = pairOf('Conv2d', 'dilation', options.dilation ?? 1, 1)
-    this.groups = checkInteger('Conv2d', 'groups', groups)
-    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
-      throw new ArgumentError(
-        'ERR_LAYER_OPTION',
-        `Conv2d: groups must divide the channels, received ${groups} for ${inChannels} in and ${outChannels} out.`,
-      )
-    }
-    if (padding === 'same' && this.stride.some((s) => s !== 1)) {
-      throw new ArgumentError(
-        'ERR_LAYER_OPTION',
-        `Conv2d: padding 'same' needs stride 1, received ${showPair(this.stride)}. Give the padding as a number.`,
-      )
-    }
-    this.weight = new Parameter(empty([outChannels, inChannels / groups, ...this.kernelSize]))
-    this.bias = (options.bias ?? true) ? new Parameter(empty([outChannels])) : undefined
-    this.resetParameters()
+    super(2, inChannels, outChannels, kernelSize, options)
   }
-
-  /** Draws new initial values. */
-  resetParameters(): void {
-    kaimingUniform(this.weight, { a: Math.sqrt(5) })
-    const bound = 1 / Math.sqrt(this.weight.size / this.outChannels)
-    if (this.bias !== undefined) uniform(this.bias, { low: -bound, high: bound })
-  }
-
   forward<T extends Tensor>(x: T & ExpectImages<'Conv2d', I, ShapeOf<T>>): Tensor<Images<ShapeOf<T>, O>>
   forward(x: Tensor): Tensor {
-    const { stride, padding, dilation, groups, bias } = this
-    checkInput(this.name, x, this.weight.dtype)
-    checkImages(this.name, x)
-    if (x.shape[1] !== this.inChannels) {
-      const remedy =
-        x.shape[3] === this.inChannels ? 'Put the channels second: .permute([0, 3, 1, 2]).' : `Change inChannels to ${x.shape[1]}.`
-      throw new ShapeError(
-        'ERR_LAYER_INPUT',
-        `${this.name} expects ${this.inChannels} channels in [N, C, H, W], received ${showShape(x.shape)}. ${remedy}`,
-      )
-    }
+    this.checkChannels(x)
+    const { bias, stride, padding, dilation, groups } = this
     return conv2d(x, this.weight, { bias, stride, padding, dilation, groups })
   }
+}
 
-  private get name(): string {
-    return `Conv2d(${this.inChannels}, ${this.outChannels}, ${showPair(this.kernelSize)})`
-  }
-
-  override extraRepr(): string {
-    const { stride, padding, dilation, groups } = this
-    // what differs from the defaults, square pairs as one number
-    const unless = (usual: number, pair: readonly [number, number]): number | readonly [number, number] | undefined =>
-      pair[0] !== pair[1] ? pair : pair[0] === usual ? undefined : pair[0]
-    const options = showOptions({
-      stride: unless(1, stride),
-      padding: typeof padding === 'string' ? padding : unless(0, padding),
-      dilation: unless(1, dilation),
-      groups: groups === 1 ? undefined : groups,
-      bias: this.bias === undefined ? false : undefined,
-    })
-    return `${this.inChannels}, ${this.outChannels}, ${showPair(this.kernelSize)}${options}`
-  }
+interface Conv3dRule<I extends number, O> extends Rule {
+  readonly error: ExpectVolumes<'Conv3d', I, this['in']>
+  readonly out: Volumes<this['in'], O>
 }
 
 /**
- * The greatest element of each window: `[N, C, H, W]` → `[N, C, Ho, Wo]`. Defaults: `stride` the kernel size, `padding` 0, `dilation` 1,
- * `ceilMode` false. Source: `torch.nn.MaxPool2d`.
+ * Three-dimensional convolution `[N, inChannels, D, H, W]` → `[N, outChannels, Do, Ho, Wo]` with
+ * Do = ⌊(D + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, `weight: [out, in/groups, kd, kh, kw]` and `bias: [out]`, both
+ * initialized uniformly in ±1/√(in/groups·kd·kh·kw). Source: `torch.nn.Conv3d`.
  *
- *     new nn.MaxPool2d(2).forward(images)     // [128, 32, 28, 28] → [128, 32, 14, 14]
+ *     const layer = new nn.Conv3d(1, 8, 3, { padding: 1 })
+ *     layer.forward(volumes)                  // [4, 1, 16, 64, 64] → [4, 8, 16, 64, 64]
  *
- * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
-export class MaxPool2d extends Module {
+export class Conv3d<I extends number = number, O extends number = number> extends ForwardConvolution<
+  I,
+  O,
+  readonly [number, number, number],
+  [O, number, number, number, number]
+> {
   /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: PoolRule<'MaxPool2d'>
-  readonly kernelSize: Pair
-  readonly options: Readonly<MaxPoolOptions>
-
-  constructor(kernelSize: Pair, options: MaxPoolOptions = {}) {
-    checkOptions('MaxPool2d', options)
-    super()
-    this.kernelSize = pairOf('MaxPool2d', 'kernelSize', kernelSize, 1)
-    this.options = { ...options }
+  declare readonly __rule?: Conv3dRule<I, O>
+  constructor(inChannels: I, outChannels: O, kernelSize: Triple, options: Conv3dLayerOptions = {}) {
+    super(3, inChannels, outChannels, kernelSize, options)
   }
-
-  forward<T extends Tensor>(x: T & ExpectImages<'MaxPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
+  forward<T extends Tensor>(x: T & ExpectVolumes<'Conv3d', I, ShapeOf<T>>): Tensor<Volumes<ShapeOf<T>, O>>
   forward(x: Tensor): Tensor {
-    checkInput('MaxPool2d', x)
-    checkImages('MaxPool2d', x)
-    return maxPool2d(x, this.kernelSize, this.options)
-  }
-
-  override extraRepr(): string {
-    return `${showPair(this.kernelSize)}${showOptions({ ...this.options })}`
+    this.checkChannels(x)
+    const { bias, stride, padding, dilation, groups } = this
+    return conv3d(x, this.weight, { bias, stride, padding, dilation, groups })
   }
 }
 
-/**
- * The mean of each window: `[N, C, H, W]` → `[N, C, Ho, Wo]`. Defaults: `stride` the kernel size, `padding` 0, `ceilMode` false,
- * `countIncludePad` true. Source: `torch.nn.AvgPool2d`.
- *
- *     new nn.AvgPool2d(2).forward(images)     // [128, 32, 28, 28] → [128, 32, 14, 14]
- *
- * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
- */
-export class AvgPool2d extends Module {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: PoolRule<'AvgPool2d'>
-  readonly kernelSize: Pair
-  readonly options: Readonly<AvgPoolOptions>
+/** Transposed convolutions: from small to large. */
+abstract class TransposedConvolution<I extends number, O extends number, S extends readonly number[], W> extends Convolution<I, O, S, W> {
+  readonly padding: S
+  readonly outputPadding: S
 
-  constructor(kernelSize: Pair, options: AvgPoolOptions = {}) {
-    checkOptions('AvgPool2d', options)
-    super()
-    this.kernelSize = pairOf('AvgPool2d', 'kernelSize', kernelSize, 1)
-    this.options = { ...options }
-  }
-
-  forward<T extends Tensor>(x: T & ExpectImages<'AvgPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    checkInput('AvgPool2d', x)
-    checkImages('AvgPool2d', x)
-    return avgPool2d(x, this.kernelSize, this.options)
+  constructor(rank: Rank, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvTransposeLayerOptions<Sizes>) {
+    super(rank, inChannels, outChannels, kernelSize, options, true)
+    const layer = new.target.name
+    const sizes = (name: string, value: Sizes): S => sizesOf(layer, name, value, rank, 0) as readonly number[] as S
+    this.padding = sizes('padding', options.padding ?? 0)
+    this.outputPadding = sizes('outputPadding', options.outputPadding ?? 0)
+    checkOutputPadding(layer, this.outputPadding, this.stride, this.dilation)
   }
 
   override extraRepr(): string {
-    return `${showPair(this.kernelSize)}${showOptions({ ...this.options })}`
+    return this.describe({ padding: unless(0, this.padding), outputPadding: unless(0, this.outputPadding) })
+  }
+}
+
+interface ConvTranspose1dRule<I extends number, O> extends Rule {
+  readonly error: ExpectSignals<'ConvTranspose1d', I, this['in']>
+  readonly out: Signals<this['in'], O>
+}
+
+/**
+ * Transposed convolution `[N, inChannels, L]` → `[N, outChannels, Lo]` with
+ * Lo = (L − 1)·stride − 2·padding + dilation·(kernel − 1) + outputPadding + 1, `weight: [in, out/groups, k]` and `bias: [out]`, both
+ * initialized uniformly in ±1/√(out/groups·k). Source: `torch.nn.ConvTranspose1d`.
+ *
+ *     new nn.ConvTranspose1d(16, 8, 4, { stride: 2, padding: 1 }).forward(signals)        // [N, 16, 50] → [N, 8, 100]
+ *
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
+ */
+export class ConvTranspose1d<I extends number = number, O extends number = number> extends TransposedConvolution<
+  I,
+  O,
+  readonly [number],
+  [I, number, number]
+> {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: ConvTranspose1dRule<I, O>
+  constructor(inChannels: I, outChannels: O, kernelSize: Single, options: ConvTranspose1dLayerOptions = {}) {
+    super(1, inChannels, outChannels, kernelSize, options)
+  }
+  forward<T extends Tensor>(x: T & ExpectSignals<'ConvTranspose1d', I, ShapeOf<T>>): Tensor<Signals<ShapeOf<T>, O>>
+  forward(x: Tensor): Tensor {
+    this.checkChannels(x)
+    const { bias, stride, padding, outputPadding, dilation, groups } = this
+    return convTranspose1d(x, this.weight, { bias, stride, padding, outputPadding, dilation, groups })
+  }
+}
+
+interface ConvTranspose2dRule<I extends number, O> extends Rule {
+  readonly error: ExpectImages<'ConvTranspose2d', I, this['in']>
+  readonly out: Images<this['in'], O>
+}
+
+/**
+ * Transposed convolution `[N, inChannels, H, W]` → `[N, outChannels, Ho, Wo]` with
+ * Ho = (H − 1)·stride − 2·padding + dilation·(kernel − 1) + outputPadding + 1, `weight: [in, out/groups, kh, kw]` and `bias: [out]`, both
+ * initialized uniformly in ±1/√(out/groups·kh·kw). Source: `torch.nn.ConvTranspose2d`.
+ *
+ *     new nn.ConvTranspose2d(64, 32, 4, { stride: 2, padding: 1 }).forward(images)        // [N, 64, 16, 16] → [N, 32, 32, 32]
+ *
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
+ */
+export class ConvTranspose2d<I extends number = number, O extends number = number> extends TransposedConvolution<
+  I,
+  O,
+  readonly [number, number],
+  [I, number, number, number]
+> {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: ConvTranspose2dRule<I, O>
+  constructor(inChannels: I, outChannels: O, kernelSize: Pair, options: ConvTranspose2dLayerOptions = {}) {
+    super(2, inChannels, outChannels, kernelSize, options)
+  }
+  forward<T extends Tensor>(x: T & ExpectImages<'ConvTranspose2d', I, ShapeOf<T>>): Tensor<Images<ShapeOf<T>, O>>
+  forward(x: Tensor): Tensor {
+    this.checkChannels(x)
+    const { bias, stride, padding, outputPadding, dilation, groups } = this
+    return convTranspose2d(x, this.weight, { bias, stride, padding, outputPadding, dilation, groups })
   }
 }

@@ -1,12 +1,38 @@
 /** Modules: the base class, layers and their initial values. Exports only. */
 export * from './activation.js'
+export { BatchNorm1d, BatchNorm2d, BatchNorm3d, type BatchNormOptions } from './batch-norm.js'
 export { GRUCell, LSTMCell, type RecurrentCellOptions, RNNCell } from './cells.js'
-export { Dropout, Flatten, Identity, type Layer, Sequential } from './container.js'
-export { AvgPool2d, Conv2d, type Conv2dLayerOptions, MaxPool2d } from './conv.js'
+export { Flatten, Identity, type Layer, Sequential } from './container.js'
+export {
+  Conv1d,
+  type Conv1dLayerOptions,
+  Conv2d,
+  type Conv2dLayerOptions,
+  Conv3d,
+  type Conv3dLayerOptions,
+  ConvTranspose1d,
+  type ConvTranspose1dLayerOptions,
+  ConvTranspose2d,
+  type ConvTranspose2dLayerOptions,
+} from './conv.js'
+export { Dropout, Dropout1d, Dropout2d } from './dropout.js'
+export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.js'
 export * as init from './init.js'
-export { Embedding, type EmbeddingOptions, Linear, type LinearOptions } from './linear.js'
+export { Bilinear, Linear, type LinearOptions } from './linear.js'
+export { ModuleDict, ModuleList, ParameterList } from './list.js'
 export { Module } from './module.js'
-export { BatchNorm1d, BatchNorm2d, type BatchNormOptions } from './norm.js'
+export {
+  GroupNorm,
+  type GroupNormLayerOptions,
+  InstanceNorm1d,
+  InstanceNorm2d,
+  type InstanceNormLayerOptions,
+  LayerNorm,
+  type LayerNormLayerOptions,
+  LocalResponseNorm,
+  RMSNorm,
+  type RMSNormLayerOptions,
+} from './norm.js'
 export {
   PackedSequence,
   type PackOptions,
@@ -16,4 +42,15 @@ export {
   padSequence,
 } from './packed.js'
 export { Parameter } from './parameter.js'
+export {
+  AdaptiveAvgPool1d,
+  AdaptiveAvgPool2d,
+  AdaptiveMaxPool1d,
+  AdaptiveMaxPool2d,
+  AvgPool1d,
+  AvgPool2d,
+  MaxPool1d,
+  MaxPool2d,
+} from './pool.js'
 export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, type RecurrentWeights, RNN } from './recurrent.js'
+export { Fold, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample } from './shape.js'

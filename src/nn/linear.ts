@@ -1,21 +1,16 @@
 /**
- * Fully connected layers and look-up tables.
+ * Fully connected layers.
  */
-import { noGrad } from '../autograd/backward.js'
-import { checkOptions, DTypeError, ShapeError, showShape } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { arangeTensor } from '../ops/creation.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { add, ne, where } from '../ops/elementwise.js'
-import { indexSelect } from '../ops/gather.js'
+import { checkOptions, ShapeError, showShape } from '../errors.js'
+import { add, mul } from '../ops/elementwise.js'
 import { matmul } from '../ops/matmul.js'
 import { reshape, transpose, unsqueeze } from '../ops/movement.js'
-import { normalizeDim, sizeOf } from '../shape.js'
+import { sameShape, sizeOf } from '../shape.js'
 import { empty, type ShapeOf, type Tensor } from '../tensor.js'
-import type { Append, ExpectLast, WithLast } from '../types.js'
+import type { ExpectLast, WithLast } from '../types.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkInteger, showOptions } from './check.js'
-import { kaimingUniform, normal, uniform } from './init.js'
+import { kaimingUniform, uniform } from './init.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
 
@@ -91,68 +86,71 @@ export class Linear<I extends number = number, O extends number = number> extend
   }
 }
 
-interface EmbeddingRule<D> extends Rule {
-  readonly out: Append<this['in'], D>
-}
-
-export interface EmbeddingOptions {
-  /** The row of this index starts as zeros and gets no gradient; negative counts from the end. Default: none. */
-  paddingIdx?: number
+interface BilinearRule<A extends number, O> extends Rule {
+  readonly error: ExpectLast<'Bilinear', A, this['in']>
+  readonly out: WithLast<this['in'], O>
 }
 
 /**
- * A table of vectors looked up by index: int32 or uint8 of any shape `[…]` → `[…, embeddingDim]`, with `weight: [numEmbeddings,
- * embeddingDim]` initialized from N(0, 1). Source: `torch.nn.Embedding`.
+ * y = x1ᵀ · A · x2 + bias for each output: `[…, in1Features]` and `[…, in2Features]` → `[…, outFeatures]`, with `weight: [out, in1, in2]` and
+ * `bias: [out]`, both initialized uniformly in ±1/√in1. Source: `torch.nn.Bilinear`.
  *
- *     const table = new nn.Embedding(10_000, 64, { paddingIdx: 0 })
- *     table.forward(tensor([[5, 7, 0]], { dtype: 'int32' }))     // [1, 3, 64]
+ *     new nn.Bilinear(20, 30, 40).forward(a, b)           // [128, 20] and [128, 30] → [128, 40]
  *
- * @throws DTypeError when indices are not int32 or uint8; DataError `ERR_INDEX_RANGE` when one is out of range.
+ * @throws ShapeError `ERR_LAYER_INPUT` when the features are others or the leading dimensions differ.
  */
-export class Embedding<V extends number = number, D extends number = number> extends Module {
+export class Bilinear<A extends number = number, B extends number = number, O extends number = number> extends Module {
   /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: EmbeddingRule<D>
-  readonly numEmbeddings: V
-  readonly embeddingDim: D
-  readonly paddingIdx: number | undefined
-  readonly weight: Parameter<[V, D]>
+  declare readonly __rule?: BilinearRule<A, O>
+  readonly in1Features: A
+  readonly in2Features: B
+  readonly outFeatures: O
+  readonly weight: Parameter<[O, A, B]>
+  readonly bias: Parameter<[O]> | undefined
 
-  constructor(numEmbeddings: V, embeddingDim: D, options: EmbeddingOptions = {}) {
-    checkOptions('Embedding', options)
+  constructor(in1Features: A, in2Features: B, outFeatures: O, options: LinearOptions = {}) {
+    checkOptions('Bilinear', options)
     super()
-    this.numEmbeddings = checkInteger('Embedding', 'numEmbeddings', numEmbeddings)
-    this.embeddingDim = checkInteger('Embedding', 'embeddingDim', embeddingDim)
-    this.paddingIdx =
-      options.paddingIdx === undefined ? undefined : normalizeDim('Embedding: paddingIdx', options.paddingIdx, numEmbeddings)
-    this.weight = new Parameter(empty([numEmbeddings, embeddingDim]))
+    this.in1Features = checkInteger('Bilinear', 'in1Features', in1Features)
+    this.in2Features = checkInteger('Bilinear', 'in2Features', in2Features)
+    this.outFeatures = checkInteger('Bilinear', 'outFeatures', outFeatures)
+    this.weight = new Parameter(empty([outFeatures, in1Features, in2Features]))
+    this.bias = (options.bias ?? true) ? new Parameter(empty([outFeatures])) : undefined
     this.resetParameters()
   }
 
-  /** Draws new initial values; the padding row becomes zeros. */
+  /** Draws new initial values. */
   resetParameters(): void {
-    normal(this.weight)
-    if (this.paddingIdx === undefined) return
-    const kept = unsqueeze(ne(arangeTensor(this.numEmbeddings), this.paddingIdx), 1)
-    noGrad(() => assign(this.weight, where(kept, this.weight, 0)))
+    const bound = 1 / Math.sqrt(this.in1Features)
+    uniform(this.weight, { low: -bound, high: bound })
+    if (this.bias !== undefined) uniform(this.bias, { low: -bound, high: bound })
   }
 
-  forward<T extends Tensor>(index: T): Tensor<Append<ShapeOf<T>, D>>
-  forward(index: Tensor): Tensor {
-    const name = `Embedding(${this.extraRepr()})`
-    checkTensor(name, 'the index', index)
-    if (index.dtype !== 'int32' && index.dtype !== 'uint8') {
-      throw new DTypeError(
-        'ERR_DTYPE',
-        `${name}: indices must be int32 or uint8, received ${index.dtype} ${showShape(index.shape)}. Make them with tensor(ids, { dtype: 'int32' }).`,
+  forward<T extends Tensor, U extends Tensor>(
+    x1: T & ExpectLast<'Bilinear', A, ShapeOf<T>>,
+    x2: U & ExpectLast<'Bilinear', B, ShapeOf<U>>,
+  ): Tensor<WithLast<ShapeOf<T>, O>>
+  forward(x1: Tensor, x2: Tensor): Tensor {
+    const { in1Features, in2Features, outFeatures, weight, bias } = this
+    const name = `Bilinear(${in1Features}, ${in2Features}, ${outFeatures})`
+    checkInput(name, x1, weight.dtype)
+    checkInput(name, x2, weight.dtype)
+    const lead = x1.shape.slice(0, -1)
+    if (x1.ndim < 1 || x1.shape[x1.ndim - 1] !== in1Features || !sameShape(x2.shape, [...lead, in2Features])) {
+      throw new ShapeError(
+        'ERR_LAYER_INPUT',
+        `${name} expects […, ${in1Features}] and […, ${in2Features}] with the same leading dimensions, received ${showShape(x1.shape)} and ${showShape(x2.shape)}.`,
       )
     }
-    const picked = indexSelect(this.weight, index)
-    if (this.paddingIdx === undefined) return picked
-    // the same numbers on both sides; where the index is the padding's they come without gradient
-    return where(unsqueeze(ne(index, this.paddingIdx), -1), picked, picked.detach())
+    // all products of one feature of each, then one matrix product with the weight as it lies
+    const products = mul(unsqueeze(x1, -1), unsqueeze(x2, -2))
+    const rows = reshape(products, [sizeOf(lead), in1Features * in2Features])
+    const y = matmul(rows, transpose(reshape(weight, [outFeatures, in1Features * in2Features])))
+    return reshape(bias === undefined ? y : add(y, bias), [...lead, outFeatures])
   }
 
   override extraRepr(): string {
-    return `${this.numEmbeddings}, ${this.embeddingDim}${showOptions({ paddingIdx: this.paddingIdx })}`
+    const options = showOptions({ bias: this.bias === undefined ? false : undefined })
+    return `${this.in1Features}, ${this.in2Features}, ${this.outFeatures}${options}`
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Tensors of given contents. Inside `compile` they become constants of the program.
  */
-import { checkDType, type DType } from '../dtype.js'
+import { checkDType, type DType, itemSize } from '../dtype.js'
 import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { checkShape } from '../shape.js'
 import { Storage } from '../storage.js'
@@ -126,5 +126,26 @@ export function arangeTensor(n: number): Tensor {
     t = writeAll(Tensor.contiguous(Storage.allocateShared(n * 4), [n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
     if (n <= 4096 && countings.size < 64) countings.set(n, t)
   }
+  return t
+}
+
+const tables = new Map<string, Tensor>()
+
+/**
+ * @internal A vector of fixed contents, such as the positions that a resampling reads: made once for each `key`, so that every trace of a
+ * function sees the same tensor. The least recently used ones are forgotten.
+ */
+export function tableTensor(key: string, dtype: 'int32' | 'float32' | 'float64', make: () => ArrayLike<number>): Tensor {
+  const name = `${dtype} ${key}`
+  let t = tables.get(name)
+  if (t === undefined) {
+    const values = make()
+    t = writeAll(Tensor.contiguous(Storage.allocateShared(values.length * itemSize(dtype)), [values.length], dtype), (data) =>
+      data.set(values),
+    )
+  }
+  tables.delete(name)
+  tables.set(name, t)
+  if (tables.size > 256) tables.delete(tables.keys().next().value as string)
   return t
 }

@@ -1,45 +1,37 @@
 /**
- * Pooling over windows of images `[N, C, H, W]`.
+ * Pooling over windows of images `[N, C, H, W]`, and of signals `[N, C, L]` as images of height 1.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
-import type { SameChannels } from '../types.js'
-import { type Pair, pairOf } from './conv.js'
-import { apply, applyAll, checkTensor } from './dispatch.js'
+import type { SameChannels, SameSignals } from '../types.js'
+
+import { apply, applyAll } from './dispatch.js'
 import { scatterAddRow } from './gather.js'
-import { reshape } from './movement.js'
+import { reshape, unsqueeze } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
+import { checkPlanes, type Pair, type Single, sizesOf } from './window.js'
 
 interface PoolAttrs {
-  readonly kernel: readonly [number, number]
-  readonly stride: readonly [number, number]
-  readonly padding: readonly [number, number]
-  readonly dilation: readonly [number, number]
+  readonly kernel: readonly number[]
+  readonly stride: readonly number[]
+  readonly padding: readonly number[]
+  readonly dilation: readonly number[]
   readonly ceilMode: boolean
   readonly countIncludePad: boolean
 }
 
 /** Output size of one dimension; in ceil mode the last window still starts inside the input or its left padding. */
-function poolSize(size: number, a: PoolAttrs, d: 0 | 1): number {
+function poolSize(size: number, a: PoolAttrs, d: number): number {
   const span = size + 2 * a.padding[d] - a.dilation[d] * (a.kernel[d] - 1) - 1
   let out = (a.ceilMode ? Math.ceil(span / a.stride[d]) : Math.floor(span / a.stride[d])) + 1
   if (a.ceilMode && (out - 1) * a.stride[d] >= size + a.padding[d]) out--
   return out
 }
 
-function poolShape(op: string, x: Meta, a: PoolAttrs): number[] {
-  const shape = [x.shape[0], x.shape[1], poolSize(x.shape[2], a, 0), poolSize(x.shape[3], a, 1)]
-  if (shape[2] < 1 || shape[3] < 1) {
-    throw new ShapeError(
-      'ERR_POOL_SIZE',
-      `${op}: the window ${a.kernel.join('x')} is larger than the padded input ${showShape(x.shape)}, padding ${a.padding.join('x')}.`,
-    )
-  }
-  return shape
-}
+const poolShape = (x: Meta, a: PoolAttrs): number[] => [x.shape[0], x.shape[1], poolSize(x.shape[2], a, 0), poolSize(x.shape[3], a, 1)]
 
 /** Calls `visit(x position, y position)` for every cell inside the input of every window. */
 function eachCell(x: readonly number[], y: readonly number[], a: PoolAttrs, visit: (xi: number, yi: number, plane: number) => void): void {
@@ -61,7 +53,7 @@ const planes = (t: Tensor): Tensor => reshape(t, [t.shape[0] * t.shape[1], t.sha
 const maxPoolRow = defineOp<PoolAttrs>({
   name: 'maxPool2d',
   infer: ([x], a) => {
-    const shape = poolShape('maxPool2d', x, a)
+    const shape = poolShape(x, a)
     return [
       { shape, dtype: x.dtype },
       { shape, dtype: 'int32' },
@@ -119,7 +111,7 @@ const avgAttrs = ([kh, kw, sh, sw, ph, pw, counted]: readonly number[]): PoolAtt
 
 const avgPoolRow: OpRow<PoolAttrs> = defineOp<PoolAttrs>({
   name: 'avgPool2d',
-  infer: ([x], a) => [{ shape: poolShape('avgPool2d', x, a), dtype: x.dtype }],
+  infer: ([x], a) => [{ shape: poolShape(x, a), dtype: x.dtype }],
   gradient: ({ inputs: [x], attrs }, g) => [apply(avgPoolGradRow, [g], { ...attrs, shape: x.shape })],
   lower: (inputs, outputs, a) => [{ opcode: Opcode.avgPool2d, inputs, outputs, scalars: avgWords(a) }],
   reference: ([x], [y], a) => {
@@ -156,40 +148,70 @@ registerLoop(Opcode.avgPool2dGrad, (inputs, outputs, scalars) =>
   avgPoolGradRow.reference(inputs, outputs, { ...avgAttrs(scalars), shape: outputs[0].shape }),
 )
 
-export interface PoolOptions {
+interface PoolOptions<P> {
   /** Default: the kernel size. */
-  stride?: Pair
-  /** At most half the kernel size. */
-  padding?: Pair
-  /** Round the output size up. */
+  stride?: P
+  /** At most half the kernel size. Default 0. */
+  padding?: P
+  /** Round the output size up. Default false. */
   ceilMode?: boolean
 }
-export interface MaxPoolOptions extends PoolOptions {
-  dilation?: Pair
+interface MaxPool<P> extends PoolOptions<P> {
+  /** Default 1. */
+  dilation?: P
 }
-export interface AvgPoolOptions extends PoolOptions {
-  /** Count padding in the divisor, default true. */
+interface AvgPool<P> extends PoolOptions<P> {
+  /** Count padding in the divisor; default true. */
   countIncludePad?: boolean
 }
+export type MaxPool1dOptions = MaxPool<Single>
+export type MaxPool2dOptions = MaxPool<Pair>
+export type AvgPool1dOptions = AvgPool<Single>
+export type AvgPool2dOptions = AvgPool<Pair>
 
-function poolAttrs(op: string, x: Tensor, kernelSize: Pair, o: MaxPoolOptions & AvgPoolOptions): PoolAttrs {
-  checkTensor(op, 'x', x)
-  if (x.ndim !== 4) throw new ShapeError('ERR_RANK', `${op}: needs x [N, C, H, W], received ${showShape(x.shape)}.`)
-  if (x.dtype !== 'float32' && x.dtype !== 'float64')
-    throw new DTypeError('ERR_DTYPE', `${op}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
-  const kernel = pairOf(op, 'kernelSize', kernelSize, 1)
-  const padding = pairOf(op, 'padding', o.padding ?? 0, 0)
-  if (padding[0] * 2 > kernel[0] || padding[1] * 2 > kernel[1]) {
+type Sizes = number | readonly number[]
+
+/** Checks everything. */
+function poolAttrs(op: string, rank: 1 | 2, x: Tensor, kernelSize: Sizes, o: MaxPool<Sizes> & AvgPool<Sizes>): PoolAttrs {
+  checkOptions(op, o)
+  checkPlanes(op, x, rank)
+  const kernel = sizesOf(op, 'kernelSize', kernelSize, rank, 1)
+  const padding = sizesOf(op, 'padding', o.padding ?? 0, rank, 0)
+  if (padding.some((p, d) => p * 2 > kernel[d])) {
     throw new ArgumentError('ERR_POOL_PADDING', `${op}: padding ${padding.join('x')} is more than half the kernel ${kernel.join('x')}.`)
   }
-  return {
+  const attrs = {
     kernel,
     padding,
-    stride: pairOf(op, 'stride', o.stride ?? kernelSize, 1),
-    dilation: pairOf(op, 'dilation', o.dilation ?? 1, 1),
+    stride: sizesOf(op, 'stride', o.stride ?? kernelSize, rank, 1),
+    dilation: sizesOf(op, 'dilation', o.dilation ?? 1, rank, 1),
     ceilMode: o.ceilMode ?? false,
     countIncludePad: o.countIncludePad ?? true,
   }
+  if (kernel.some((_, d) => poolSize(x.shape[2 + d], attrs, d) < 1)) {
+    throw new ShapeError(
+      'ERR_POOL_SIZE',
+      `${op}: the window ${kernel.join('x')} is larger than the padded input ${showShape(x.shape)}, padding ${padding.join('x')}.`,
+    )
+  }
+  return attrs
+}
+
+/** Over signals as over images of height 1. */
+function overSignals(row: OpRow<PoolAttrs>, x: Tensor, a: PoolAttrs): Tensor {
+  const flat = { kernel: [1, ...a.kernel], stride: [1, ...a.stride], padding: [0, ...a.padding], dilation: [1, ...a.dilation] }
+  const [y] = applyAll(row, [unsqueeze(x, 2)], { ...a, ...flat })
+  return reshape(y, [y.shape[0], y.shape[1], y.shape[3]])
+}
+
+/**
+ * The greatest element of each window of `x: [N, C, L]`.
+ *
+ *     maxPool1d(x, 2)                       // halves the length
+ */
+export function maxPool1d<T extends Tensor>(x: T, kernelSize: Single, options?: MaxPool1dOptions): Tensor<SameSignals<ShapeOf<T>>>
+export function maxPool1d(x: Tensor, kernelSize: Single, options: MaxPool1dOptions = {}): Tensor {
+  return overSignals(maxPoolRow, x, poolAttrs('maxPool1d', 1, x, kernelSize, options))
 }
 
 /**
@@ -198,15 +220,19 @@ function poolAttrs(op: string, x: Tensor, kernelSize: Pair, o: MaxPoolOptions & 
  *     maxPool2d(x, 2)                       // halves height and width
  *     maxPool2d(x, 3, { stride: 2, padding: 1 })
  */
-export function maxPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: MaxPoolOptions): Tensor<SameChannels<ShapeOf<T>>>
-export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPoolOptions = {}): Tensor {
-  checkOptions('maxPool2d', options)
-  return applyAll(maxPoolRow, [x], poolAttrs('maxPool2d', x, kernelSize, options))[0]
+export function maxPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: MaxPool2dOptions): Tensor<SameChannels<ShapeOf<T>>>
+export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions = {}): Tensor {
+  return applyAll(maxPoolRow, [x], poolAttrs('maxPool2d', 2, x, kernelSize, options))[0]
+}
+
+/** The mean of each window of `x: [N, C, L]`. */
+export function avgPool1d<T extends Tensor>(x: T, kernelSize: Single, options?: AvgPool1dOptions): Tensor<SameSignals<ShapeOf<T>>>
+export function avgPool1d(x: Tensor, kernelSize: Single, options: AvgPool1dOptions = {}): Tensor {
+  return overSignals(avgPoolRow, x, poolAttrs('avgPool1d', 1, x, kernelSize, options))
 }
 
 /** The mean of each window of `x: [N, C, H, W]`. */
-export function avgPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: AvgPoolOptions): Tensor<SameChannels<ShapeOf<T>>>
-export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPoolOptions = {}): Tensor {
-  checkOptions('avgPool2d', options)
-  return apply(avgPoolRow, [x], poolAttrs('avgPool2d', x, kernelSize, options))
+export function avgPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: AvgPool2dOptions): Tensor<SameChannels<ShapeOf<T>>>
+export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPool2dOptions = {}): Tensor {
+  return apply(avgPoolRow, [x], poolAttrs('avgPool2d', 2, x, kernelSize, options))
 }

@@ -43,6 +43,37 @@ export const b4 = losses.crossEntropy(cnn.forward(images), [1, 2, 3])
 export const b5 = new nn.Sequential(cnn, new nn.Linear(10, 2), mlp[1], new nn.Sequential(new nn.Linear(2, 3), new nn.Identity()))
 export const b6: Tensor<['batch', 3]> = b5.forward(images)
 
+// signals, volumes, normalization, resampling
+export const signals = new nn.Sequential(
+  new nn.Conv1d(4, 8, 3),
+  new nn.BatchNorm1d(8),
+  new nn.MaxPool1d(2),
+  new nn.ConvTranspose1d(8, 4, 2),
+  new nn.AdaptiveAvgPool1d(1),
+  new nn.Flatten(),
+  new nn.LayerNorm(4),
+  new nn.Linear(4, 2),
+)
+export const s1: Tensor<['batch', 2]> = signals.forward(zeros([3, 4, 30]))
+export const s2: Tensor<['batch', 2]> = signals.forward(unknown)
+export const s3: Tensor<['batch', 3, number, number, number]> = new nn.Conv3d(1, 3, 2).forward(zeros([2, 1, 4, 4, 4]))
+export const s4: Tensor<['batch', 1, number, number]> = new nn.Upsample({ scaleFactor: 2 }).forward(images)
+export const s5: Tensor<['batch', 1, 28, 28]> = new nn.LayerNorm([28, 28]).forward(images)
+export const s6 = new nn.LayerNorm(n).forward(images)
+export const s7 = new nn.LayerNorm(n).forward(unknown)
+export const s8: Tensor<['batch', 1, 28, 28]> = new nn.GroupNorm(1, 1).forward(images)
+export const s9 = new nn.Sequential(new nn.Conv2d(1, 8, 3), new nn.GroupNorm(2, 8), new nn.PixelShuffle(2), new nn.Conv2d(2, 4, 3))
+export const s10 = new nn.ModuleList([new nn.Linear(4, 4), new nn.Linear(4, 4)])
+export const s11: nn.Module = s10
+export const s12: Tensor<['batch', 5]> = new nn.Bilinear(3, 4, 5).forward(zeros([2, 3]), zeros([2, 4]))
+export const s13: nn.Layer[] = [
+  new nn.LayerNorm(3),
+  new nn.RMSNorm([2, 3]),
+  new nn.GroupNorm(1, 2),
+  new nn.InstanceNorm2d(3),
+  new nn.EmbeddingBag(3, 4),
+]
+
 // modules
 class Net extends nn.Module {
   readonly fc1 = new nn.Linear(784, 256)

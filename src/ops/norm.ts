@@ -1,0 +1,300 @@
+/**
+ * Normalization: over features (layer, RMS), over channels of a sample (group, instance, local response), over the batch.
+ */
+import { noGrad } from '../autograd/backward.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { sizeOf } from '../shape.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import { assign } from './assign.js'
+import { checkTensor } from './dispatch.js'
+import { add, div, mul, pow, rsqrt, square, sub } from './elementwise.js'
+import { pad, reshape } from './movement.js'
+import { avgPool2d } from './pool.js'
+import { mean } from './reduce.js'
+import { checkFloat } from './window.js'
+
+function check(op: string, x: unknown, eps: number): asserts x is Tensor {
+  checkTensor(op, 'x', x)
+  checkFloat(op, x)
+  if (typeof eps !== 'number' || !(eps >= 0))
+    throw new ArgumentError('ERR_OPTION', `${op}: eps must be a number from 0, received ${showValue(eps)}.`)
+}
+
+/** @throws ShapeError `ERR_NORM_PARAMETER` unless `t`, where given, has the shape. */
+function checkParameter(op: string, name: string, t: Tensor | undefined, shape: readonly number[]): void {
+  if (t === undefined) return
+  checkTensor(op, name, t)
+  if (t.ndim === shape.length && t.shape.every((s, i) => s === shape[i])) return
+  throw new ShapeError('ERR_NORM_PARAMETER', `${op}: ${name} must be ${showShape(shape)}, received ${showShape(t.shape)}.`)
+}
+
+/** x · weight + bias, either of which may be missing; both broadcast. */
+function affine(x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined): Tensor {
+  const scaled = weight === undefined ? x : mul(x, weight)
+  return bias === undefined ? scaled : add(scaled, bias)
+}
+
+/** Rows `[R, K]` with mean 0 and variance 1. */
+function normalizeRows(x: Tensor, eps: number): Tensor {
+  // centred once, so that its gradients meet in one place
+  const centred = sub(x, mean(x, { dim: -1, keepdim: true }))
+  return mul(centred, rsqrt(add(mean(square(centred), { dim: -1, keepdim: true }), eps)))
+}
+
+/** Rows `[R, K]` with mean square 1. */
+function scaleRows(x: Tensor, eps: number): Tensor {
+  return mul(x, rsqrt(add(mean(square(x), { dim: -1, keepdim: true }), eps)))
+}
+
+export interface RmsNormOptions {
+  /** Of the normalized shape; default none. */
+  weight?: Tensor
+  /** Added to the mean square. Default: the dtype's machine epsilon. */
+  eps?: number
+}
+export interface LayerNormOptions {
+  /** Of the normalized shape; default none. */
+  weight?: Tensor
+  /** Of the normalized shape; default none. */
+  bias?: Tensor
+  /** Added to the variance; default 1e-5. */
+  eps?: number
+}
+
+/** The last dimensions as given, checked against x. */
+function normalizedShape(op: string, x: Tensor, given: number | readonly number[]): readonly number[] {
+  const shape = typeof given === 'number' ? [given] : given
+  const fits = Array.isArray(shape) && shape.length > 0 && shape.length <= x.ndim
+  if (fits && shape.every((s, i) => s === x.shape[x.ndim - shape.length + i])) return shape
+  throw new ShapeError(
+    'ERR_NORM_SHAPE',
+    `${op}: the last dimensions of x ${showShape(x.shape)} must be the normalized shape ${showValue(shape)}.`,
+  )
+}
+
+/** `f` on x as rows of the elements normalized together. */
+function overRows(x: Tensor, shape: readonly number[], f: (rows: Tensor) => Tensor): Tensor {
+  const length = sizeOf(shape)
+  return reshape(f(reshape(x, [sizeOf(x.shape.slice(0, x.ndim - shape.length)), length])), x.shape)
+}
+
+/**
+ * Normalizes the last dimensions, those of `normalizedShape`, to mean 0 and variance 1, then scales and shifts. Default: `eps` 1e-5.
+ * Source: Ba, Kiros and Hinton 2016, `torch.nn.functional.layer_norm`.
+ *
+ *     layerNorm(x, [384], { weight, bias })       // x: [batch, time, 384]
+ *
+ * @throws ShapeError `ERR_NORM_SHAPE`, `ERR_NORM_PARAMETER` when shapes do not fit.
+ */
+export function layerNorm<T extends Tensor>(x: T, shape: number | readonly number[], options?: LayerNormOptions): Tensor<ShapeOf<T>>
+export function layerNorm(x: Tensor, shape: number | readonly number[], options: LayerNormOptions = {}): Tensor {
+  checkOptions('layerNorm', options)
+  const { weight, bias, eps = 1e-5 } = options
+  check('layerNorm', x, eps)
+  const dims = normalizedShape('layerNorm', x, shape)
+  checkParameter('layerNorm', 'weight', weight, dims)
+  checkParameter('layerNorm', 'bias', bias, dims)
+  return affine(
+    overRows(x, dims, (rows) => normalizeRows(rows, eps)),
+    weight,
+    bias,
+  )
+}
+
+/**
+ * Divides by the root of the mean square over the last dimensions, those of `normalizedShape`, then scales.
+ * Source: Zhang and Sennrich 2019, `torch.nn.functional.rms_norm`.
+ *
+ *     rmsNorm(x, [384], { weight })               // x: [batch, time, 384]
+ *
+ * @throws ShapeError `ERR_NORM_SHAPE`, `ERR_NORM_PARAMETER` when shapes do not fit.
+ */
+export function rmsNorm<T extends Tensor>(x: T, shape: number | readonly number[], options?: RmsNormOptions): Tensor<ShapeOf<T>>
+export function rmsNorm(x: Tensor, shape: number | readonly number[], options: RmsNormOptions = {}): Tensor {
+  checkOptions('rmsNorm', options)
+  const { weight, eps = (x as Tensor | undefined)?.dtype === 'float64' ? Number.EPSILON : 2 ** -23 } = options
+  check('rmsNorm', x, eps)
+  const dims = normalizedShape('rmsNorm', x, shape)
+  checkParameter('rmsNorm', 'weight', weight, dims)
+  return affine(
+    overRows(x, dims, (rows) => scaleRows(rows, eps)),
+    weight,
+    undefined,
+  )
+}
+
+export interface GroupNormOptions {
+  /** `[C]`; default none. */
+  weight?: Tensor
+  /** `[C]`; default none. */
+  bias?: Tensor
+  /** Added to the variance; default 1e-5. */
+  eps?: number
+}
+
+/** A vector over channels, to broadcast against x: `[N, C, …]`. */
+const overChannels = (x: Tensor, t: Tensor | undefined): Tensor | undefined =>
+  t === undefined ? undefined : reshape(t, [t.shape[0], ...x.shape.slice(2).map(() => 1)])
+
+/**
+ * Normalizes each group of channels of each sample of `x: [N, C, …]` to mean 0 and variance 1, then scales and shifts channels. Default: `eps`
+ * 1e-5. Source: Wu and He 2018, `torch.nn.functional.group_norm`.
+ *
+ *     groupNorm(images, 8, { weight, bias })      // images: [N, 64, H, W]
+ *
+ * @throws ArgumentError `ERR_NORM_GROUPS` unless the groups divide the channels; ShapeError when shapes do not fit.
+ */
+export function groupNorm<T extends Tensor>(x: T, numGroups: number, options?: GroupNormOptions): Tensor<ShapeOf<T>>
+export function groupNorm(x: Tensor, numGroups: number, options: GroupNormOptions = {}): Tensor {
+  checkOptions('groupNorm', options)
+  const { weight, bias, eps = 1e-5 } = options
+  check('groupNorm', x, eps)
+  if (x.ndim < 2) throw new ShapeError('ERR_RANK', `groupNorm: needs x [N, C, …], received ${showShape(x.shape)}.`)
+  const [n, c] = x.shape
+  if (!Number.isInteger(numGroups) || numGroups < 1 || c % numGroups !== 0)
+    throw new ArgumentError('ERR_NORM_GROUPS', `groupNorm: numGroups = ${showValue(numGroups)} must divide the ${c} channels.`)
+  checkParameter('groupNorm', 'weight', weight, [c])
+  checkParameter('groupNorm', 'bias', bias, [c])
+  const length = (c / numGroups) * sizeOf(x.shape.slice(2))
+  const y = reshape(normalizeRows(reshape(x, [n * numGroups, length]), eps), x.shape)
+  return affine(y, overChannels(x, weight), overChannels(x, bias))
+}
+
+interface RunningOptions extends GroupNormOptions {
+  /** `[C]`, updated in place while the input's statistics are used. */
+  runningMean?: Tensor
+  /** `[C]`, updated in place while the input's statistics are used. */
+  runningVar?: Tensor
+  /** Share of the batch in the running statistics, a number or a 0-d tensor; default 0.1. */
+  momentum?: number | Tensor
+}
+export interface BatchNormOptions extends RunningOptions {
+  /** Use the batch's statistics and update the running ones; default false. Without running ones the batch's are always used. */
+  training?: boolean
+}
+export interface InstanceNormOptions extends RunningOptions {
+  /** Use each sample's own statistics and update the running ones; default true. */
+  useInputStats?: boolean
+}
+
+function prepare(op: string, x: Tensor, options: RunningOptions): void {
+  checkOptions(op, options)
+  check(op, x, options.eps ?? 1e-5)
+  if (x.ndim < 2) throw new ShapeError('ERR_RANK', `${op}: needs x [N, C, …], received ${showShape(x.shape)}.`)
+  for (const name of ['weight', 'bias', 'runningMean', 'runningVar'] as const) checkParameter(op, name, options[name], [x.shape[1]])
+  if ((options.runningMean === undefined) !== (options.runningVar === undefined))
+    throw new ArgumentError('ERR_OPTION', `${op}: give both runningMean and runningVar, or neither.`)
+}
+
+/** Moves running statistics towards `batchMean` and the biased `batchVar`, both `[C]`; the variance kept is the unbiased one, as in PyTorch. */
+function track(options: RunningOptions, batchMean: Tensor, batchVar: Tensor, count: number): void {
+  const { runningMean, runningVar, momentum = 0.1 } = options
+  if (runningMean === undefined || runningVar === undefined) return
+  const unbiased = mul(batchVar, count / (count - 1))
+  assign(runningMean, add(runningMean, mul(sub(batchMean, runningMean), momentum)))
+  assign(runningVar, add(runningVar, mul(sub(unbiased, runningVar), momentum)))
+}
+
+/** centred / √(variance + eps) · weight + bias; the factors of a channel are multiplied first. */
+function finish(centred: Tensor, variance: Tensor, { weight, bias, eps = 1e-5 }: GroupNormOptions): Tensor {
+  const scale = rsqrt(add(variance, eps))
+  const factor = weight === undefined ? scale : mul(scale, overChannels(centred, weight) as Tensor)
+  return affine(centred, factor, overChannels(centred, bias))
+}
+
+/**
+ * Normalizes each channel of `x: [N, C, …]` by the batch's mean and variance (`training`), or by the running ones, then scales and shifts it.
+ * Defaults: `training` false, `momentum` 0.1, `eps` 1e-5. Source: Ioffe and Szegedy 2015, `torch.nn.functional.batch_norm`.
+ *
+ *     batchNorm(images, { runningMean, runningVar, weight, bias, training: true })
+ *
+ * @throws ShapeError for other shapes, and in training for a single value per channel.
+ */
+export function batchNorm<T extends Tensor>(x: T, options: BatchNormOptions): Tensor<ShapeOf<T>>
+export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
+  prepare('batchNorm', x, options)
+  const { runningMean, runningVar, training = false } = options
+  if (!training && runningMean !== undefined && runningVar !== undefined)
+    return finish(sub(x, overChannels(x, runningMean) as Tensor), overChannels(x, runningVar) as Tensor, options)
+  const channels = x.shape[1]
+  const count = x.size / channels
+  if (training && count <= 1) {
+    throw new ShapeError(
+      'ERR_NORM_COUNT',
+      `batchNorm: needs more than one value per channel to train, received ${showShape(x.shape)}. Use larger batches.`,
+    )
+  }
+  const dim = [...x.shape.keys()].filter((d) => d !== 1)
+  const batchMean = mean(x, { dim, keepdim: true })
+  // centred once, so that its gradients meet in one place and are summed over the batch once
+  const centred = sub(x, batchMean)
+  const batchVar = mean(square(centred), { dim, keepdim: true })
+  if (training) noGrad(() => track(options, reshape(batchMean, [channels]), reshape(batchVar, [channels]), count))
+  return finish(centred, batchVar, options)
+}
+
+/**
+ * Normalizes each channel of each sample of `x: [N, C, …]`, with at least one further dimension, by its own mean and variance
+ * (`useInputStats`), or by the running ones, then scales and shifts it. Defaults: `useInputStats` true, `momentum` 0.1, `eps` 1e-5.
+ * Source: Ulyanov et al. 2016, `torch.nn.functional.instance_norm`.
+ *
+ * @throws ShapeError for other shapes, and for a single value per channel.
+ */
+export function instanceNorm<T extends Tensor>(x: T, options?: InstanceNormOptions): Tensor<ShapeOf<T>>
+export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tensor {
+  prepare('instanceNorm', x, options)
+  const { runningMean, runningVar, useInputStats = true, eps = 1e-5 } = options
+  if (x.ndim < 3) throw new ShapeError('ERR_RANK', `instanceNorm: needs x [N, C, …sizes], received ${showShape(x.shape)}.`)
+  if (!useInputStats) {
+    if (runningMean !== undefined) return batchNorm(x, { ...options })
+    throw new ArgumentError('ERR_OPTION', 'instanceNorm: without useInputStats it needs runningMean and runningVar.')
+  }
+  const [n, c] = x.shape
+  const length = sizeOf(x.shape.slice(2))
+  if (length <= 1) {
+    throw new ShapeError(
+      'ERR_NORM_COUNT',
+      `instanceNorm: needs more than one value per channel, received ${showShape(x.shape)}. Use larger images.`,
+    )
+  }
+  const rows = reshape(x, [n * c, length])
+  if (runningMean !== undefined && runningVar !== undefined) {
+    noGrad(() => {
+      const rowMean = mean(rows, { dim: 1, keepdim: true })
+      const rowVar = mean(square(sub(rows, rowMean)), { dim: 1 })
+      const overSamples = (t: Tensor): Tensor => mean(reshape(t, [n, c]), { dim: 0 })
+      track(options, overSamples(rowMean), overSamples(rowVar), length)
+    })
+  }
+  const y = reshape(normalizeRows(rows, eps), x.shape)
+  return affine(y, overChannels(x, options.weight), overChannels(x, options.bias))
+}
+
+export interface LocalResponseNormOptions {
+  /** Default 1e-4. */
+  alpha?: number
+  /** Default 0.75. */
+  beta?: number
+  /** Default 1. */
+  k?: number
+}
+
+/**
+ * Divides each element of `x: [N, C, …]` by (k + alpha · mean of the squares of the `size` channels around it)^beta. Defaults: `alpha` 1e-4,
+ * `beta` 0.75, `k` 1. Source: Krizhevsky et al. 2012, `torch.nn.functional.local_response_norm`.
+ *
+ * @throws ShapeError `ERR_RANK` for fewer than three dimensions; ArgumentError unless size is an integer from 1.
+ */
+export function localResponseNorm<T extends Tensor>(x: T, size: number, options?: LocalResponseNormOptions): Tensor<ShapeOf<T>>
+export function localResponseNorm(x: Tensor, size: number, options: LocalResponseNormOptions = {}): Tensor {
+  checkOptions('localResponseNorm', options)
+  check('localResponseNorm', x, 0)
+  const { alpha = 1e-4, beta = 0.75, k = 1 } = options
+  if (x.ndim < 3) throw new ShapeError('ERR_RANK', `localResponseNorm: needs x [N, C, …sizes], received ${showShape(x.shape)}.`)
+  if (!Number.isInteger(size) || size < 1)
+    throw new ArgumentError('ERR_OPTION', `localResponseNorm: size must be an integer from 1, received ${showValue(size)}.`)
+  const [n, c] = x.shape
+  const squares = reshape(square(x), [n, 1, c, sizeOf(x.shape.slice(2))])
+  const sums = avgPool2d(pad(squares, [0, 0, size >> 1, (size - 1) >> 1]), [size, 1], { stride: 1 })
+  return div(x, pow(add(mul(reshape(sums, x.shape), alpha), k), beta))
+}

@@ -1,0 +1,53 @@
+/**
+ * Windows that slide over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`: what convolution and pooling have in
+ * common. In: kernel sizes, strides and so on, as users give them. Out: one integer for each spatial dimension, or an error.
+ */
+import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import type { Tensor } from '../tensor.js'
+import { checkTensor } from './dispatch.js'
+
+/** A number, or one in a list: PyTorch takes both. */
+export type Single = number | readonly [number]
+/** One number for both dimensions, or one for each. */
+export type Pair = number | readonly [number, number]
+/** One number for all three dimensions, or one for each. */
+export type Triple = number | readonly [number, number, number]
+
+/** Number of spatial dimensions. */
+export type Rank = 1 | 2 | 3
+
+/** How messages call the dimensions. */
+export const layouts: Record<Rank, { readonly input: string; readonly kernel: string; readonly what: string }> = {
+  1: { input: '[N, C, L]', kernel: 'k', what: 'signals' },
+  2: { input: '[N, C, H, W]', kernel: 'kh, kw', what: 'images' },
+  3: { input: '[N, C, D, H, W]', kernel: 'kd, kh, kw', what: 'volumes' },
+}
+
+const lists: Record<Rank, string> = { 1: '', 2: ' or a pair of them', 3: ' or three of them' }
+
+/** A number or a list of `rank` of them as a list of integers from `low`. @throws ArgumentError `ERR_CONV_OPTION`. */
+export function sizesOf(op: string, name: string, value: number | readonly number[], rank: Rank, low: number): number[] {
+  const list: readonly number[] = typeof value === 'number' ? new Array<number>(rank).fill(value) : value
+  if (!Array.isArray(list) || list.length !== rank || !list.every((v) => Number.isInteger(v) && v >= low)) {
+    throw new ArgumentError('ERR_CONV_OPTION', `${op}: ${name} must be an integer from ${low}${lists[rank]}, received ${showValue(value)}.`)
+  }
+  return [...list]
+}
+
+/** A number or a pair as a pair of integers from `low`. */
+export function pairOf(op: string, name: string, value: Pair, low: number): [number, number] {
+  return sizesOf(op, name, value, 2, low) as [number, number]
+}
+
+/** @throws ArgumentError, DTypeError or ShapeError unless `x` is a float tensor of `rank` spatial dimensions. */
+export function checkPlanes(op: string, x: unknown, rank: Rank): asserts x is Tensor {
+  checkTensor(op, 'x', x)
+  checkFloat(op, x)
+  if (x.ndim !== rank + 2) throw new ShapeError('ERR_RANK', `${op}: needs x ${layouts[rank].input}, received ${showShape(x.shape)}.`)
+}
+
+/** @throws DTypeError `ERR_DTYPE` for integers and bool. */
+export function checkFloat(op: string, x: Tensor): void {
+  if (x.dtype === 'float32' || x.dtype === 'float64') return
+  throw new DTypeError('ERR_DTYPE', `${op}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
+}
