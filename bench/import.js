@@ -8,9 +8,21 @@ import { median, rounded } from './timing.js'
 
 const root = join(import.meta.dirname, '..')
 
+const list = (names) => names.map((name) => `'${name}'`)
 const programs = {
-  import: ['--input-type=module', '-e', "const t = performance.now(); await import('chainrule'); console.log(performance.now() - t)"],
-  require: ['-e', "const t = performance.now(); require('chainrule'); console.log(performance.now() - t)"],
+  import: (names) => ['--input-type=module', '-e', timed(list(names).map((name) => `await import(${name})`))],
+  require: (names) => ['-e', timed(list(names).map((name) => `require(${name})`))],
+}
+const timed = (loads) => `const t = performance.now(); ${loads.join('; ')}; console.log(performance.now() - t); process.exit(0)`
+
+/** Milliseconds that loading the named packages takes, in fresh processes started in `cwd`. */
+export function loadingTimes(mode, names, cwd, processes = 15) {
+  const once = () =>
+    Number(execFileSync(process.execPath, programs[mode](names), { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
+  // the first fills the system's file cache
+  once()
+  const times = Array.from({ length: processes }, once)
+  return { workload: 'import', median_ms: rounded(median(times)), min_ms: rounded(Math.min(...times)), steps: processes, mode }
 }
 
 /** Megabytes on disk: what npm would pack (there are no dependencies), and the binary of this platform while it is not part of that. */
@@ -30,15 +42,8 @@ function installedMegabytes() {
 }
 
 /** A line for `import()` and one for `require()`. */
-export function measureImport(processes = 15) {
+export function measureImport() {
   const installed_mb = installedMegabytes()
-  return Object.entries(programs).map(([mode, args]) => {
-    // the first fills the system's file cache
-    const times = Array.from({ length: processes + 1 }, () =>
-      Number(execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' })),
-    ).slice(1)
-    const [median_ms, min_ms] = [rounded(median(times)), rounded(Math.min(...times))]
-    const unused = { threads: null, isa: null, backend: null, gflops: null, peak_fraction: null }
-    return { workload: 'import', median_ms, min_ms, steps: processes, mode, ...unused, installed_mb }
-  })
+  const unused = { threads: null, isa: null, backend: null, gflops: null, peak_fraction: null }
+  return Object.keys(programs).map((mode) => ({ ...loadingTimes(mode, ['chainrule'], root), ...unused, installed_mb }))
 }

@@ -59,7 +59,10 @@ export function measureOurs(workload, { modes, seconds, explain, ...where }) {
   return lines.map((line) => withPeak(line, [before, after]))
 }
 
-/** Runs a peer's command with the workload's id behind it. Lines without times say why in `note`. */
+/** What the peers' commands call themselves, for the runs in which they say nothing. */
+const names = new Map()
+
+/** Runs a peer's command with the workload's id behind it. Where no times come back, a line says why in `note`. */
 export function measurePeer(command, workload) {
   const { stdout, stderr, status } = spawnSync(`${command} ${workload}`, {
     shell: true,
@@ -68,7 +71,10 @@ export function measurePeer(command, workload) {
     maxBuffer: 1 << 26,
   })
   const lines = linesOf(stdout)
-  if (lines.length > 0) return lines
-  const reason = stderr.trim().split('\n').at(-1) || `no result, exit code ${status}`
-  return [{ peer: command, workload, median_ms: null, min_ms: null, note: reason.slice(0, 120) }]
+  if (lines.length > 0) {
+    names.set(command, lines[0].peer)
+    return lines.map((line) => ({ ...line, median_ms: line.median_ms ?? null, min_ms: line.min_ms ?? null }))
+  }
+  const note = stderr.trim().split('\n').at(-1) || `no result, exit code ${status}`
+  return [{ peer: names.get(command) ?? command, workload, median_ms: null, min_ms: null, note: note.slice(0, 120) }]
 }

@@ -76,23 +76,27 @@ export function comparison(lines) {
   return `${table(['workload', 'native ms', 'TypeScript ms', 'faster', 'rate', 'of peak'], rows)}${noise(all)}`
 }
 
-/** One row a workload, one column a way of ours or a peer; the fastest in bold. */
+/** The column a measurement stands in: one for each way we are called, one for each peer. */
+function column({ peer, mode }) {
+  if (!peer.startsWith('chainrule-')) return peer
+  return { await: 'chainrule, awaited', queued: 'chainrule, queued', eager: 'chainrule, op by op' }[mode] ?? 'chainrule'
+}
+
+/** One row a workload; of a peer's modes the fastest is shown. The fastest of all is in bold. */
 export function peers(lines) {
-  const all = merged(lines)
-  const name = (l) => (l.peer.startsWith('chainrule-') ? `chainrule ${l.mode}` : l.mode === undefined ? l.peer : `${l.peer} ${l.mode}`)
-  const columns = [...new Set(all.map(name))]
+  const all = merged(lines).filter(({ mode }) => mode !== 'require')
+  const columns = [...new Set(all.map(column))]
   const rows = [...new Set(all.map((l) => l.workload))].map((id) => {
-    const own = all.filter((l) => l.workload === id)
-    const best = Math.min(...own.filter((l) => l.median_ms !== null).map((l) => l.median_ms))
-    return [
-      id,
-      ...columns.map((column) => {
-        const line = own.find((l) => name(l) === column)
-        if (line === undefined || line.median_ms === null) return '–'
-        return line.median_ms === best ? `**${time(line)}**` : time(line)
-      }),
-    ]
+    const own = all.filter((l) => l.workload === id && l.median_ms !== null)
+    const best = Math.min(...own.map((l) => l.median_ms))
+    const cells = columns.map((name) => {
+      const [fastest] = own.filter((l) => column(l) === name).sort((a, b) => a.median_ms - b.median_ms)
+      if (fastest === undefined) return '–'
+      const size = fastest.installed_mb === undefined ? '' : ` (${fastest.installed_mb} MB)`
+      return fastest.median_ms === best ? `**${time(fastest)}**${size}` : `${time(fastest)}${size}`
+    })
+    return [id, ...cells]
   })
-  const notes = all.filter((l) => l.median_ms === null && l.note).map((l) => `- ${l.peer}, ${l.workload}: ${l.note}`)
-  return [table(['ms (median)', ...columns], rows), ...(notes.length > 0 ? ['', ...notes] : []), noise(all)].join('\n')
+  const notes = all.filter((l) => l.median_ms === null).map((l) => `- ${l.peer}, ${l.workload}: ${l.note}`)
+  return [table(['ms (median)', ...columns], rows), ...(notes.length > 0 ? ['', ...notes] : [])].join('\n') + noise(all)
 }
