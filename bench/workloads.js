@@ -3,6 +3,7 @@
  * runs one step, or a batch of them, and says how many. `gflop` counts 2 per multiply-add of matrix products and convolutions.
  */
 import { compile, fromBuffer, losses, matmul, nn, noGrad, optim, randn, tensor } from 'chainrule'
+import { resnet18, resnet20 } from 'chainrule/models'
 
 const labels = (n, classes) => tensor(Int32Array.from({ length: n }, (_, i) => (i * 7) % classes))
 
@@ -113,8 +114,14 @@ export const workloads = {
     const model = cnnModel()
     return { ...trainStep(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), randn([64, 1, 28, 28]), labels(64, 10)), gflop: 4.58 }
   },
+  resnet20: () => {
+    const model = resnet20()
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.01, momentum: 0.9 })
+    return { ...trainStep(model, optimizer, randn([32, 3, 32, 32]), labels(32, 10)), gflop: 7.77 }
+  },
   'infer-mlp-1': () => ({ ...infer(mlpModel(), randn([1, 784])), gflop: 0.00107 }),
   'infer-cnn-1': () => ({ ...infer(cnnModel(), randn([1, 1, 28, 28])), gflop: 0.024 }),
+  'infer-resnet18-1': () => ({ ...infer(resnet18(), randn([1, 3, 224, 224])), gflop: 3.63 }),
   lstm: () => {
     const model = new CharLSTM()
     const x = tokens([64, 32], 65)

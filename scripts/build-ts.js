@@ -4,8 +4,9 @@
  * - chainrule.cjs, the one implementation, a CommonJS bundle;
  * - index.cjs, which hands it on, and index.mjs, which re-exports its names, so that `import` and `require` in one process share all state;
  * - cli.cjs, the command `chainrule`;
- * - types/, the declarations, with index.d.ts and index.d.cts pointing at them. They are marked CommonJS, as the implementation is: both
- *   module systems may import such declarations, and there is one class `Tensor` for tsc as well.
+ * - models.cjs and models.mjs, chainrule/models, which takes all else from index.cjs;
+ * - types/, the declarations, with index.d.ts and index.d.cts (models.d.ts and models.d.cts) pointing at them. They are marked CommonJS, as
+ *   the implementation is: both module systems may import such declarations, and there is one class `Tensor` for tsc as well.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -68,7 +69,20 @@ async function bundle() {
   })
 }
 
-/** The command line: its library inside, chainrule itself from beside it. */
+/** Takes chainrule itself from beside the bundle. */
+const library = {
+  name: 'library',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: './index.cjs', external: true }))
+  },
+}
+
+/** chainrule/models. */
+async function bundleModels() {
+  await build({ ...options, entryPoints: ['src/models/index.ts'], outfile: 'dist/models.cjs', plugins: [library] })
+}
+
+/** The command line: its library inside. */
 async function bundleCommand() {
   await build({
     ...options,
@@ -76,14 +90,7 @@ async function bundleCommand() {
     outfile: 'dist/cli.cjs',
     define: { 'import.meta.url': 'importMetaUrl' },
     banner: { js: "const importMetaUrl = require('node:url').pathToFileURL(__filename).href" },
-    plugins: [
-      {
-        name: 'library',
-        setup(bundler) {
-          bundler.onResolve({ filter: /^\.\.\/index\.js$/ }, () => ({ path: './index.cjs', external: true }))
-        },
-      },
-    ],
+    plugins: [library],
   })
   const licence = readFileSync(join(root, 'node_modules/commander/LICENSE'), 'utf8')
   writeFileSync(join(dist, 'cli.licenses.txt'), `dist/cli.cjs contains commander:\n\n${licence}`)
@@ -92,8 +99,13 @@ async function bundleCommand() {
 function writeEntries() {
   // Not `module.exports = require(…)`: Node follows that to look for names, and reading the whole bundle for them takes 100 ms.
   writeFileSync(join(dist, 'index.cjs'), `'use strict'\nconst chainrule = require('./chainrule.cjs')\nmodule.exports = chainrule\n`)
-  const names = Object.keys(createRequire(import.meta.url)(join(dist, 'chainrule.cjs'))).sort()
-  writeFileSync(join(dist, 'index.mjs'), `import chainrule from './index.cjs'\nexport const {\n  ${names.join(',\n  ')},\n} = chainrule\n`)
+  for (const [entry, implementation] of [
+    ['index', 'chainrule'],
+    ['models', 'models'],
+  ]) {
+    const names = Object.keys(createRequire(import.meta.url)(join(dist, `${implementation}.cjs`))).sort()
+    writeFileSync(join(dist, `${entry}.mjs`), `import all from './${entry}.cjs'\nexport const {\n  ${names.join(',\n  ')},\n} = all\n`)
+  }
 }
 
 function writeTypes() {
@@ -101,11 +113,17 @@ function writeTypes() {
   const ok = run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'])
   if (!ok) fail('build-ts: the types do not check; see the errors above.')
   writeFileSync(join(dist, 'types', 'package.json'), '{ "type": "commonjs" }\n')
-  for (const name of ['index.d.ts', 'index.d.cts']) writeFileSync(join(dist, name), `export * from './types/index.js'\n`)
+  for (const [entry, types] of [
+    ['index', 'index'],
+    ['models', 'models/index'],
+  ]) {
+    for (const kind of ['ts', 'cts']) writeFileSync(join(dist, `${entry}.d.${kind}`), `export * from './types/${types}.js'\n`)
+  }
 }
 
 mkdirSync(dist, { recursive: true })
 await bundle()
+await bundleModels()
 await bundleCommand()
 writeEntries()
 writeTypes()

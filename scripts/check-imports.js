@@ -19,7 +19,7 @@ export const floors = [
   ['compile/'],
   ['nn/', 'optim/', 'losses.ts', 'losses/'],
   ['train/', 'data/', 'io/'],
-  ['cli/', 'cli.ts', 'index.ts'],
+  ['cli/', 'cli.ts', 'index.ts', 'models/'],
 ]
 
 const floorOf = (file) =>

@@ -1,0 +1,33 @@
+/**
+ * Fully connected networks.
+ */
+import { ArgumentError, nn } from '../index.js'
+
+export interface MLPOptions {
+  /** Makes the activation between layers; default ReLU. */
+  activation?: () => nn.Layer
+  /** Dropout behind each activation; default 0, none. */
+  dropout?: number
+}
+
+/**
+ * Linear layers of the given sizes with activations between them, as `nn.Sequential`: `[…, first size]` → `[…, last size]`.
+ *
+ *     const model = mlp([784, 256, 10])       // Linear(784, 256), ReLU(), Linear(256, 10)
+ *
+ * @throws ArgumentError `ERR_MODEL_OPTION` for fewer than two sizes.
+ */
+export function mlp(sizes: readonly number[], options: MLPOptions = {}): nn.Sequential {
+  if (!Array.isArray(sizes) || sizes.length < 2) {
+    throw new ArgumentError('ERR_MODEL_OPTION', `mlp: needs the sizes of at least input and output, received ${String(sizes)}.`)
+  }
+  const { activation = () => new nn.ReLU(), dropout = 0 } = options
+  const layers: nn.Layer[] = []
+  for (let i = 0; i + 1 < sizes.length; i++) {
+    layers.push(new nn.Linear(sizes[i], sizes[i + 1]))
+    if (i + 2 === sizes.length) break
+    layers.push(activation())
+    if (dropout > 0) layers.push(new nn.Dropout(dropout))
+  }
+  return new nn.Sequential(...layers)
+}
