@@ -1,6 +1,8 @@
 # What every instruction set's static library in binding.gyp compiles; the same list as KERNEL_SOURCES in CMakeLists.txt.
 {
   "sources": [
+    "kernels/attention.cc",
+    "kernels/attention_grad.cc",
     "kernels/conv2d.cc",
     "kernels/conv2d_plan.cc",
     "kernels/conv2d_weight_grad.cc",

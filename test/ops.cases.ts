@@ -4,6 +4,7 @@
 import * as cr from '../src/index.js'
 import { type Tensor, tensor } from '../src/index.js'
 import { activations } from './cases/activations.js'
+import { attentionCases } from './cases/attention.js'
 import { layerCases } from './cases/layers.js'
 import { recurrentCases } from './cases/recurrent.js'
 import {
@@ -232,4 +233,5 @@ export const cases: readonly Case[] = [
   ...compositions,
   ...recurrentCases,
   ...layerCases,
+  ...attentionCases,
 ]

@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0xce94b195u;
+constexpr uint32_t kTableHash = 0x4bee95f2u;
 
 enum class Opcode : int32_t {
   map = 1,
@@ -25,8 +25,10 @@ enum class Opcode : int32_t {
   collective = 16,
   recurrent = 40,
   recurrentGrad = 41,
+  attention = 42,
+  attentionGrad = 43,
 };
-constexpr int kOpcodeLimit = 42;
+constexpr int kOpcodeLimit = 44;
 
 enum class MapOp : int32_t {
   neg,

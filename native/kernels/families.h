@@ -21,6 +21,8 @@ extern const KernelFamily crossEntropyGradFamily;  // softmax.cc
 extern const KernelFamily gatherFamily;            // gather.cc
 extern const KernelFamily scatterAddFamily;        // gather.cc
 extern const KernelFamily randomFamily;            // random.cc
+extern const KernelFamily attentionFamily;         // attention.cc
+extern const KernelFamily attentionGradFamily;     // attention_grad.cc
 extern const KernelFamily recurrentFamily;         // recurrent.cc
 extern const KernelFamily recurrentGradFamily;     // recurrent_grad.cc
 

@@ -26,39 +26,20 @@ RecurrentPlan* planRecurrent(Instruction& instruction, const View& like, int64_t
   plan->blocks = ceilDiv(plan->size, kTileColumns);
   // About 16 sequences a chunk: enough rows to make use of each weight that is loaded, and an even number of chunks.
   plan->chunks = plan->batch < 8 ? 1 : plan->batch < 32 ? 2 : plan->batch / 32 * 2;
-  int64_t bytes = 0;
-  auto reserve = [&](int64_t floats) {
-    const int64_t at = bytes;
-    bytes += (floats * 4 + 63) / 64 * 64;
-    return at;
-  };
-  plan->packed = reserve(packedCount);
-  plan->states = reserve(stateRows * plan->batch * plan->size);
-  for (int32_t i = 0; i < 8; i++) {
-    plan->copies[i] = -1;
-    if (i >= instruction.inputCount) continue;
-    const View& v = instruction.inputs[i];
-    if (v.dtype != DType::float32 || v.shape[v.rank - 1] <= 1 || v.stride[v.rank - 1] == 1) continue;
-    int64_t count = 1;
-    for (int32_t d = 0; d < v.rank; d++) count *= v.shape[d];
-    plan->copies[i] = reserve(count);
-  }
+  Reservation scratch;
+  plan->packed = scratch.floats(packedCount);
+  plan->states = scratch.floats(stateRows * plan->batch * plan->size);
+  plan->copies.reserve(instruction, scratch);
   instruction.plan = plan;
-  instruction.sharedScratch = static_cast<size_t>(bytes);
+  instruction.sharedScratch = static_cast<size_t>(scratch.bytes);
   return plan;
 }
 
 Rows openInput(const Instruction& instruction, const Run& run, int32_t i) {
-  const View& v = instruction.inputs[i];
-  const auto* plan = static_cast<const RecurrentPlan*>(instruction.plan);
-  if (plan->copies[i] < 0) return openOutput(run, v);
-  Space space{v.rank, {}};
-  int64_t count = 1;
-  for (int32_t d = 0; d < v.rank; d++) space.shape[d] = v.shape[d], count *= v.shape[d];
-  float* copy = reinterpret_cast<float*>(run.sharedScratch + plan->copies[i]);
-  if (count > 0) packRange<float, false>(space, v.stride, run.data<float>(v), 0, count, copy);
-  const int64_t last = v.shape[v.rank - 1], rows = v.rank > 1 ? v.shape[v.rank - 2] : 1;
-  return {copy, v.rank == 3 ? rows * last : 0, last};
+  const int32_t rank = instruction.inputs[i].rank;
+  int64_t step[kMaxRank];
+  float* p = static_cast<const RecurrentPlan*>(instruction.plan)->copies.open(instruction, run, i, step);
+  return {p, rank == 3 ? step[0] : 0, rank > 1 ? step[rank - 2] : 0};
 }
 
 Rows openOutput(const Run& run, const View& v) {

@@ -1,8 +1,7 @@
 // One direction of a recurrent layer over a whole sequence: what the forward kernel (recurrent.cc) and its gradient (recurrent_grad.cc)
 // share. In: an instruction of docs/program-format.md; out: a RecurrentPlan, and the operands of one run by name.
 #pragma once
-#include "pack.h"
-#include "strided.h"
+#include "rows.h"
 
 namespace chainrule::CHAINRULE_ISA {
 
@@ -14,11 +13,11 @@ struct RecurrentPlan {
   RecurrentKind kind;
   bool reverse, state, lengths, bias, cells;
   int64_t steps, batch, size, gates;
-  int64_t blocks;     ///< of kTileColumns hidden units
-  int64_t chunks;     ///< of the batch: sequences do not need each other, so each chunk runs through all time steps
-  int64_t packed;     ///< offsets in bytes into shared scratch: the recurrent weights as right panels
-  int64_t states;     ///< two hidden states of the batch (forward with lengths), or the gradients of hidden state and cell
-  int64_t copies[8];  ///< of inputs whose innermost stride is not 1; -1 where none is needed
+  int64_t blocks;  ///< of kTileColumns hidden units
+  int64_t chunks;  ///< of the batch: sequences do not need each other, so each chunk runs through all time steps
+  int64_t packed;  ///< offsets in bytes into shared scratch: the recurrent weights as right panels
+  int64_t states;  ///< two hidden states of the batch (forward with lengths), or the gradients of hidden state and cell
+  RowCopies copies;
 };
 
 /// Rows of numbers over time and batch, each row contiguous. Steps count elements.
@@ -60,20 +59,5 @@ RecurrentPlan* planRecurrent(Instruction& instruction, const View& like, int64_t
 /// An input seen as rows; copied to shared scratch where its innermost stride is not 1.
 Rows openInput(const Instruction& instruction, const Run& run, int32_t i);
 Rows openOutput(const Run& run, const View& view);
-
-/// f(i, have) for each vector of n numbers; `have` lanes of it count.
-template <class Fn>
-CHAINRULE_INLINE void alongUnits(int64_t n, Fn f) {
-  int64_t i = 0;
-  for (; i + kWidth <= n; i += kWidth) f(i, int64_t{kWidth});
-  if (i < n) f(i, n - i);
-}
-CHAINRULE_INLINE F get(const float* p, int64_t have) { return have == kWidth ? load(p) : loadPartial(p, have); }
-CHAINRULE_INLINE void put(float* p, F x, int64_t have) {
-  if (have == kWidth)
-    store(p, x);
-  else
-    storePartial(p, x, have);
-}
 
 }  // namespace chainrule::CHAINRULE_ISA

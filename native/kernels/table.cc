@@ -27,6 +27,8 @@ const KernelTable& kernels() {
   put(Opcode::random, randomFamily);
   put(Opcode::recurrent, recurrentFamily);
   put(Opcode::recurrentGrad, recurrentGradFamily);
+  put(Opcode::attention, attentionFamily);
+  put(Opcode::attentionGrad, attentionGradFamily);
   return table;
 }
 

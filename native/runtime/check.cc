@@ -100,6 +100,7 @@ struct Checker {
   bool random();
   bool contiguous(const View& view, int64_t which);
   bool recurrent(bool gradient);
+  bool attention(bool gradient);
   bool run();
 };
 
@@ -319,6 +320,45 @@ bool Checker::recurrent(bool gradient) {
   return gives(true, 3, steps, batch, size) && gives(lstm, 3, steps, batch, size) && gives(gated, 3, steps, batch, 4 * size);
 }
 
+/// Q, K, V, (Y, log-sums, gradient of Y), (mask) to Y and log-sums, or to the gradients of Q, K, V.
+bool Checker::attention(bool gradient) {
+  if (!attributes(2) || !inRange(1, 0, 3)) return false;
+  const bool mask = attribute(1) & 2;
+  const int given = gradient ? 6 : 3;
+  if (!counts(given + mask, gradient ? 3 : 2)) return false;
+  for (int i = 0; i < given; ++i)
+    if (!isFloat(input(i), i) || !rank(input(i), i == 4 ? 3 : 4, i)) return false;
+  const View &q = input(0), &k = input(1), &v = input(2);
+  constexpr int64_t kMaxHeadSize = 512;
+  const int64_t batch = q.shape[0], heads = q.shape[1], rows = q.shape[2], keys = k.shape[2], size = q.shape[3], width = v.shape[3];
+  auto is = [&](const View& view, int64_t c, int64_t d, int64_t which) {
+    return require(view.shape[0] == batch && view.shape[1] == heads && view.shape[2] == c && (view.rank < 4 || view.shape[3] == d),
+                   Check::operandShape, which);
+  };
+  if (!require(size >= 1 && size <= kMaxHeadSize, Check::operandShape, 0) ||
+      !require(width >= 1 && width <= kMaxHeadSize, Check::operandShape, 2) || !is(k, keys, size, 1) || !is(v, keys, width, 2))
+    return false;
+  if (gradient && (!is(input(3), rows, width, 3) || !is(input(4), rows, 0, 4) || !is(input(5), rows, width, 5))) return false;
+  if (mask) {
+    const View& m = input(given);
+    if (!require(m.dtype == DType::float32 || m.dtype == DType::boolean, Check::operandType, given) || !rank(m, 4, given) ||
+        !is(m, rows, keys, given))
+      return false;
+  }
+  for (int i = 0; i < instruction.outputCount; ++i) {
+    const View& out = output(i);
+    const int which = instruction.inputCount + i;
+    const bool sums = !gradient && i == 1;
+    if (!isFloat(out, which) || !rank(out, sums ? 3 : 4, which)) return false;
+    const bool fits = sums                ? is(out, rows, 0, which)
+                      : gradient && i > 0 ? is(out, keys, i == 1 ? size : width, which)
+                                          : is(out, rows, gradient ? size : width, which);
+    const int last = out.rank - 1;
+    if (!fits || !require(out.shape[last] <= 1 || out.stride[last] == 1, Check::contiguous, which)) return false;
+  }
+  return true;
+}
+
 bool Checker::run() {
   switch (instruction.opcode) {
     case Opcode::map:
@@ -355,6 +395,10 @@ bool Checker::run() {
       return recurrent(false);
     case Opcode::recurrentGrad:
       return recurrent(true);
+    case Opcode::attention:
+      return attention(false);
+    case Opcode::attentionGrad:
+      return attention(true);
     case Opcode::collective:
       status = {StatusCode::unsupported, 0, {static_cast<int64_t>(instruction.opcode), 0}};
       return false;

@@ -23,6 +23,8 @@ export const Opcode = {
   collective: 16,
   recurrent: 40,
   recurrentGrad: 41,
+  attention: 42,
+  attentionGrad: 43,
 } as const
 export type Opcode = (typeof Opcode)[keyof typeof Opcode]
 

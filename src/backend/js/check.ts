@@ -86,6 +86,9 @@ class Checker {
       case Opcode.recurrent:
       case Opcode.recurrentGrad:
         return this.recurrent(this.opcode === Opcode.recurrentGrad)
+      case Opcode.attention:
+      case Opcode.attentionGrad:
+        return this.attention(this.opcode === Opcode.attentionGrad)
       default:
         return this.reader.refuse(`opcode ${this.opcode} is reserved`)
     }
@@ -358,6 +361,41 @@ class Checker {
       this.float(this.outputs[i])
       this.shape(this.outputs[i], shape)
       this.contiguous(this.outputs[i])
+    })
+    return { scalars: this.scalars }
+  }
+
+  /** Q, K, V, (Y, log-sums, gradient of Y), (mask) to Y and log-sums, or to the gradients of Q, K, V. */
+  private attention(gradient: boolean): Attributes {
+    const [, flags] = this.attributes([-(2 ** 31), maxElements], [0, 3])
+    const mask = (flags & 2) !== 0
+    const given = gradient ? 6 : 3
+    this.counts(given + (mask ? 1 : 0), gradient ? 3 : 2)
+    const [q, k, v] = this.inputs
+    this.rank(4, q, k, v)
+    const [batch, heads, rows, size] = q.shape
+    const keys = k.shape[2]
+    const width = v.shape[3]
+    this.require(size >= 1 && size <= 512 && width >= 1 && width <= 512, `heads of ${size} and ${width} numbers`)
+    const forQ = [batch, heads, rows, size]
+    const forK = [batch, heads, keys, size]
+    const forV = [batch, heads, keys, width]
+    const forY = [batch, heads, rows, width]
+    const sums = [batch, heads, rows]
+    const inputs = gradient ? [forQ, forK, forV, forY, sums, forY] : [forQ, forK, forV]
+    const outputs = gradient ? [forQ, forK, forV] : [forY, sums]
+    inputs.forEach((shape, i) => this.shape(this.inputs[i], shape))
+    this.float(...this.inputs.slice(0, given), ...this.outputs)
+    if (mask) {
+      const { dtype } = this.inputs[given]
+      this.shape(this.inputs[given], [batch, heads, rows, keys])
+      this.require(isFloat(dtype) || dtype === 'bool', `the mask is ${dtype}`)
+    }
+    outputs.forEach((shape, i) => {
+      const view = this.outputs[i]
+      this.shape(view, shape)
+      const last = shape.length - 1
+      this.require(shape[last] <= 1 || view.strides[last] === 1, 'a result whose rows are strided')
     })
     return { scalars: this.scalars }
   }
