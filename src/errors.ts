@@ -1,6 +1,6 @@
 /**
  * The errors of chainrule: a class for what kind of mistake it is and a stable `code` for programs to test.
- * Messages read `op: rule: the values received. What to do.`
+ * Messages read `op: rule: the values received. What to do.` Also how messages show values, and the user's line.
  */
 
 /** Base class of every error the library throws on purpose. */
@@ -52,4 +52,38 @@ export function showShape(shape: readonly number[]): string {
 export function checkOptions(op: string, options: unknown): void {
   if (typeof options === 'object' && options !== null) return
   throw new ArgumentError('ERR_OPTIONS', `${showValue(op)}: options are an object, received ${showValue(options)}.`)
+}
+
+/** The stack of the caller, deep enough to reach the user's code from inside nested modules. */
+export function deepStack(): string | undefined {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = 64
+  const { stack } = new Error()
+  Error.stackTraceLimit = before
+  return stack
+}
+
+/** The file of a line of a stack. */
+function fileOf(line: string): string | undefined {
+  const found = /(?:\(|at (?:async )?)([^()]+):\d+:\d+\)?$/.exec(line)?.[1]
+  return found?.replace('file://', '').replaceAll('\\', '/')
+}
+
+/** Where the library lies: a directory of sources, or the one file of a bundle. */
+function ownPlace(): string {
+  const file = fileOf(new Error().stack?.split('\n')[1] ?? '') ?? ''
+  return file.endsWith('/errors.ts') ? file.slice(0, -'errors.ts'.length) : file
+}
+
+let own: string | undefined
+
+/** The first line of a stack outside the library, as text to append to a message; empty where there is none. */
+export function userLine(stack: string | undefined): string {
+  own ??= ownPlace()
+  const place = own
+  const line = stack?.split('\n').find((l) => {
+    const file = fileOf(l)
+    return file !== undefined && !file.startsWith('node:') && !file.startsWith(place)
+  })
+  return line === undefined ? '' : ` (${line.trim()})`
 }

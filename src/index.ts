@@ -3,6 +3,7 @@ import { installMethods } from './ops/methods.js'
 
 installMethods()
 
+export { anomaly } from './autograd/anomaly.js'
 export { backward, enableGrad, noGrad } from './autograd/backward.js'
 export { grad, valueAndGrad } from './autograd/functional.js'
 export { backend, type Environment, environment } from './backend/select.js'

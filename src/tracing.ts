@@ -24,5 +24,9 @@ export interface Meta {
   readonly dtype: import('./dtype.js').DType
 }
 
-/** The recorder of the trace that is going on, if any. */
-export const tracing: { recorder: Recorder | undefined } = { recorder: undefined }
+export const tracing: {
+  /** The recorder of the trace that is going on, if any. */
+  recorder: Recorder | undefined
+  /** The name of the compiled function whose code runs op by op at this moment, because it was asked to. */
+  opByOp: string | undefined
+} = { recorder: undefined, opByOp: undefined }

@@ -11,6 +11,7 @@ import type { GradientRule, OpRow } from '../ops/table.js'
 import { sameShape } from '../shape.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
+import { checkGradient, unwatched } from './anomaly.js'
 
 /** Runs `fn` without noting how to differentiate what it does. */
 export function noGrad<T>(fn: () => T): T {
@@ -76,13 +77,12 @@ function checkUnchanged(node: GradNode): void {
   node.outputs.forEach((t, i) => check(t, node.versions[node.inputs.length + i], 'the result'))
 }
 
-function applyRule(node: GradNode, grads: Map<Tensor, Tensor>, needs: readonly boolean[]): readonly (Tensor | undefined)[] {
+function applyRule(node: GradNode, upstream: readonly (Tensor | undefined)[], needs: readonly boolean[]): readonly (Tensor | undefined)[] {
   const row = node.row as OpRow<unknown>
   if (row.gradient === null) {
     throw new GradientError('ERR_NO_GRADIENT', `backward: ${row.name} has no gradient. Use detach() on its input if none should flow.`)
   }
   checkUnchanged(node)
-  const upstream = node.outputs.map((t) => grads.get(t))
   if (upstream.every((g) => g === undefined)) return []
   const rule = row.gradient as GradientRule<unknown>
   // most ops have one output that carries gradients, the first; those with more look at all of them
@@ -101,11 +101,13 @@ export function walk(outputs: readonly Tensor[], seeds: readonly Tensor[], wante
   }
   outputs.forEach((t, i) => deliver(t, seeds[i]))
   for (const node of reachable(outputs, wanted)) {
+    const upstream = node.outputs.map((t) => grads.get(t))
     const needs = node.inputs.map((t) => t.gradNode !== undefined || t.requiresGrad || (wanted?.has(t) ?? false))
-    const results = applyRule(node, grads, needs)
+    const results = gradMode.anomaly ? unwatched(() => applyRule(node, upstream, needs)) : applyRule(node, upstream, needs)
     node.inputs.forEach((t, i) => {
       const g = results[i]
       if (!needs[i] || g === undefined) return
+      if (gradMode.anomaly) checkGradient(node, i, g, upstream)
       deliver(t, sumTo(g.dtype === t.dtype ? g : to(g, t.dtype), t.shape))
     })
     // an intermediate's gradient is complete and used up here

@@ -4,6 +4,7 @@
  */
 import { nativeBackend } from '../backend/select.js'
 import { ArgumentError, checkOptions, StateError, showShape } from '../errors.js'
+import { gradMode } from '../ops/dispatch.js'
 import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { type FlatArguments, flattenArguments } from './arguments.js'
@@ -121,6 +122,8 @@ class Cache {
  *     const step = compile((x, y) => { const loss = losses.crossEntropy(net.forward(x), y); … return loss })
  *     const loss = await step(x, y)
  *
+ * In anomaly mode the same code runs op by op.
+ *
  * @throws StateError when the function is async, reads data inside, or does not do the same each time it is traced.
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
@@ -136,7 +139,17 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     options.name ?? (fn.name || 'anonymous'),
     options.anyShape ?? false,
   )
-  const direct = (): boolean => eager || tracing.recorder !== undefined
+  const direct = (): boolean => eager || gradMode.anomaly || tracing.recorder !== undefined
+  const runDirect = (args: readonly unknown[]): R => {
+    if (tracing.recorder !== undefined) return call(...args)
+    const outer = tracing.opByOp
+    tracing.opByOp = `compile(${options.name ?? (fn.name || 'anonymous')})`
+    try {
+      return call(...args)
+    } finally {
+      tracing.opByOp = outer
+    }
+  }
   const queue = options.ahead ? 1 : 0
 
   const run = (args: readonly unknown[]): Promise<R> => {
@@ -147,12 +160,12 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     }
     return entry.submit(flat, entry.pure ? queue : 0) as Promise<R>
   }
-  const compiled = (async (...args: unknown[]) => (direct() ? call(...args) : run(args))) as unknown as Compiled<A, R>
+  const compiled = (async (...args: unknown[]) => (direct() ? runDirect(args) : run(args))) as unknown as Compiled<A, R>
   Object.defineProperties(compiled, {
     name: { value: options.name ?? fn.name },
     sync: {
       value: (...args: unknown[]) => {
-        if (direct()) return call(...args)
+        if (direct()) return runDirect(args)
         const flat = flattenArguments(args)
         return cache.find(flat).runSync(flat)
       },

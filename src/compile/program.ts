@@ -8,14 +8,14 @@ import { JsProgram } from '../backend/js/program.js'
 import { enqueue } from '../backend/js/queue.js'
 import type { NativeBackend } from '../backend/native.js'
 import { nativeBackend } from '../backend/select.js'
-import { showShape } from '../errors.js'
+import { showShape, userLine } from '../errors.js'
 import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
 import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
 import { type Binding, type Buf, lower, type Step } from './lower.js'
 import { type Plan, plan } from './plan.js'
-import { type Trace, userLine } from './trace.js'
+import type { Trace } from './trace.js'
 
 export interface Program {
   readonly words: Int32Array

@@ -4,7 +4,7 @@
  */
 
 import { itemSize } from '../dtype.js'
-import { ArgumentError, StateError, showShape } from '../errors.js'
+import { ArgumentError, StateError, showShape, userLine } from '../errors.js'
 import { type OpRow, opTable } from '../ops/table.js'
 import { contiguousStrides, isContiguous } from '../shape.js'
 import type { Storage } from '../storage.js'
@@ -270,18 +270,4 @@ export function firstDifference(a: Trace, b: Trace): string | undefined {
       return `operation ${i}, ${x.name}, has other operands or options the second time${where}`
   }
   return undefined
-}
-
-/** The first line of a stack outside the library, as text to append. */
-export function userLine(stack: string | undefined): string {
-  const line = stack
-    ?.split('\n')
-    .find(
-      (l) =>
-        l.includes('at ') &&
-        !/chainrule[\\/](dist|src)[\\/]|[\\/]src[\\/](ops|compile|autograd|nn|optim|losses|train|tensor|tracing)|node:internal|(?:index|chainrule)\.cjs/.test(
-          l,
-        ),
-    )
-  return line === undefined ? '' : ` (${line.trim()})`
 }

@@ -4,7 +4,7 @@
  */
 import { nativeBackend } from '../backend/select.js'
 import { itemSize, type TypedArray, viewMemory } from '../dtype.js'
-import { ArgumentError, DTypeError, ShapeError, StateError, showShape } from '../errors.js'
+import { ArgumentError, DTypeError, deepStack, ShapeError, StateError, showShape } from '../errors.js'
 import type { Instruction, View } from '../ir/format.js'
 import { encodeOne } from '../ir/format.js'
 import { broadcastStrides, contiguousStrides, copyStrided, isContiguous, sameShape, sizeOf } from '../shape.js'
@@ -14,12 +14,12 @@ import { type Meta, tracing } from '../tracing.js'
 import { lowerMicro } from './micro.js'
 import type { Dense, OpRow } from './table.js'
 
-/** Whether ops note how to differentiate them; see `noGrad`. */
+/** Whether ops note how to differentiate them (see `noGrad`), and where they were called (see `anomaly`). */
 export const gradMode = { enabled: true, anomaly: false }
 
 let nextNode = 1
 
-/** Called after each eager op; counts towards the hint that shows `compile`, and looks for NaN in anomaly mode. */
+/** Called after each eager op, in anomaly mode. */
 export const eagerHooks: { afterOp: ((node: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]) => void) | undefined } = {
   afterOp: undefined,
 }
@@ -68,7 +68,7 @@ function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out
     outputs,
     id: nextNode++,
     versions: [...inputs, ...outputs].map(versionOf),
-    stack: gradMode.anomaly ? new Error().stack : undefined,
+    stack: gradMode.anomaly ? deepStack() : undefined,
   }
   for (const t of outputs) if (t.dtype === dtype) t.gradNode = node
 }
@@ -207,7 +207,7 @@ function runInstruction(instruction: Instruction<Storage>, op = 'copy'): void {
 }
 
 /** A tensor's elements in row-major order of `shape`, to which it is broadcast. */
-function denseOf(t: Tensor, shape: readonly number[]): TypedArray {
+export function denseOf(t: Tensor, shape: readonly number[]): TypedArray {
   const n = sizeOf(shape)
   const { bytes } = t.storage
   const item = itemSize(t.dtype)

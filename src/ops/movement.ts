@@ -350,6 +350,7 @@ export function pad(x: Tensor, padding: readonly number[], options: { value?: nu
 
 const contiguousRow = defineOp<undefined>({
   name: 'contiguous',
+  copies: true,
   infer: ([x]) => [{ shape: x.shape, dtype: x.dtype }],
   gradient: (_c, g) => [g],
   lower: (inputs, [y]) => [lowerMicro(undefined, inputs, y)],

@@ -41,6 +41,8 @@ export interface OpRow<A = unknown> {
   lower?<B>(inputs: readonly View<B>[], outputs: readonly View<B>[], attrs: A): Instruction<B>[]
   /** Plain loops over contiguous operands. Elementwise rows get operands of the output's shape. */
   reference(inputs: readonly Dense[], outputs: readonly Dense[], attrs: A): void
+  /** The output is a copy of the input. */
+  readonly copies?: true
   /** For elementwise rows: the operation's number in micro-programs. */
   readonly micro?: number
   /** Multiply-adds count two; for `explain` and benchmarks. */

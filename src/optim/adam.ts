@@ -75,8 +75,10 @@ function update(group: AdamGroup, updates: readonly Update[], decoupled: boolean
   const decay = group.decay.isZero ? undefined : group.decay.tensors.value
   // Numbers of the whole step, for all parameters at once. Those with a gradient only now have smaller step counts.
   const steps = group.countSteps(updates)
-  const sizes = div(lr, neg(expm1(mul(steps, beta1.tensors.log))))
-  const scales = rsqrt(neg(expm1(mul(steps, beta2.tensors.log))))
+  // those that never had one count 0 steps, and 1 − β⁰ is not to be divided by
+  const taken = updates.length === group.params.length ? steps : maximum(steps, 1)
+  const sizes = div(lr, neg(expm1(mul(taken, beta1.tensors.log))))
+  const scales = rsqrt(neg(expm1(mul(taken, beta2.tensors.log))))
   const pull = decay !== undefined && decoupled ? mul(lr, decay) : undefined
   for (const { p, g, index } of updates) {
     const number = (t: Tensor): Tensor => reshape(narrow(t, 0, index, 1), [])

@@ -1,9 +1,7 @@
 /**
  * What to say when a loss is NaN or infinite: the likely causes, judged by the batch and the losses before.
  */
-import { itemSize, viewMemory } from '../dtype.js'
-import { isContiguous } from '../shape.js'
-import type { Tensor } from '../tensor.js'
+import { rangeOf } from '../ops/range.js'
 import type { Batch } from './batches.js'
 import { showNumber } from './progress.js'
 
@@ -16,30 +14,6 @@ export interface Circumstances {
   readonly lr: number
 }
 
-interface Range {
-  readonly low: number
-  readonly high: number
-  /** NaN or infinite elements. */
-  readonly broken: number
-}
-
-function rangeOf(t: Tensor): Range | undefined {
-  if (t.constant !== undefined || t.storage.disposed || !isContiguous(t.shape, t.strides)) return undefined
-  const { bytes } = t.storage
-  const data = viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * itemSize(t.dtype), t.size)
-  let low = Infinity
-  let high = -Infinity
-  let broken = 0
-  for (const x of data) {
-    if (!Number.isFinite(x)) broken++
-    else {
-      if (x < low) low = x
-      if (x > high) high = x
-    }
-  }
-  return { low, high, broken }
-}
-
 /** The message of `ERR_LOSS_NOT_FINITE`. */
 export function explainLoss(loss: number, { epoch, step, trail, batch, lr }: Circumstances): string {
   const what = `fit: the loss became ${loss} at step ${step} (epoch ${epoch})`
@@ -50,8 +24,8 @@ export function explainLoss(loss: number, { epoch, step, trail, batch, lr }: Cir
     ['inputs', inputs],
     ['targets', targets],
   ] as const) {
-    if (range !== undefined && range.broken > 0) {
-      return `${what}${before}: the ${name} of that batch hold ${range.broken} NaN or infinite values. Clean the data.`
+    if (range !== undefined && range.nan + range.infinite > 0) {
+      return `${what}${before}: the ${name} of that batch hold ${range.nan + range.infinite} NaN or infinite values. Clean the data.`
     }
   }
   const advice: string[] = []
@@ -62,6 +36,6 @@ export function explainLoss(loss: number, { epoch, step, trail, batch, lr }: Cir
     advice.push(`Scale the targets: they span ${showNumber(targets.low)} to ${showNumber(targets.high)}`)
   }
   advice.push(`Lower the learning rate: it is ${showNumber(lr)}, try a tenth`)
-  advice.push('To see which operation starts it, run with { compile: false } and anomaly mode')
+  advice.push('To see which operation starts it, on which line, call anomaly(true) before fit')
   return `${what}${before}. ${advice.join('. ')}. The weights are spoilt now: start from fresh or saved ones.`
 }

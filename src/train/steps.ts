@@ -8,6 +8,7 @@ import { ArgumentError, GradientError, ShapeError, showShape } from '../errors.j
 import { withMode } from '../nn/mode.js'
 import type { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
+import { gradMode } from '../ops/dispatch.js'
 import { clone } from '../ops/movement.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { getRandomState, setRandomState } from '../random.js'
@@ -48,7 +49,7 @@ function scalar(what: string, value: unknown): Tensor {
 export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<M>): Steps {
   const { optimizer, loss: lossOf } = options
   const metrics = Object.entries(options.metrics ?? {})
-  const eager = options.compile === false || process.env.CHAINRULE_COMPILE === '0'
+  const eager = options.compile === false || process.env.CHAINRULE_COMPILE === '0' || gradMode.anomaly
   const forward = (x: Tensor): Tensor => (model as unknown as Forward).forward(x)
 
   const figures = (outputs: Tensor, y: Tensor, loss: Tensor): Figures =>
