@@ -68,6 +68,8 @@ export class Tensor<S = AnyShape> {
   leafGrad: Tensor | undefined = undefined
   /** @internal true once user code held the current `.grad` */
   gradSeen = false
+  /** @internal the queued call that set `leafGrad`, as `compile` notes it */
+  gradChange: object | undefined = undefined
   private memory: Storage | undefined
   private wantsGrad = false
 
@@ -151,7 +153,8 @@ export class Tensor<S = AnyShape> {
   }
 
   set grad(grad: Tensor | undefined) {
-    if (tracing.recorder !== undefined && this.value === undefined) tracing.recorder.setGrad(this, grad)
+    if (tracing.recorder === undefined) this.gradChange = undefined
+    else if (this.value === undefined) tracing.recorder.setGrad(this, grad)
     this.leafGrad = grad
     this.gradSeen = true
   }

@@ -1,6 +1,7 @@
 // submit, onComplete, wait, pending, cancel. In: programs to run in the background. Out: tickets, and one call of JavaScript per batch of
 // finished jobs. The executor's thread calls nothing of Node but napi_call_threadsafe_function; what it needs of JavaScript's memory is
 // copied or shared, and an environment that ends first takes its jobs back.
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -170,7 +171,11 @@ napi_value submit(napi_env env, napi_callback_info info) {
   const size_t table = roundUp(sizeof(JobRecord)), copies = table + roundUp(static_cast<size_t>(program->slotCount) * sizeof(SlotMemory));
   auto isCopied = [&](int32_t s) {
     const SlotInfo& slot = program->slots[s];
-    return slot.read && !slot.written && (slot.index || slots.detachable(env, s));
+    return (slot.read || slot.fallbackBytes > 0) && !slot.written && (slot.index || slots.detachable(env, s));
+  };
+  auto copiedBytes = [&](int32_t s) {
+    const SlotInfo& slot = program->slots[s];
+    return static_cast<size_t>(std::max(slot.bytes, std::min(slot.fallbackBytes, slots.memory()[s].bytes)));
   };
   constexpr int32_t kMarks = 64;
   bool marks[kMarks];
@@ -178,7 +183,7 @@ napi_value submit(napi_env env, napi_callback_info info) {
   for (int32_t s = 0; s < program->slotCount; ++s) {
     const bool copied = isCopied(s);
     if (s < kMarks) marks[s] = copied;
-    if (copied) total += roundUp(static_cast<size_t>(program->slots[s].bytes));
+    if (copied) total += roundUp(copiedBytes(s));
   }
   const StagingBlock block = environment->staging.acquire(total);
   if (!block.memory) return statusValue(env, {StatusCode::outOfMemory, -1, {static_cast<int64_t>(total), 0}});
@@ -193,7 +198,7 @@ napi_value submit(napi_env env, napi_callback_info info) {
   for (int32_t s = 0; s < program->slotCount; ++s) {
     memory[s] = slots.memory()[s];
     if (s < kMarks ? marks[s] : isCopied(s)) {
-      const size_t bytes = static_cast<size_t>(program->slots[s].bytes);
+      const size_t bytes = copiedBytes(s);
       if (bytes) memcpy(copy, memory[s].data, bytes);
       memory[s] = {copy, static_cast<int64_t>(bytes)};
       copy += roundUp(bytes);

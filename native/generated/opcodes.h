@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0x4bee95f2u;
+constexpr uint32_t kTableHash = 0xac37acadu;
 
 enum class Opcode : int32_t {
   map = 1,

@@ -1,6 +1,7 @@
 // The program executor (see executor.h). A run's memory is one block: arena, shared scratch, table of buffer addresses.
 #include "executor.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -53,6 +54,18 @@ Status checkSlots(const Program& program, const SlotMemory* slots, int64_t count
   return {};
 }
 
+void fallBack(const Program& program, const SlotMemory* slots) {
+  for (int32_t s = 0; program.fallsBack && s < program.slotCount; ++s) {
+    const SlotInfo& slot = program.slots[s];
+    if (slot.fallback < 0) continue;
+    const SlotMemory from = slots[slot.fallback];
+    const size_t wanted = static_cast<size_t>(slot.bytes), there = std::min(wanted, static_cast<size_t>(from.bytes));
+    std::byte* to = static_cast<std::byte*>(slots[s].data);
+    if (there) memmove(to, from.data, there);
+    if (wanted > there) memset(to + there, 0, wanted - there);
+  }
+}
+
 Status Execution::begin(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller) {
   program_ = &program;
   next_ = 0;
@@ -85,9 +98,11 @@ Status runProgram(const Program& program, const SlotMemory* slots, Arena& arena,
   Status status = execution.begin(program, slots, arena, caller);
   while (status.ok() && !execution.done()) {
     if (cancelled && !execution.committed() && cancelled->load(std::memory_order_relaxed))
-      return {StatusCode::cancelled, execution.instruction()};
-    status = execution.step();
+      status = {StatusCode::cancelled, execution.instruction()};
+    else
+      status = execution.step();
   }
+  if (!status.ok()) fallBack(program, slots);
   return status;
 }
 

@@ -29,6 +29,9 @@ struct SlotMemory {
 /// badSlot for the first slot that is too short or misaligned, or when there are too few.
 Status checkSlots(const Program& program, const SlotMemory* slots, int64_t count);
 
+/// What a failed run leaves: slots with a fallback get its contents.
+void fallBack(const Program& program, const SlotMemory* slots);
+
 class Execution {
  public:
   /// Reserves memory. The slots must have passed checkSlots; program, slots and arena must outlast the execution.

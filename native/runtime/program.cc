@@ -34,6 +34,7 @@ struct Program::Decoder {
   Status checkHeader(int64_t count);
   Status measure();
   Status decodeBuffers();
+  Status decodeFallbacks();
   Status decodeView(const int32_t*& at, const int32_t* end, View& view, bool output, int64_t which);
   Status decodeInstruction(const int32_t*& at, int32_t index);
   Status checkAliasing(const Instruction& instruction) const;
@@ -87,12 +88,12 @@ Status Program::Decoder::measure() {
 }
 
 Status Program::Decoder::decodeBuffers() {
-  for (int32_t s = 0; s < program.slotCount; ++s) program.slots[s] = {0, 1, false, false, false};
+  for (int32_t s = 0; s < program.slotCount; ++s) program.slots[s] = {0, 1, false, false, false, -1, 0};
   const int32_t* at = header + kHeaderWords;
   for (int32_t b = 0; b < program.bufferCount; ++b, at += kBufferWords) {
     if (at[3] != 0 || (at[0] != 0 && at[0] != 1)) return atInstruction(malformed(Check::buffer, b), -1);
     if (at[0] == 0) {
-      if (at[2] != 0) return atInstruction(malformed(Check::buffer, b), -1);
+      if (at[2] < 0 || at[2] > program.bufferCount) return atInstruction(malformed(Check::buffer, b), -1);
       if (at[1] < 0 || at[1] >= program.slotCount) return atInstruction(malformed(Check::slotNumber, b), -1);
       program.buffers[b] = {at[1], 0, 0};
     } else {
@@ -101,6 +102,21 @@ Status Program::Decoder::decodeBuffers() {
       if (offset + bytes > static_cast<int64_t>(program.arenaBytes)) return atInstruction(malformed(Check::arenaRange, b), -1);
       program.buffers[b] = {-1, offset, bytes};
     }
+  }
+  return {};
+}
+
+/// After the instructions, when the sizes of slots and what is written are known.
+Status Program::Decoder::decodeFallbacks() {
+  for (int32_t b = 0; b < program.bufferCount; ++b) {
+    const int32_t* words = header + kHeaderWords + int64_t{kBufferWords} * b;
+    if (words[0] != 0 || words[2] == 0) continue;
+    const int32_t slot = program.buffers[b].slot, other = program.buffers[words[2] - 1].slot;
+    if (other < 0 || other == slot || !program.slots[slot].written || program.slots[other].written)
+      return atInstruction(malformed(Check::buffer, b), -1);
+    program.slots[slot].fallback = other;
+    program.slots[other].fallbackBytes = std::max(program.slots[other].fallbackBytes, program.slots[slot].bytes);
+    program.fallsBack = true;
   }
   return {};
 }
@@ -314,6 +330,7 @@ Status Program::decodeAll(const int32_t* source, int64_t count) {
   const int32_t* next = copy + kHeaderWords + kBufferWords * bufferCount;
   for (int32_t i = 0; i < instructionCount; ++i)
     if (Status status = decoder.decodeInstruction(next, i); !status.ok()) return atInstruction(status, i);
+  if (Status status = decoder.decodeFallbacks(); !status.ok()) return status;
   if (Status status = decoder.checkRegions(); !status.ok()) return status;
   decoder.makeSteps();
   return {};
@@ -333,7 +350,7 @@ void Program::clear() {
   instructionCount = bufferCount = slotCount = stepCount = commitIndex = 0;
   arenaBytes = scratchBytes = 0;
   wordCount = 0;
-  indexed = false;
+  indexed = fallsBack = false;
 }
 
 Program::~Program() {

@@ -8,7 +8,7 @@
 namespace chainrule {
 
 constexpr int32_t kProgramMagic = 0x31505243;
-constexpr int32_t kFormatVersion = 1;
+constexpr int32_t kFormatVersion = 2;
 constexpr int kHeaderWords = 12, kBufferWords = 4, kInstructionWords = 6, kViewWords = 4;
 constexpr int kMaxSlots = 1 << 20;
 
@@ -22,7 +22,9 @@ struct SlotInfo {
   int64_t bytes;      ///< what the typed array must hold at least
   int32_t alignment;  ///< of its first byte
   bool read, written;
-  bool index;  ///< holds indices: must not change while an instruction runs, or a kernel would leave its memory
+  bool index;             ///< holds indices: must not change while an instruction runs, or a kernel would leave its memory
+  int32_t fallback;       ///< the slot whose contents it has after a failed run, or -1
+  int64_t fallbackBytes;  ///< how many of its bytes others fall back on
 };
 
 /// What the executor runs in one go: one instruction, or a region of maps.
@@ -55,7 +57,8 @@ class Program {
   SlotInfo* slots = nullptr;
   Step* steps = nullptr;
   int32_t instructionCount = 0, bufferCount = 0, slotCount = 0, stepCount = 0, commitIndex = 0;
-  bool indexed = false;  ///< some slot holds indices
+  bool indexed = false;    ///< some slot holds indices
+  bool fallsBack = false;  ///< some slot has a fallback
   size_t arenaBytes = 0;
   size_t scratchBytes = 0;  ///< the largest shared scratch of any instruction
 

@@ -88,6 +88,8 @@ void Executor::run(Job& job) {
   const int64_t start = nowNanoseconds();
   int64_t nested = 0;
   job.status = runSteps(job, nested);
+  // an owner that is closing has nobody left who could see it
+  if (!job.status.ok() && !job.queue->owner_.closed_.load(std::memory_order_acquire)) fallBack(*job.program, job.slots);
   job.elapsedNanoseconds = nowNanoseconds() - start - nested;
   finish(job);
 }

@@ -42,7 +42,7 @@ void headers() {
   };
   EXPECT(decode(good).ok());
   expect(__LINE__, with(0, 0), StatusCode::badHeader, Check::none, -1);
-  expect(__LINE__, with(1, 2), StatusCode::badHeader, Check::none, -1);
+  expect(__LINE__, with(1, kFormatVersion + 1), StatusCode::badHeader, Check::none, -1);
   expect(__LINE__, with(2, 12345), StatusCode::tableMismatch, Check::none, -1);
   expect(__LINE__, with(3, 1), StatusCode::malformed, Check::headerReserved, -1);
   expect(__LINE__, with(4, -1), StatusCode::malformed, Check::headerCounts, -1);
@@ -53,6 +53,11 @@ void headers() {
   expect(__LINE__, with(10, 20), StatusCode::malformed, Check::totalWords, -1);
   expect(__LINE__, with(12, 2), StatusCode::malformed, Check::buffer, -1);
   for (size_t n = 0; n < good.size(); ++n) EXPECT(!decode(Words(good.begin(), good.begin() + static_cast<long>(n))).ok());
+  // slots a, b, y: only y, which is written, may fall back, and only on what is not written
+  const size_t fallbackOfB = 12 + 4 + 2, fallbackOfY = 12 + 8 + 2;
+  EXPECT(decode(with(fallbackOfY, 1)).ok() && decode(with(fallbackOfY, 2)).ok());
+  for (int32_t wrong : {-1, 3, 4}) expect(__LINE__, with(fallbackOfY, wrong), StatusCode::malformed, Check::buffer, -1);
+  for (int32_t wrong : {1, 2, 3}) expect(__LINE__, with(fallbackOfB, wrong), StatusCode::malformed, Check::buffer, -1);
   Builder b;
   b.arena(3, 2);
   Words arena = b.words();

@@ -1,11 +1,12 @@
 // GFLOP/s of gemm and convolution by shape, with 1 and 2 threads, next to the machine's FMA peak in the same moment (the
-// machine is shared). Arguments: a part of the names to run, rounds, most threads. Built like gemm_test.cc, with the instruction set's flags.
+// machine is shared). Arguments: a part of the names to run, rounds, most threads. Built like gemm_test.cc, with the instruction set's
+// flags.
 #include <algorithm>
+#include <ctime>
 #include <string>
 
 #include "../kernels/gemm_micro.h"
 #include "kernel_harness.h"
-#include <ctime>
 
 using namespace chainrule;
 using namespace chainrule::CHAINRULE_ISA;
@@ -127,7 +128,6 @@ void gemm(const std::string& name, int64_t m, int64_t k, int64_t n, const char* 
   measure(name + " " + forms + (epilogue ? "+" : "") + " " + std::to_string(m) + "x" + std::to_string(k) + "x" + std::to_string(n),
           2.0 * double(m * k * n * batch), t, mem, teams);
 }
-
 
 struct Conv {
   int64_t n, c, h, w, o, k, s, p;

@@ -73,22 +73,46 @@ void check(const Case& c, std::vector<std::unique_ptr<Team>>& teams) {
     t.inputs.push_back(views[static_cast<size_t>(i)]);
   };
   auto full = [&] { t.inputs.push_back(views[static_cast<size_t>(add(c.m, c.n, c.cForm, false))]); };
-  const int32_t opAdd = static_cast<int32_t>(MapOp::add), opRelu = static_cast<int32_t>(MapOp::relu), opMul = static_cast<int32_t>(MapOp::mul),
-                opLt = static_cast<int32_t>(MapOp::lt);
+  const int32_t opAdd = static_cast<int32_t>(MapOp::add), opRelu = static_cast<int32_t>(MapOp::relu),
+                opMul = static_cast<int32_t>(MapOp::mul), opLt = static_cast<int32_t>(MapOp::lt);
   int outputs = 1;
   switch (c.epilogue) {
-    case E::biasN: biasN(); t.attributes = {0, 1, 1, opAdd, 0, 1, 0, 2}; break;
-    case E::biasNRelu: biasN(); t.attributes = {0, 2, 1, opAdd, 1, 0, 0, opRelu, 2, 0, 0, 3}; break;
-    case E::biasM: biasM(); t.attributes = {0, 1, 1, opAdd, 0, 1, 0, 2}; break;
-    case E::full: full(); t.attributes = {0, 1, 1, opAdd, 0, 1, 0, 2}; break;
+    case E::biasN:
+      biasN();
+      t.attributes = {0, 1, 1, opAdd, 0, 1, 0, 2};
+      break;
+    case E::biasNRelu:
+      biasN();
+      t.attributes = {0, 2, 1, opAdd, 1, 0, 0, opRelu, 2, 0, 0, 3};
+      break;
+    case E::biasM:
+      biasM();
+      t.attributes = {0, 1, 1, opAdd, 0, 1, 0, 2};
+      break;
+    case E::full:
+      full();
+      t.attributes = {0, 1, 1, opAdd, 0, 1, 0, 2};
+      break;
     case E::all:
       biasN(), biasM(), full();
       t.attributes = {0, 4, 1, opAdd, 0, 1, 0, opAdd, 4, 2, 0, opAdd, 5, 3, 0, opRelu, 6, 0, 0, 7};
       break;
-    case E::two: biasN(); t.attributes = {0, 2, 2, opAdd, 0, 1, 0, opRelu, 2, 0, 0, 0, 3}; outputs = 2; break;
-    case E::mask: full(); t.attributes = {0, 1, 1, opLt, 0, 1, 0, 2}; break;
-    case E::scaledTwo: biasN(); t.attributes = {1, 2, 2, 0, bitsOf(0.5f), opMul, 0, 2, 0, opAdd, 3, 1, 0, 3, 4}; outputs = 2; break;
-    default: t.attributes = {0, 0, 1, 0};
+    case E::two:
+      biasN();
+      t.attributes = {0, 2, 2, opAdd, 0, 1, 0, opRelu, 2, 0, 0, 0, 3};
+      outputs = 2;
+      break;
+    case E::mask:
+      full();
+      t.attributes = {0, 1, 1, opLt, 0, 1, 0, 2};
+      break;
+    case E::scaledTwo:
+      biasN();
+      t.attributes = {1, 2, 2, 0, bitsOf(0.5f), opMul, 0, 2, 0, opAdd, 3, 1, 0, 3, 4};
+      outputs = 2;
+      break;
+    default:
+      t.attributes = {0, 0, 1, 0};
   }
   const size_t firstOut = views.size();
   for (int i = 0; i < outputs; i++) {
@@ -103,7 +127,8 @@ void check(const Case& c, std::vector<std::unique_ptr<Team>>& teams) {
   std::vector<std::vector<float>> first;
   for (auto& team : teams) {
     for (int o = 0; o < outputs; o++)
-      for (int64_t i = 0; i < mem[firstOut + static_cast<size_t>(o)].size; i++) mem[firstOut + static_cast<size_t>(o)].data[static_cast<size_t>(i)] = -12345.5f;
+      for (int64_t i = 0; i < mem[firstOut + static_cast<size_t>(o)].size; i++)
+        mem[firstOut + static_cast<size_t>(o)].data[static_cast<size_t>(i)] = -12345.5f;
     t.run(buffers.data(), *team);
     std::vector<float> now;
     for (int o = 0; o < outputs; o++) {
@@ -189,17 +214,40 @@ int main() {
   for (int64_t m : sizes)
     for (int64_t n : sizes)
       for (int i = 0; i < 3; i++, turn++)
-        check({{}, m, n, sizes[any(15)], turn % 3, turn / 3 % 3, turn % 7 == 0 ? 2 : turn % 5 == 0 ? 1 : 0, false, false,
+        check({{},
+               m,
+               n,
+               sizes[any(15)],
+               turn % 3,
+               turn / 3 % 3,
+               turn % 7 == 0   ? 2
+               : turn % 5 == 0 ? 1
+                               : 0,
+               false,
+               false,
                static_cast<Epilogue>(turn % static_cast<int>(Epilogue::count))},
               teams);
   // All forms and epilogues at sizes that take each path: parallel, K blocks, split K, few rows, batches.
-  const int64_t shapes[][3] = {{130, 130, 130}, {67, 515, 97}, {33, 17, 3000}, {1, 700, 300}, {4, 333, 400}, {200, 260, 700}, {515, 1, 300}, {3, 40, 33}, {9, 9, 40000}};
+  const int64_t shapes[][3] = {{130, 130, 130}, {67, 515, 97}, {33, 17, 3000}, {1, 700, 300}, {4, 333, 400},
+                               {200, 260, 700}, {515, 1, 300}, {3, 40, 33},    {9, 9, 40000}};
   for (auto& s : shapes)
     for (int a = 0; a < 3; a++)
       for (int b = 0; b < 3; b++) {
         const bool big = s[0] * s[1] * s[2] > 4000000;
         for (int e = big ? (a * 3 + b) % 3 : 0; e < static_cast<int>(Epilogue::count); e += big ? 3 : 1)
-          check({{}, s[0], s[1], s[2], a, b, (a + b + e) % 4 == 3 ? 1 : (a + b + e) % 5 == 4 ? 2 : 0, false, false, static_cast<Epilogue>(e)}, teams);
+          check({{},
+                 s[0],
+                 s[1],
+                 s[2],
+                 a,
+                 b,
+                 (a + b + e) % 4 == 3   ? 1
+                 : (a + b + e) % 5 == 4 ? 2
+                                        : 0,
+                 false,
+                 false,
+                 static_cast<Epilogue>(e)},
+                teams);
       }
   const int64_t small[][3] = {{5, 7, 9}, {32, 32, 32}, {1, 40, 64}, {64, 64, 32}, {17, 100, 33}, {1, 64, 3}};
   for (auto& s : small)

@@ -115,9 +115,10 @@ Value valueOf(Tensor& t, int64_t i) {
   return typeOf(t.type) == f32 ? F(static_cast<float>(x)) : typeOf(t.type) == mask ? M(x != 0) : I(static_cast<int64_t>(x));
 }
 
-const std::vector<std::vector<int64_t>> kShapes = {{},       {0},       {1},       {7},       {8},          {9},         {31},
-                                                   {257},    {1031},    {3, 0},    {5, 1},    {13, 10},     {40, 3},     {300, 10},
-                                                   {6, 129}, {2, 1500}, {3, 5, 7}, {4, 1, 9}, {2, 3, 4, 5}, {2, 130, 3}, {9, 2, 2, 40}, {20, 150}, {2, 33, 300}};
+const std::vector<std::vector<int64_t>> kShapes = {{},           {0},         {1},           {7},       {8},         {9},
+                                                   {31},         {257},       {1031},        {3, 0},    {5, 1},      {13, 10},
+                                                   {40, 3},      {300, 10},   {6, 129},      {2, 1500}, {3, 5, 7},   {4, 1, 9},
+                                                   {2, 3, 4, 5}, {2, 130, 3}, {9, 2, 2, 40}, {20, 150}, {2, 33, 300}};
 
 Tensor randomTensor(DType type, const std::vector<int64_t>& shape, bool output) {
   const auto rank = static_cast<int>(shape.size());

@@ -93,6 +93,30 @@ void cancels() {
   EXPECT(runProgram(program, slots.data(), arena, caller, &cancelled).ok());
 }
 
+void fallsBack() {
+  Words words = addProgram(4);
+  words[kHeaderWords + 2 * kBufferWords + 2] = 1;  // y falls back on a
+  Program program;
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+  alignas(64) float a[4] = {1, 2, 3, 4}, b[4] = {1, 1, 1, 1}, y[5] = {9, 9, 9, 9, 9};
+  SlotMemory slots[3] = {{a, 16}, {b, 16}, {y, 20}};
+  Arena arena;
+  Caller caller;
+  std::atomic<bool> cancelled{true};
+  EXPECT(!runProgram(program, slots, arena, caller, &cancelled).ok());
+  for (int i = 0; i < 4; ++i) EXPECT(y[i] == a[i]);
+  EXPECT(y[4] == 9);
+  // A fallback may be short, or nothing at all.
+  slots[0] = {a, 8};
+  fallBack(program, slots);
+  EXPECT(y[1] == 2 && y[2] == 0 && y[3] == 0 && y[4] == 9);
+  slots[0] = {nullptr, 0};
+  fallBack(program, slots);
+  EXPECT(y[0] == 0 && y[1] == 0);
+  slots[0] = {a, 16};
+  EXPECT(runProgram(program, slots, arena, caller, nullptr).ok() && y[0] == 2);
+}
+
 void growsArenas() {
   Arena arena;
   for (size_t bytes : {size_t{0}, size_t{100}, size_t{5} << 20, size_t{1} << 16, size_t{20} << 20}) {
@@ -112,6 +136,7 @@ int main() {
   refusesBadSlots();
   skipsEmptyAndGroupsRegions();
   cancels();
+  fallsBack();
   growsArenas();
   puts("runtime ok");
 }

@@ -161,7 +161,8 @@ export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}
     }
     const before = leaf.leafGrad
     const total = before === undefined ? g : options.createGraph ? add(before, g) : noGrad(() => add(before, g))
-    if (tracing.recorder !== undefined && leaf.value === undefined) tracing.recorder.setGrad(leaf, total)
+    if (tracing.recorder === undefined) leaf.gradChange = undefined
+    else if (leaf.value === undefined) tracing.recorder.setGrad(leaf, total)
     leaf.leafGrad = total
     leaf.gradSeen = false
   }

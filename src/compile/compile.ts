@@ -122,6 +122,7 @@ class Cache {
  *     const step = compile((x, y) => { const loss = losses.crossEntropy(net.forward(x), y); … return loss })
  *     const loss = await step(x, y)
  *
+ * A call that fails changes nothing: no state, no `.grad`. Only the random numbers that a promised call took when it was made stay taken; `.sync` gives them back.
  * In anomaly mode the same code runs op by op.
  *
  * @throws StateError when the function is async, reads data inside, or does not do the same each time it is traced.
@@ -167,7 +168,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
       value: (...args: unknown[]) => {
         if (direct()) return runDirect(args)
         const flat = flattenArguments(args)
-        return cache.find(flat).runSync(flat)
+        return cache.find(flat).runAtomic(flat)
       },
     },
     explain: {

@@ -5,7 +5,7 @@ import type { Slot } from '../backend/binding.js'
 import { nativeBackend } from '../backend/select.js'
 import { itemSize } from '../dtype.js'
 import { copyOf, gradMode } from '../ops/dispatch.js'
-import { drawBlocks } from '../random.js'
+import { drawBlocks, getRandomState, setRandomState } from '../random.js'
 import { isContiguous, sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
@@ -27,9 +27,21 @@ interface Call {
   /** Storages the program reads and writes by reference. */
   readonly reads: Storage[]
   readonly writes: Storage[]
-  /** Gradients to be shown, and what was there before. */
-  readonly grads: { leaf: Tensor; before: Tensor | undefined; after: Tensor | undefined }[]
+  /** Gradients to be shown. */
+  readonly grads: GradChange[]
 }
+
+/** A call's effect on one leaf's gradient. */
+interface GradChange {
+  readonly leaf: Tensor
+  readonly before: Tensor | undefined
+  readonly after: Tensor | undefined
+  /** The change before this one, until it is known that this one stays. */
+  previous: GradChange | undefined
+  failed: boolean
+}
+
+const nothing = new Uint8Array(0)
 
 export class Entry {
   readonly program: Program
@@ -90,20 +102,52 @@ export class Entry {
     return this.result(call)
   }
 
+  /** As `runSync`; a failed run gives its random numbers back. Nobody else can have drawn any meanwhile. */
+  runAtomic(args: FlatArguments): unknown {
+    if (this.trace.randomBlocks === 0) return this.runSync(args)
+    const before = getRandomState()
+    try {
+      return this.runSync(args)
+    } catch (error) {
+      setRandomState(before)
+      throw error
+    }
+  }
+
   /** Queues a run. Gradients are shown at once; reading them waits. A failed run puts them back. */
   submit(args: FlatArguments, queue: 0 | 1): Promise<unknown> {
     const call = this.bind(args)
     const { ticket, done } = this.program.submit(call.slots, queue)
     for (const s of call.reads) s.queued(ticket, queue, false)
     for (const s of call.writes) s.queued(ticket, queue, true)
+    for (const change of call.grads) change.previous = change.leaf.gradChange as GradChange | undefined
     this.showGrads(call)
+    for (const change of call.grads) change.leaf.gradChange = change
     return done.then(
-      () => this.result(call),
+      () => {
+        for (const change of call.grads) change.previous = undefined
+        return this.result(call)
+      },
       (error) => {
-        for (const { leaf, before, after } of call.grads) if (leaf.leafGrad === after) leaf.leafGrad = before
+        for (const change of call.grads) this.takeBack(change)
         throw error
       },
     )
+  }
+
+  /** Puts back what a failed call replaced, and failed calls before it, unless a later call or the user has replaced it again. */
+  private takeBack(change: GradChange): void {
+    const { leaf, after } = change
+    change.failed = true
+    if (leaf.gradChange !== change || leaf.leafGrad !== after) return
+    let good: GradChange | undefined = change
+    while (good?.failed) {
+      leaf.leafGrad = good.before
+      good = good.previous
+    }
+    leaf.gradChange = good
+    // what is in use again is no longer free
+    if (leaf.leafGrad?.constant === undefined && this.spare.get(leaf) === leaf.leafGrad?.storage) this.spare.delete(leaf)
   }
 
   private result(call: Call): unknown {
@@ -120,7 +164,7 @@ export class Entry {
     for (const [leaf, value] of this.trace.grads) after.set(leaf, value === undefined ? undefined : this.gradMemory(leaf))
     for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
     for (const [leaf, grad] of after) {
-      call.grads.push({ leaf, before: leaf.leafGrad, after: grad })
+      call.grads.push({ leaf, before: leaf.leafGrad, after: grad, previous: undefined, failed: false })
       if (grad !== undefined) call.writes.push(grad.storage)
     }
     return call
@@ -142,6 +186,10 @@ export class Entry {
       }
       case 'grad':
         return argumentSlot(binding.leaf.leafGrad as Tensor, call, this.trace.assigns)
+      case 'gradBefore': {
+        const { leafGrad } = binding.leaf
+        return leafGrad === undefined ? nothing : argumentSlot(leafGrad, call, this.trace.assigns)
+      }
       case 'output':
         return call.outputs[binding.index].storage.bytes
       case 'gradOutput':
@@ -166,6 +214,7 @@ export class Entry {
       if (unseen && this.own.has(before.storage) && before !== after) this.spare.set(leaf, before.storage)
       leaf.leafGrad = after
       leaf.gradSeen = false
+      leaf.gradChange = undefined
     }
   }
 }

@@ -21,6 +21,8 @@ export type Binding =
   | { readonly kind: 'grad'; readonly leaf: Tensor }
   | { readonly kind: 'output'; readonly index: number }
   | { readonly kind: 'gradOutput'; readonly leaf: Tensor }
+  /** The gradient that a leaf has before the call, where it has one; for a call that fails. */
+  | { readonly kind: 'gradBefore'; readonly leaf: Tensor }
 
 /** A block of memory of a program: bound to something outside, or in the arena. */
 export class Buf {

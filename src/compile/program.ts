@@ -13,7 +13,7 @@ import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
 import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
-import { type Binding, type Buf, lower, type Step } from './lower.js'
+import { type Binding, Buf, lower, type Step } from './lower.js'
 import { type Plan, plan } from './plan.js'
 import type { Trace } from './trace.js'
 
@@ -41,11 +41,25 @@ function collectBuffers(steps: readonly Step[]): Buf[] {
   return [...buffers]
 }
 
+/**
+ * A call that fails leaves in each gradient what was there before, for the calls that were queued behind it and add to that. Adds buffers for what was
+ * there; returns the number of the buffer that each gradient falls back on.
+ */
+function gradientFallbacks(buffers: Buf[]): Map<Buf, number> {
+  const found = new Map<Buf, number>()
+  for (const b of [...buffers]) {
+    if (b.binding?.kind !== 'gradOutput') continue
+    found.set(b, buffers.push(new Buf(b.bytes, b.dtype, { kind: 'gradBefore', leaf: b.binding.leaf })) - 1)
+  }
+  return found
+}
+
 /** Builds and loads the program of a trace whose returned tensors are `outputs`. */
 export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: number): Program {
   const { steps, commitIndex } = schedule(lower(trace, outputs, numbers))
   const memory = plan(steps)
   const buffers = collectBuffers(steps)
+  const fallbacks = gradientFallbacks(buffers)
   const external = buffers.filter((b) => b.binding !== undefined)
   const slotOf = new Map(external.map((b, i) => [b, i]))
   const words = encodeProgram<Buf>({
@@ -53,7 +67,7 @@ export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: n
     buffers,
     place: (b) => {
       const slot = slotOf.get(b)
-      if (slot !== undefined) return { kind: 'slot', slot }
+      if (slot !== undefined) return { kind: 'slot', slot, fallback: fallbacks.get(b) }
       return { kind: 'arena', offset: memory.offsets.get(b) as number, size: Math.max(1, Math.ceil(b.bytes / 64)) }
     },
     slots: external.length,

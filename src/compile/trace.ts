@@ -239,8 +239,8 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
     const result = mapTree(returned, (leaf) => recorder.resultOf(leaf))
     for (const [leaf, original] of recorder.originalGrads) {
       const grad = leaf.leafGrad
-      if (grad !== original && grad !== recorder.gradStandIns.get(leaf))
-        grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
+      const untouched = grad === original || (grad !== undefined && grad === recorder.gradStandIns.get(leaf))
+      if (!untouched) grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
     }
     return { graph: recorder.graph, result, assigns: recorder.assigns, grads, guards: recorder.guards, randomBlocks: recorder.blocks }
   } finally {

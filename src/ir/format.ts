@@ -106,11 +106,15 @@ export function microType(dtype: DType): MicroType {
 }
 
 export const formatMagic = 0x31505243
-export const formatVersion = 1
+export const formatVersion = 2
 export const headerWords = 12
 
 export type BufferPlace =
-  | { readonly kind: 'slot'; readonly slot: number }
+  | {
+      readonly kind: 'slot'
+      readonly slot: number /** Number of the buffer whose contents it has after a failed run. */
+      readonly fallback?: number
+    }
   | { readonly kind: 'arena'; readonly offset: number; readonly size: number }
 
 export interface ProgramSpec<B> {
@@ -230,7 +234,7 @@ export function encodeProgram<B>(spec: ProgramSpec<B>): Int32Array {
     const place = spec.place(buffer)
     out.push(place.kind === 'slot' ? 0 : 1)
     out.push(place.kind === 'slot' ? place.slot : place.offset)
-    out.push(place.kind === 'slot' ? 0 : place.size)
+    out.push(place.kind === 'slot' ? (place.fallback ?? -1) + 1 : place.size)
     out.push(0)
   })
   for (const i of spec.instructions) pushInstruction(out, i, (b) => index.get(b) as number)

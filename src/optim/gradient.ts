@@ -14,7 +14,8 @@ export function gradientOf(leaf: Tensor): Tensor | undefined {
 
 /** Replaces the gradient of a leaf. */
 export function setGradient(leaf: Tensor, gradient: Tensor | undefined): void {
-  if (leaf.value === undefined) tracing.recorder?.setGrad(leaf, gradient)
+  if (tracing.recorder === undefined) leaf.gradChange = undefined
+  else if (leaf.value === undefined) tracing.recorder.setGrad(leaf, gradient)
   leaf.leafGrad = gradient
   leaf.gradSeen = false
 }

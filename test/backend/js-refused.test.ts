@@ -36,7 +36,7 @@ describe('a tampered word', () => {
 
   const cases: [what: string, at: number, value: number, why: RegExp, code?: string][] = [
     ['magic', 0, 1, /not a program/],
-    ['version', 1, 2, /not a program/],
+    ['version', 1, 3, /not a program/],
     ['table hash', 2, words[2] ^ 1, /another op table/, 'ERR_TABLE_MISMATCH'],
     ['flags', 3, 1, /reserved/],
     ['buffer count', 4, 4, /./],
@@ -51,6 +51,9 @@ describe('a tampered word', () => {
     ['total', 10, words.length + 1, /words/],
     ['buffer kind', buffers, 2, /buffer 0/],
     ['slot number', buffers + 1, 9, /buffer 0/],
+    ['fallback of what is only read', buffers + 2, 2, /buffer 0/],
+    ['fallback that is not there', buffers + 2, 4, /buffer 0/],
+    ['negative fallback', buffers + 2, -1, /buffer 0/],
     ['arena offset', buffers + 5, 1 << 30, /beyond the arena/],
     ['opcode', first, 99, /no opcode/],
     ['reserved opcode', first, Opcode.collective, /./],

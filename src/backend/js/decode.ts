@@ -18,12 +18,17 @@ export interface DecodedBuffer {
   readonly slot: number
   readonly offset: number
   readonly bytes: number
+  /** The buffer it falls back on. */
+  readonly fallback?: number
 }
 
 /** What a slot has to offer. */
 export interface SlotNeed {
   bytes: number
   alignment: number
+  written: boolean
+  /** The slot whose contents it has after a failed run. */
+  fallback: number | undefined
 }
 
 export interface DecodedProgram {
@@ -41,7 +46,7 @@ const opcodes: ReadonlySet<number> = new Set(Object.values(Opcode))
 export function decodeProgram(words: Int32Array): DecodedProgram {
   const reader = new Reader(words, 0, words.length)
   const header = readHeader(reader)
-  const slots: SlotNeed[] = Array.from({ length: header.slots }, () => ({ bytes: 0, alignment: 1 }))
+  const slots: SlotNeed[] = Array.from({ length: header.slots }, () => ({ bytes: 0, alignment: 1, written: false, fallback: undefined }))
   const buffers = readBuffers(reader, header)
   const instructions: DecodedInstruction[] = []
   for (let i = 0; i < header.instructions; i++) {
@@ -55,6 +60,7 @@ export function decodeProgram(words: Int32Array): DecodedProgram {
   reader.where = 'program'
   if (reader.at !== words.length) reader.refuse('it has words left over')
   checkRegions(instructions, buffers, reader)
+  noteFallbacks(buffers, slots, reader)
   return { instructions, buffers, slots, arenaBytes: header.arenaBytes }
 }
 
@@ -86,11 +92,22 @@ function readHeader(reader: Reader): Header {
 function readBuffers(reader: Reader, header: Header): DecodedBuffer[] {
   return Array.from({ length: header.buffers }, (_, i) => {
     const [kind, place, size, flags] = [reader.next(), reader.next(), reader.next(), reader.next()]
-    const bad = flags !== 0 || place < 0 || size < 0 || (kind !== 0 && kind !== 1) || (kind === 0 && (size !== 0 || place >= header.slots))
+    const bad =
+      flags !== 0 || place < 0 || size < 0 || (kind !== 0 && kind !== 1) || (kind === 0 && (size > header.buffers || place >= header.slots))
     if (bad) reader.refuse(`buffer ${i}`)
-    if (kind === 0) return { slot: place, offset: 0, bytes: 0 }
+    if (kind === 0) return { slot: place, offset: 0, bytes: 0, fallback: size === 0 ? undefined : size - 1 }
     if ((place + size) * unit > header.arenaBytes) reader.refuse(`buffer ${i} ends beyond the arena`)
     return { slot: -1, offset: place * unit, bytes: size * unit }
+  })
+}
+
+/** After the instructions, when it is known what is written. */
+function noteFallbacks(buffers: readonly DecodedBuffer[], slots: readonly SlotNeed[], reader: Reader): void {
+  buffers.forEach(({ slot, fallback }, i) => {
+    if (fallback === undefined) return
+    const other = buffers[fallback].slot
+    if (other < 0 || other === slot || !slots[slot].written || slots[other].written) reader.refuse(`the fallback of buffer ${i}`)
+    slots[slot].fallback = other
   })
 }
 
@@ -145,6 +162,7 @@ function readView(reader: Reader, k: number, output: boolean, buffers: readonly 
   if (place.slot >= 0) {
     const need = slots[place.slot]
     need.alignment = Math.max(need.alignment, width)
+    if (output) need.written = true
     if (range !== undefined) need.bytes = Math.max(need.bytes, (range.high + 1) * width)
   }
   return view

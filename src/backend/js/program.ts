@@ -77,6 +77,15 @@ export class JsProgram {
         throw statusError([StatusCode.badSlot, -1, s, bytes], describe)
     })
     try {
+      this.runSteps(slots, describe)
+    } catch (error) {
+      this.fallBack(slots)
+      throw error
+    }
+  }
+
+  private runSteps(slots: readonly Slot[], describe: Describe): void {
+    try {
       reserveArena(this.program.arenaBytes)
     } catch {
       throw statusError([StatusCode.outOfMemory, -1, this.program.arenaBytes, 0], describe)
@@ -87,6 +96,21 @@ export class JsProgram {
       if (failure !== undefined) throw statusError([StatusCode.indexOutOfRange, i, ...failure], describe)
     }
   }
+
+  /** What a failed run leaves: slots with a fallback get its contents. */
+  private fallBack(slots: readonly Slot[]): void {
+    this.program.slots.forEach(({ bytes, fallback }, s) => {
+      if (fallback === undefined) return
+      const to = bytesOf(slots[s], bytes)
+      const from = bytesOf(slots[fallback], bytes)
+      to.set(from)
+      to.fill(0, from.length)
+    })
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Slot, most: number): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, Math.min(byteLength, most))
 }
 
 function prepare(instruction: DecodedInstruction): Step {
