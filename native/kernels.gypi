@@ -7,10 +7,12 @@
     "kernels/conv2d_plan.cc",
     "kernels/conv2d_weight_grad.cc",
     "kernels/conv2d_window.cc",
+    "kernels/fft.cc",
     "kernels/gather.cc",
     "kernels/gemm.cc",
     "kernels/gemm_plan.cc",
     "kernels/gemv.cc",
+    "kernels/linalg.cc",
     "kernels/map.cc",
     "kernels/micro.cc",
     "kernels/micro_moves.cc",
@@ -21,7 +23,9 @@
     "kernels/recurrent.cc",
     "kernels/recurrent_grad.cc",
     "kernels/reduce.cc",
+    "kernels/scan.cc",
     "kernels/softmax.cc",
+    "kernels/sort.cc",
     "kernels/table.cc"
   ]
 }

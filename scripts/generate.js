@@ -13,7 +13,7 @@ import { fail, root } from './common.js'
 /** The table as the library itself sees it. */
 async function loadTable() {
   const contents = `
-    import './src/ops/elementwise.ts'
+    import './src/ops/functions.ts'
     export { microOperations, tableHash } from './src/backend/registry.ts'
     export { formatVersion, Opcode } from './src/ir/format.ts'`
   const { outputFiles } = await build({

@@ -69,8 +69,8 @@ const mul1 = 0xcd9e8d57
 const weyl0 = 0x9e3779b9
 const weyl1 = 0xbb67ae85
 
-/** High word of a product of two unsigned 32-bit numbers. */
-function mulHigh(a: number, b: number): number {
+/** @internal the high word of a product of two unsigned 32-bit numbers */
+export function mulHigh(a: number, b: number): number {
   const al = a & 0xffff
   const ah = a >>> 16
   const bl = b & 0xffff

@@ -4,8 +4,10 @@
 import * as cr from '../src/index.js'
 import { type Tensor, tensor } from '../src/index.js'
 import { activations } from './cases/activations.js'
+import { arrays } from './cases/arrays.js'
 import { attentionCases } from './cases/attention.js'
 import { layerCases } from './cases/layers.js'
+import { algebra } from './cases/linalg.js'
 import { recurrentCases } from './cases/recurrent.js'
 import {
   type Bad,
@@ -216,7 +218,7 @@ const movements: Case[] = [
 
 // biome-ignore format: one line a case
 const compositions: Case[] = [
-  binary('lerp', real, real, (a, b) => cr.add(cr.mul(a, 0.9), cr.mul(b, 0.1)), { special: false }),
+  binary('weighted sum', real, real, (a, b) => cr.add(cr.mul(a, 0.9), cr.mul(b, 0.1)), { special: false }),
   op('layer norm', [real, positive, real], [[[3, 8], [8], [8]]], (x, w, b) => { const c = x.sub(x.mean({ dim: -1, keepdim: true })); return c.mul(c.square().mean({ dim: -1, keepdim: true }).add(1e-5).rsqrt()).mul(w).add(b) }, { tolerance: 1e-4, large: [[129, 257], [257], [257]] }),
   op('attention', [real, real, real], [[[2, 3, 4], [2, 5, 4], [2, 5, 6]]], (q, k, v) => q.matmul(k.transpose()).mul(0.5).softmax().matmul(v), { tolerance: 1e-4 }),
   op('distances', [real, real], [[[3, 2], [4, 2]]], (a, b) => a.unsqueeze(1).sub(b).square().sum({ dim: -1 })),
@@ -226,6 +228,8 @@ const compositions: Case[] = [
 
 export const cases: readonly Case[] = [
   ...elementwise,
+  ...arrays,
+  ...algebra,
   ...activations,
   ...reductions,
   ...structured,

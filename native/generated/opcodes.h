@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0xac37acadu;
+constexpr uint32_t kTableHash = 0xcb95b8a6u;
 
 enum class Opcode : int32_t {
   map = 1,
@@ -23,6 +23,10 @@ enum class Opcode : int32_t {
   scatterAdd = 14,
   random = 15,
   collective = 16,
+  scan = 20,
+  sort = 21,
+  linalg = 22,
+  fft = 23,
   recurrent = 40,
   recurrentGrad = 41,
   attention = 42,
@@ -71,7 +75,20 @@ enum class MapOp : int32_t {
   toInt32,
   toBool,
   fma,
+  tan,
+  asin,
+  acos,
+  atan,
+  sinh,
+  cosh,
+  asinh,
+  acosh,
+  atanh,
+  atan2,
+  fmod,
+  remainder,
+  floorDivide,
 };
-constexpr int kMapOpLimit = 40;
+constexpr int kMapOpLimit = 53;
 
 }  // namespace chainrule

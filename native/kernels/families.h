@@ -25,5 +25,9 @@ extern const KernelFamily attentionFamily;         // attention.cc
 extern const KernelFamily attentionGradFamily;     // attention_grad.cc
 extern const KernelFamily recurrentFamily;         // recurrent.cc
 extern const KernelFamily recurrentGradFamily;     // recurrent_grad.cc
+extern const KernelFamily scanFamily;              // scan.cc
+extern const KernelFamily sortFamily;              // sort.cc
+extern const KernelFamily linalgFamily;            // linalg.cc
+extern const KernelFamily fftFamily;               // fft.cc
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -1,5 +1,5 @@
 // gather and scatterAdd along one axis. In: values, indices (int32 or uint8) and the axis; out: the chosen elements, or
-// the sums of what goes to each element. All indices are checked before anything is written. scatterAdd adds in the order of
+// the sums (or the last) of what goes to each element. All indices are checked before anything is written. scatterAdd goes in the order of
 // the axis; what runs in parallel are the other dimensions, so that results do not depend on threads.
 #include <cstdlib>
 #include <cstring>
@@ -256,11 +256,20 @@ Status prepareScatter(Instruction& instruction) {
   return {};
 }
 
-CHAINRULE_INLINE void addTo(float& to, float from) { to += from; }
-CHAINRULE_INLINE void addTo(int32_t& to, int32_t from) { to = static_cast<int32_t>(static_cast<uint32_t>(to) + static_cast<uint32_t>(from)); }
+struct Add {
+  CHAINRULE_INLINE static void put(float& to, float from) { to += from; }
+  CHAINRULE_INLINE static void put(int32_t& to, int32_t from) { to = static_cast<int32_t>(static_cast<uint32_t>(to) + static_cast<uint32_t>(from)); }
+  template <class T>
+  CHAINRULE_INLINE static void vector(T* to, const T* from) { store(to, load(to) + load(from)); }
+};
+/// The last stays.
+struct Replace {
+  template <class T>
+  CHAINRULE_INLINE static void put(T& to, T from) { to = from; }
+};
 
 /// One outer index: columns first..first+n-1 of the inner dimension.
-template <class T, class Index>
+template <class Put, class T, class Index>
 void scatterOuter(const ScatterPlan& plan, const T* src, const Index* index, T* y, int64_t first, int64_t n) {
   const int32_t last = plan.inner.rank - 1;
   const int64_t ss = plan.innerStrides[0][last], si = plan.innerStrides[1][last], sy = plan.innerStrides[2][last];
@@ -287,21 +296,25 @@ void scatterOuter(const ScatterPlan& plan, const T* src, const Index* index, T* 
       const T* from = s + a * plan.axis[0];
       const Index* at = k + a * plan.axis[1];
       if (n == 1) {
-        addTo(to[*at * plan.axis[2]], *from);
+        Put::put(to[*at * plan.axis[2]], *from);
       } else if (si == 0 && ss == 1 && sy == 1) {
         T* p = to + *at * plan.axis[2];
-        int64_t j = 0;
-        for (; j + kWidth <= n; j += kWidth) store(p + j, load(p + j) + load(from + j));
-        for (; j < n; j++) addTo(p[j], from[j]);
+        if constexpr (requires { Put::vector(p, from); }) {
+          int64_t j = 0;
+          for (; j + kWidth <= n; j += kWidth) Put::vector(p + j, from + j);
+          for (; j < n; j++) Put::put(p[j], from[j]);
+        } else {
+          memcpy(p, from, sizeof(T) * static_cast<size_t>(n));
+        }
       } else {
-        for (int64_t j = 0; j < n; j++) addTo(to[at[j * si] * plan.axis[2] + j * sy], from[j * ss]);
+        for (int64_t j = 0; j < n; j++) Put::put(to[at[j * si] * plan.axis[2] + j * sy], from[j * ss]);
       }
     }
     odometer.next(plan.inner, plan.innerStrides, 3, offset);
   }
 }
 
-template <class T, class Index>
+template <class Put, class T, class Index>
 void scatterTyped(const Job& job, int64_t chunk) {
   const Instruction& instruction = *job.instruction;
   const auto& plan = *static_cast<const ScatterPlan*>(instruction.plan);
@@ -315,16 +328,24 @@ void scatterTyped(const Job& job, int64_t chunk) {
   int64_t offset[3];
   for (int v = 0; v < 3; v++) offset[v] = offsetOf(plan.outer, plan.outerStrides[v], plan.outer.rank, first);
   for (int64_t o = first; o < first + plan.outerPerChunk && o < plan.outerCount; o++) {
-    scatterOuter(plan, src + offset[0], index + offset[1], y + offset[2], column, n);
+    scatterOuter<Put>(plan, src + offset[0], index + offset[1], y + offset[2], column, n);
     odometer.next(plan.outer, plan.outerStrides, 3, offset);
   }
 }
 
+template <class Put, class T>
+void scatterIndexed(const Job& job, int64_t chunk) {
+  job.instruction->inputs[1].dtype == DType::uint8 ? scatterTyped<Put, T, uint8_t>(job, chunk) : scatterTyped<Put, T, int32_t>(job, chunk);
+}
+
 void scatterChunk(void* argument, int64_t chunk, std::byte*) {
   const Job& job = *static_cast<const Job*>(argument);
-  const bool bytes = job.instruction->inputs[1].dtype == DType::uint8, floats = job.instruction->outputs[0].dtype == DType::float32;
-  floats ? bytes ? scatterTyped<float, uint8_t>(job, chunk) : scatterTyped<float, int32_t>(job, chunk)
-         : bytes ? scatterTyped<int32_t, uint8_t>(job, chunk) : scatterTyped<int32_t, int32_t>(job, chunk);
+  const DType type = job.instruction->outputs[0].dtype;
+  if (job.instruction->attributes[1] == 1) {
+    sizeOf(type) == 4 ? scatterIndexed<Replace, int32_t>(job, chunk) : scatterIndexed<Replace, uint8_t>(job, chunk);
+  } else {
+    type == DType::float32 ? scatterIndexed<Add, float>(job, chunk) : scatterIndexed<Add, int32_t>(job, chunk);
+  }
 }
 
 Status runScatter(const Instruction& instruction, const Run& run) {

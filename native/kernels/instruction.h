@@ -33,6 +33,7 @@ enum class StatusCode : int32_t {
   indexOutOfRange = 2,
   cancelled = 3,
   badSlot = 4,
+  singular = 5,
   truncated = 16,
   badHeader = 17,
   tableMismatch = 18,

@@ -9,7 +9,7 @@ struct KernelFamily {
   /// Makes `instruction.plan` (malloc'd plain data, or nullptr where none is needed) and sets `sharedScratch`. The instruction has
   /// passed runtime/check: ranks, shapes, dtypes and micro-programs are valid. Fails only with outOfMemory.
   Status (*prepare)(Instruction& instruction);
-  /// Never fails but for indexOutOfRange.
+  /// Never fails but for indexOutOfRange and singular.
   Status (*run)(const Instruction& instruction, const Run& run);
   /// Runs `count` instructions of this family as one parallel region, or nullptr where the family has none.
   Status (*runRegion)(const Instruction* first, int32_t count, const Run& run);

@@ -1,6 +1,6 @@
 // The loops of the micro-program's operations: one row per operation below, everything else is generated from it.
 // In: addresses of up to three operands (a vector or a single value each) and a length; out: the results.
-#include "../simd/math.h"
+#include "../simd/trigonometry.h"
 #include "micro.h"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -85,6 +85,19 @@ template <> struct Kernel<MapOp::toFloat32> : Light<F(I), F(M)> { static F run(a
 template <> struct Kernel<MapOp::toInt32> : Light<I(F), I(M)> { static I run(auto a) { return toIntOf(a); } };
 template <> struct Kernel<MapOp::toBool> : Light<M(F), M(I)> { static M run(auto a) { return notZero(a); } };
 template <> struct Kernel<MapOp::fma> : Light<F(F, F, F)> { static F run(F a, F b, F c) { return fma(a, b, c); } };
+template <> struct Kernel<MapOp::tan> : Heavy<F(F)> { static F run(F a) { return tan(a); } };
+template <> struct Kernel<MapOp::asin> : Heavy<F(F)> { static F run(F a) { return asin(a); } };
+template <> struct Kernel<MapOp::acos> : Heavy<F(F)> { static F run(F a) { return acos(a); } };
+template <> struct Kernel<MapOp::atan> : Heavy<F(F)> { static F run(F a) { return atan(a); } };
+template <> struct Kernel<MapOp::sinh> : Heavy<F(F)> { static F run(F a) { return sinh(a); } };
+template <> struct Kernel<MapOp::cosh> : Heavy<F(F)> { static F run(F a) { return cosh(a); } };
+template <> struct Kernel<MapOp::asinh> : Heavy<F(F)> { static F run(F a) { return asinh(a); } };
+template <> struct Kernel<MapOp::acosh> : Heavy<F(F)> { static F run(F a) { return acosh(a); } };
+template <> struct Kernel<MapOp::atanh> : Heavy<F(F)> { static F run(F a) { return atanh(a); } };
+template <> struct Kernel<MapOp::atan2> : Heavy<F(F, F)> { static F run(F a, F b) { return atan2(a, b); } };
+template <> struct Kernel<MapOp::fmod> : Heavy<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return fmod(a, b); } };
+template <> struct Kernel<MapOp::remainder> : Heavy<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return remainder(a, b); } };
+template <> struct Kernel<MapOp::floorDivide> : Heavy<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return floorDivide(a, b); } };
 // clang-format on
 
 // --- the loops -------------------------------------------------------------------------------------------------

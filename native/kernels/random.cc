@@ -1,5 +1,5 @@
 // Random numbers: Philox4x32-10, a function of key and counter, so that element i is the same however the work is cut. In: the
-// state (key, counter); out: uniform, normal or Bernoulli elements, kWidth counters at a time.
+// state (key, counter); out: uniform, normal or Bernoulli elements or whole numbers, kWidth counters at a time.
 #include <cstdlib>
 
 #include "../simd/math.h"
@@ -55,6 +55,18 @@ struct Bernoulli {
   }
 };
 
+/// low + ⌊w·range / 2^32⌋, the bits of integers; a range of 0 is 2^32.
+struct Integer {
+  int32_t low, range;
+  CHAINRULE_INLINE void operator()(const I* w, F* r) const {
+    for (int k = 0; k < 4; k++) {
+      I high = w[k], rest;
+      if (range != 0) mulWide(w[k], set1(range), high, rest);
+      r[k] = asFloat(set1(low) + high);
+    }
+  }
+};
+
 struct Job {
   const Instruction* instruction;
   const Run* run;
@@ -79,8 +91,9 @@ void draw(const Job& job, const Kind& kind, int64_t lo, int64_t hi) {
   const uint32_t key0 = state[0], key1 = state[step];
   const uint64_t start = (state[2 * step] | uint64_t{state[3 * step]} << 32) + static_cast<uint64_t>(int64_t{instruction.attributes[3]});
   const View& view = instruction.outputs[0];
-  auto* floats = view.dtype == DType::float32 ? job.run->data<float>(view) : nullptr;
-  auto* bytes = view.dtype == DType::float32 ? nullptr : job.run->data<uint8_t>(view);
+  const bool wide = sizeOf(view.dtype) == 4;  // integers are moved as floats
+  auto* floats = wide ? job.run->data<float>(view) : nullptr;
+  auto* bytes = wide ? nullptr : job.run->data<uint8_t>(view);
   for (int64_t i = lo; i < hi; i += 4 * kWidth) {
     const uint64_t counter = start + static_cast<uint64_t>(i / 4);
     const I base = set1(static_cast<int32_t>(counter));
@@ -118,6 +131,8 @@ void randomChunk(void* argument, int64_t chunk, std::byte*) {
     draw(job, Uniform{set1(a), set1(b - a)}, lo, hi);
   } else if (attributes[0] == 1) {
     draw(job, Normal{set1(a), set1(b)}, lo, hi);
+  } else if (attributes[0] == 3) {
+    draw(job, Integer{attributes[1], attributes[2]}, lo, hi);
   } else {
     draw(job, Bernoulli{set1(a)}, lo, hi);
   }

@@ -29,6 +29,10 @@ const KernelTable& kernels() {
   put(Opcode::recurrentGrad, recurrentGradFamily);
   put(Opcode::attention, attentionFamily);
   put(Opcode::attentionGrad, attentionGradFamily);
+  put(Opcode::scan, scanFamily);
+  put(Opcode::sort, sortFamily);
+  put(Opcode::linalg, linalgFamily);
+  put(Opcode::fft, fftFamily);
   return table;
 }
 

@@ -101,6 +101,11 @@ struct Checker {
   bool contiguous(const View& view, int64_t which);
   bool recurrent(bool gradient);
   bool attention(bool gradient);
+  bool axisIn(int at, const View& view) { return require(view.rank >= 1, Check::operandRank) && inRange(at, 0, view.rank - 1); }
+  bool scan();
+  bool sort();
+  bool linalg();
+  bool fft();
   bool run();
 };
 
@@ -237,9 +242,12 @@ bool Checker::crossEntropy(bool gradient) {
 
 /// gather: large is x, moved is y. scatterAdd: large is y, moved is src.
 bool Checker::gather(const View& large, const View& moved, bool scatter) {
-  if (!counts(2, 1) || !attributes(1) || !isIndex(input(1), 1) || !require(input(0).dtype == output(0).dtype, Check::operandType, 2))
+  if (!counts(2, 1) || !attributes(scatter ? 2 : 1) || !isIndex(input(1), 1) ||
+      !require(input(0).dtype == output(0).dtype, Check::operandType, 2))
     return false;
-  if (scatter && !require(large.dtype == DType::float32 || large.dtype == DType::int32, Check::operandType, 2)) return false;
+  const bool adds = scatter && attribute(1) == 0;
+  if (scatter && !inRange(1, 0, 1)) return false;
+  if (adds && !require(large.dtype == DType::float32 || large.dtype == DType::int32, Check::operandType, 2)) return false;
   if (!require(large.rank >= 1, Check::operandRank) || !rank(moved, large.rank, 0) || !shape(input(1), moved, 1) ||
       !inRange(0, 0, large.rank - 1))
     return false;
@@ -249,11 +257,13 @@ bool Checker::gather(const View& large, const View& moved, bool scatter) {
 }
 
 bool Checker::random() {
-  if (!counts(1, 1) || !attributes(4) || !inRange(0, 0, 2)) return false;
+  if (!counts(1, 1) || !attributes(4) || !inRange(0, 0, 3)) return false;
+  const int32_t kind = attribute(0);
   const View &state = input(0), &y = output(0);
   if (!require(state.dtype == DType::int32, Check::operandType, 0) || !rank(state, 1, 0) ||
       !require(state.shape[0] == 4, Check::operandShape, 0) ||
-      !require(y.dtype == DType::float32 || (attribute(0) == 2 && y.dtype == DType::boolean), Check::operandType, 1))
+      !require(kind == 3 ? y.dtype == DType::int32 : y.dtype == DType::float32 || (kind == 2 && y.dtype == DType::boolean), Check::operandType,
+               1))
     return false;
   return contiguous(y, 1);
 }
@@ -359,6 +369,65 @@ bool Checker::attention(bool gradient) {
   return true;
 }
 
+bool Checker::scan() {
+  if (!attributes(2) || !inRange(0, 0, 2) || !counts(attribute(0) == 2 ? 2 : 1, 1)) return false;
+  const View& y = output(0);
+  const bool integers = attribute(0) < 2 && y.dtype == DType::int32;
+  if (!axisIn(1, y) || !require(integers || y.dtype == DType::float32, Check::operandType, instruction.inputCount)) return false;
+  for (int i = 0; i < instruction.inputCount; ++i)
+    if (!require(input(i).dtype == y.dtype, Check::operandType, i) || !shape(input(i), y, i)) return false;
+  return true;
+}
+
+bool Checker::sort() {
+  if (!counts(1, 2) || !attributes(2) || !inRange(1, 0, 1)) return false;
+  const View &x = input(0), &values = output(0), &indices = output(1);
+  if (!axisIn(0, x) || !require(x.dtype <= DType::boolean, Check::operandType, 0) ||
+      !require(values.dtype == x.dtype, Check::operandType, 1) || !require(indices.dtype == DType::int32, Check::operandType, 2) ||
+      !rank(values, x.rank, 1) || !shape(indices, values, 2))
+    return false;
+  for (int d = 0; d < x.rank; ++d)
+    if (!require(d == attribute(0) ? values.shape[d] <= x.shape[d] : values.shape[d] == x.shape[d], Check::operandShape, 1)) return false;
+  return true;
+}
+
+/// Kinds: 0 cholesky, 1 solve, 2 solveTriangular, 3 determinant, 4 qr, 5 svd, 6 eigh.
+bool Checker::linalg() {
+  if (!attributes(2) || !inRange(0, 0, 6)) return false;
+  const int32_t kind = attribute(0);
+  const bool solves = kind == 1 || kind == 2;
+  if (!inRange(1, 0, kind == 2 ? 3 : 0) || !counts(solves ? 2 : 1, 1)) return false;
+  const View &a = input(0), &y = output(0), &b = input(solves ? 1 : 0);
+  if (!isFloat(a, 0) || !isFloat(b, 1) || !isFloat(y, 2) || !require(a.rank >= 2, Check::operandRank) || !rank(b, a.rank, 1) ||
+      !rank(y, a.rank, 2))
+    return false;
+  const int batch = a.rank - 2;
+  for (int d = 0; d < batch; ++d)
+    if (!require(b.shape[d] == a.shape[d], Check::operandShape, 1) || !require(y.shape[d] == a.shape[d], Check::operandShape, 2))
+      return false;
+  const int64_t m = a.shape[batch], n = a.shape[batch + 1], k = m < n ? m : n;
+  if (kind != 4 && kind != 5 && !require(m == n, Check::operandShape)) return false;
+  if (solves && !require(b.shape[batch] == n, Check::operandShape, 1)) return false;
+  const int64_t rows = kind == 3 ? 1 : kind == 4 ? m + n : kind == 5 ? m + n + 1 : kind == 6 ? n + 1 : n;
+  const int64_t columns = solves ? b.shape[batch + 1] : kind == 3 ? 3 : kind == 4 || kind == 5 ? k : n;
+  return require(y.shape[batch] == rows && y.shape[batch + 1] == columns, Check::operandShape, 2);
+}
+
+/// Kinds: 0 forward, 1 inverse, 2 of real numbers, 3 to real numbers.
+bool Checker::fft() {
+  if (!counts(1, 1) || !attributes(1) || !inRange(0, 0, 3) || !isFloat(input(0), 0) || !isFloat(output(0), 1)) return false;
+  const int32_t kind = attribute(0);
+  const View &x = input(0), &y = output(0);
+  const int rows = x.rank - (kind == 2 ? 1 : 2);
+  if (!require(rows >= 0, Check::operandRank) || !rank(y, rows + (kind == 3 ? 1 : 2), 1)) return false;
+  for (int d = 0; d < rows; ++d)
+    if (!require(y.shape[d] == x.shape[d], Check::operandShape, 1)) return false;
+  if (kind != 2 && !require(x.shape[rows + 1] == 2, Check::operandShape, 0)) return false;
+  if (kind != 3 && !require(y.shape[rows + 1] == 2, Check::operandShape, 1)) return false;
+  const int64_t in = x.shape[rows], out = y.shape[rows];
+  return require(kind < 2 ? in == out : kind == 2 ? in >= 1 && out == in / 2 + 1 : out >= 1 && in == out / 2 + 1, Check::operandShape, 1);
+}
+
 bool Checker::run() {
   switch (instruction.opcode) {
     case Opcode::map:
@@ -399,6 +468,14 @@ bool Checker::run() {
       return attention(false);
     case Opcode::attentionGrad:
       return attention(true);
+    case Opcode::scan:
+      return scan();
+    case Opcode::sort:
+      return sort();
+    case Opcode::linalg:
+      return linalg();
+    case Opcode::fft:
+      return fft();
     case Opcode::collective:
       status = {StatusCode::unsupported, 0, {static_cast<int64_t>(instruction.opcode), 0}};
       return false;
@@ -409,7 +486,8 @@ bool Checker::run() {
 }  // namespace
 
 bool canFail(Opcode opcode) {
-  return opcode == Opcode::gather || opcode == Opcode::scatterAdd || opcode == Opcode::crossEntropy || opcode == Opcode::crossEntropyGrad;
+  return opcode == Opcode::gather || opcode == Opcode::scatterAdd || opcode == Opcode::crossEntropy || opcode == Opcode::crossEntropyGrad ||
+         opcode == Opcode::linalg;
 }
 
 Status checkInstruction(const Instruction& instruction) {

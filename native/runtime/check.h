@@ -45,11 +45,11 @@ inline Status malformed(Check check, int64_t which = 0) { return {StatusCode::ma
 /// Structure, shapes, dtypes and micro-programs of one instruction. Status::instruction is left for the caller.
 Status checkInstruction(const Instruction& instruction);
 
-/// The opcode may answer `indexOutOfRange`.
+/// The opcode may answer `indexOutOfRange` or `singular`.
 bool canFail(Opcode opcode);
 
 /// Input `i` is one whose values a kernel uses as addresses, after it has checked them.
-inline bool isIndexOperand(Opcode opcode, int i) { return i == 1 && canFail(opcode); }
+inline bool isIndexOperand(Opcode opcode, int i) { return i == 1 && opcode != Opcode::linalg && canFail(opcode); }
 
 inline int64_t elementCount(const View& view) {
   int64_t count = 1;

@@ -45,15 +45,28 @@ constexpr Signature signatureOf(int32_t op) {
     case MapOp::tanh:
     case MapOp::sigmoid:
     case MapOp::erf:
+    case MapOp::tan:
+    case MapOp::asin:
+    case MapOp::acos:
+    case MapOp::atan:
+    case MapOp::sinh:
+    case MapOp::cosh:
+    case MapOp::asinh:
+    case MapOp::acosh:
+    case MapOp::atanh:
       return Signature::floatUnary;
     case MapOp::add:
     case MapOp::sub:
     case MapOp::mul:
     case MapOp::maximum:
     case MapOp::minimum:
+    case MapOp::fmod:
+    case MapOp::remainder:
+    case MapOp::floorDivide:
       return Signature::numberBinary;
     case MapOp::div:
     case MapOp::pow:
+    case MapOp::atan2:
       return Signature::floatBinary;
     case MapOp::eq:
     case MapOp::ne:

@@ -21,7 +21,7 @@ bool affordable(const Program& program) {
       most = count > most ? count : most;
       if (v < 2) product *= count + 1;
     }
-    work += instruction.opcode == Opcode::gemm || (instruction.opcode >= Opcode::conv2d && instruction.opcode <= Opcode::avgPool2dGrad)
+    work += instruction.opcode == Opcode::gemm || instruction.opcode == Opcode::linalg || (instruction.opcode >= Opcode::conv2d && instruction.opcode <= Opcode::avgPool2dGrad)
                 ? product
                 : most;
     if (instruction.opcode == Opcode::reduce)

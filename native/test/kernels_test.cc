@@ -258,7 +258,7 @@ void gathers() {
         CHECK(both("gather", K::gatherFamily, Opcode::gather, {&x, &index}, {&y}, {static_cast<int32_t>(axis)}).ok(), "gather");
         Tensor z = make(type, large), want = make(type, large);
         for (int64_t i = 0; i < want.count(); i++) want.set(i, 0);
-        CHECK(both("scatterAdd", K::scatterAddFamily, Opcode::scatterAdd, {&src, &index}, {&z}, {static_cast<int32_t>(axis)}).ok(),
+        CHECK(both("scatterAdd", K::scatterAddFamily, Opcode::scatterAdd, {&src, &index}, {&z}, {static_cast<int32_t>(axis), 0}).ok(),
               "scatterAdd");
         int64_t inner = 1;
         for (size_t d = axis + 1; d < shape.size(); d++) inner *= shape[d];

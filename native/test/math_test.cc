@@ -1,6 +1,6 @@
 // simd/math.h against the C library in double precision: a dense sample of all floats, and every special pair of pow. Out: the largest
 // error of each function in ulps, and a failure where it exceeds what the function's comment states.
-#include "../simd/math.h"
+#include "../simd/trigonometry.h"
 
 #include "tensors.h"
 
@@ -87,6 +87,33 @@ void powers() {
   CHECK(worst <= 0.6, "pow: %.3f ulp", worst);
 }
 
+void angles() {
+  const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN, 1e-40f, -1e-40f, 3e38f, -3e38f, 0.5f, 1e-20f};
+  float y[K::kWidth], x[K::kWidth], r[K::kWidth];
+  double worst = 0;
+  const auto compare = [&] {
+    K::store(r, K::atan2(K::load(y), K::load(x)));
+    for (int i = 0; i < K::kWidth; i++) {
+      const double want = std::atan2(static_cast<double>(y[i]), static_cast<double>(x[i]));
+      worst = std::fmax(worst, ulps(r[i], want));
+      CHECK(std::isnan(want) || std::signbit(want) == std::signbit(r[i]), "atan2(%g, %g): the sign", y[i], x[i]);
+    }
+  };
+  for (float a : special) {
+    for (float b : special) {
+      for (float& v : y) v = a;
+      for (float& v : x) v = b;
+      compare();
+    }
+  }
+  for (int k = 0; k < 400000; k++) {
+    for (int i = 0; i < K::kWidth; i++) y[i] = uniform(-1, 1) * (k % 3 ? 1 : 1e-3f), x[i] = uniform(-1, 1);
+    compare();
+  }
+  std::printf("  %-8s %.3f ulp\n", "atan2", worst);
+  CHECK(worst <= 3.5, "atan2: %.3f ulp", worst);
+}
+
 }  // namespace
 
 int main() {
@@ -101,6 +128,16 @@ int main() {
   sample("rsqrt", apply<K::rsqrt>, rsqrt, 1.5);
   sample("sin", apply<K::sin>, std::sin, 1.5);
   sample("cos", apply<K::cos>, std::cos, 1.5);
+  sample("tan", apply<K::tan>, std::tan, 3.5);
+  sample("asin", apply<K::asin>, std::asin, 2.5);
+  sample("acos", apply<K::acos>, std::acos, 2.5);
+  sample("atan", apply<K::atan>, std::atan, 2.5);
+  sample("sinh", apply<K::sinh>, std::sinh, 3.5);
+  sample("cosh", apply<K::cosh>, std::cosh, 3.5);
+  sample("asinh", apply<K::asinh>, std::asinh, 3.5);
+  sample("acosh", apply<K::acosh>, std::acosh, 3.5);
+  sample("atanh", apply<K::atanh>, std::atanh, 3.5);
+  angles();
   powers();
   if (gFailures) std::printf("%d failures\n", gFailures);
   return gFailures != 0;

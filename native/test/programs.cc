@@ -158,9 +158,23 @@ Words rows() {
   b.add(Opcode::crossEntropy, {dense(x, {6, 5}), dense(t, {6}, DType::int32)}, {dense(loss, {6})}, {-100});
   b.add(Opcode::crossEntropyGrad, {dense(x, {6, 5}), dense(t, {6}, DType::int32), dense(g, {6})}, {dense(y, {6, 5})}, {-100});
   b.add(Opcode::gather, {dense(x, {6, 5}), {t, DType::int32, 0, {4, 5}, {1, 0}}}, {dense(y, {4, 5})}, {0});
-  b.add(Opcode::scatterAdd, {dense(y, {4, 5}), {t, DType::int32, 0, {4, 5}, {1, 0}}}, {dense(s, {6, 5})}, {0});
+  b.add(Opcode::scatterAdd, {dense(y, {4, 5}), {t, DType::int32, 0, {4, 5}, {1, 0}}}, {dense(s, {6, 5})}, {0, 0});
   b.add(Opcode::random, {dense(state, {4}, DType::int32)}, {dense(z, {3, 7})}, {1, bits(0), bits(1), 0});
   b.add(Opcode::random, {dense(state, {4}, DType::int32)}, {dense(y, {30})}, {2, bits(0.3f), 0, 21});
+  return b.words();
+}
+
+Words arrays() {
+  Builder b;
+  const int32_t x = b.slot(), y = b.slot(), i = b.slot(), z = b.slot(), c = b.slot(), s = b.slot();
+  b.add(Opcode::scan, {dense(x, {2, 3, 5})}, {dense(y, {2, 3, 5})}, {0, 1});
+  b.add(Opcode::scan, {dense(x, {6, 5}), {y, DType::float32, 0, {6, 5}, {1, 6}}}, {dense(z, {6, 5})}, {2, 0});
+  b.add(Opcode::sort, {dense(x, {6, 5})}, {dense(z, {6, 4}), dense(i, {6, 4}, DType::int32)}, {1, 1});
+  b.add(Opcode::fft, {dense(x, {3, 5})}, {dense(c, {3, 3, 2})}, {2});
+  b.add(Opcode::fft, {dense(c, {3, 3, 2})}, {dense(z, {3, 4})}, {3});
+  b.add(Opcode::linalg, {dense(x, {2, 5, 3})}, {dense(s, {2, 9, 3})}, {5, 0});
+  b.add(Opcode::linalg, {dense(x, {2, 3, 3})}, {dense(z, {2, 1, 3})}, {3, 0});
+  b.add(Opcode::linalg, {dense(x, {3, 3}), dense(y, {3, 2})}, {dense(z, {3, 2})}, {1, 0});
   return b.words();
 }
 
@@ -168,7 +182,7 @@ Words rows() {
 
 std::vector<Sample> samples() {
   return {{"add", addProgram(100)}, {"maps", maps()}, {"reduces", reduces()},
-          {"gemms", gemms()},       {"rows", rows()}, {"convolutions", convolutions()}};
+          {"gemms", gemms()},       {"rows", rows()}, {"convolutions", convolutions()}, {"arrays", arrays()}};
 }
 
 SlotSet::SlotSet(const Program& program) {

@@ -8,7 +8,7 @@ import type { StatusWords } from './binding.js'
 /** Says which op an instruction came from, for errors; -1 stands for the whole program. */
 export type Describe = (instruction: number) => string
 
-export const StatusCode = { outOfMemory: 1, indexOutOfRange: 2, cancelled: 3, badSlot: 4, tableMismatch: 18 } as const
+export const StatusCode = { outOfMemory: 1, indexOutOfRange: 2, cancelled: 3, badSlot: 4, singular: 5, tableMismatch: 18 } as const
 
 /** The error for a status that is not ok. */
 export function statusError([code, instruction, d0, d1]: StatusWords, describe: Describe): ChainruleError {
@@ -25,6 +25,8 @@ export function statusError([code, instruction, d0, d1]: StatusWords, describe: 
         'ERR_BUFFER_DETACHED',
         `${where}: the memory of operand ${d0} is too small (${d1} bytes needed): it was transferred or resized.`,
       )
+    case StatusCode.singular:
+      return singularError(where, d0, d1)
     case StatusCode.tableMismatch:
       return new BackendError(
         'ERR_TABLE_MISMATCH',
@@ -33,6 +35,14 @@ export function statusError([code, instruction, d0, d1]: StatusWords, describe: 
     default:
       return refused(`${where}: the native runtime refused the program (code ${code}, details ${d0}, ${d1})`)
   }
+}
+
+/** The error for a matrix that has no inverse or no Cholesky factor, the same on both backends. */
+export function singularError(where: string, matrix: number, row: number): DataError {
+  return new DataError(
+    'ERR_SINGULAR',
+    `${where}: matrix ${matrix} of the batch is singular, or for cholesky not positive definite (seen at row ${row}). Check the data, or add a small multiple of the identity.`,
+  )
 }
 
 /** The error for a program that no encoder of ours makes. */

@@ -70,7 +70,7 @@ export class Graph {
     if (folded !== undefined) return [this.constant(folded, metas[0])]
     const same = simplify(row, inputs, metas[0])
     if (same !== undefined) return [same]
-    const key = `${row.name}|${inputs.map((v) => v.id).join()}|${attrs === undefined ? '' : JSON.stringify(attrs)}`
+    const key = `${row.name}|${inputs.map((v) => v.id).join()}|${attrs === undefined ? '' : JSON.stringify(attrs, exactly)}`
     let node = this.known.get(key)
     if (node === undefined) {
       node = this.add(row.name, row, undefined, inputs, attrs, metas, undefined)
@@ -105,6 +105,10 @@ export class Graph {
     return node
   }
 }
+
+/** Numbers that JSON has no words for stay apart from each other. */
+const exactly = (_key: string, value: unknown): unknown =>
+  typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)) ? `${Object.is(value, -0) ? '-0' : value}` : value
 
 function foldConstant(row: OpRow<never>, inputs: readonly Value[], meta: Meta): number | undefined {
   if (inputs.length === 0 || inputs.some((v) => v.constant === undefined)) return undefined

@@ -21,6 +21,10 @@ export const Opcode = {
   scatterAdd: 14,
   random: 15,
   collective: 16,
+  scan: 20,
+  sort: 21,
+  linalg: 22,
+  fft: 23,
   recurrent: 40,
   recurrentGrad: 41,
   attention: 42,
@@ -30,6 +34,15 @@ export type Opcode = (typeof Opcode)[keyof typeof Opcode]
 
 export const ReduceKind = { sum: 0, prod: 1, max: 2, min: 3, argmax: 4, argmin: 5 } as const
 export type ReduceKind = keyof typeof ReduceKind
+
+export const ScanKind = { sum: 0, prod: 1, linear: 2 } as const
+export type ScanKind = keyof typeof ScanKind
+
+export const LinalgKind = { cholesky: 0, solve: 1, solveTriangular: 2, determinant: 3, qr: 4, svd: 5, eigh: 6 } as const
+export type LinalgKind = keyof typeof LinalgKind
+
+export const FftKind = { forward: 0, inverse: 1, fromReal: 2, toReal: 3 } as const
+export type FftKind = keyof typeof FftKind
 
 /** A strided window on a buffer; offset and strides count elements. */
 export interface View<B> {

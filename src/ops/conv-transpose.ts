@@ -7,7 +7,8 @@ import type { Images, Signals } from '../types.js'
 import { addBias, checkBias, checkOperands } from './conv.js'
 import { inputGradRow } from './conv-rows.js'
 import { apply } from './dispatch.js'
-import { pad, reshape, unsqueeze } from './movement.js'
+import { reshape, unsqueeze } from './movement.js'
+import { pad } from './pad.js'
 import { type Pair, type Rank, type Single, sizesOf } from './window.js'
 
 interface ConvTransposeOptions<P> {

@@ -9,7 +9,8 @@ import { convRow, convSize } from './conv-rows.js'
 import { apply, checkTensor } from './dispatch.js'
 import { add } from './elementwise.js'
 import { stack } from './join.js'
-import { pad, permute, reshape, slice, unsqueeze } from './movement.js'
+import { permute, reshape, slice, unsqueeze } from './movement.js'
+import { pad } from './pad.js'
 import { layouts, type Pair, type Rank, type Single, sizesOf, type Triple } from './window.js'
 
 interface ConvOptions<P> {

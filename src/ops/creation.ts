@@ -5,11 +5,12 @@ import { checkDType, type DType, itemSize } from '../dtype.js'
 import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { checkShape } from '../shape.js'
 import { Storage } from '../storage.js'
-import { empty, type ShapeOf, Tensor, writeAll } from '../tensor.js'
+import { empty, type ShapeOf, Tensor, tensor, writeAll } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import type { Sizes } from '../types.js'
 import { checkTensor } from './dispatch.js'
-import { expand } from './movement.js'
+import { add, eq, mul, to, where } from './elementwise.js'
+import { expand, narrow, reshape } from './movement.js'
 
 export interface CreateOptions {
   /** Default float32. */
@@ -80,11 +81,21 @@ export function arange(start: number, end?: number, step = 1, options: CreateOpt
   if (step === 0 || !Number.isFinite(n))
     throw new ArgumentError('ERR_ARANGE', `arange: cannot count from ${from} to ${to} in steps of ${step}.`)
   const integers = [from, to, step].every(Number.isInteger)
-  const out = empty([n], options.dtype ?? (integers ? 'int32' : 'float32'))
+  const dtype = options.dtype ?? (integers ? 'int32' : 'float32')
+  if (tracing.recorder !== undefined && !options.requiresGrad) return counted(n, from, step, dtype) as Tensor<[number]>
+  const out = empty([n], dtype)
   return finish(
     writeAll(out, (data) => data.forEach((_, i) => void (data[i] = from + i * step))),
     options,
   )
+}
+
+/** `from`, `from + step`, …, computed inside the function being traced. */
+function counted(n: number, from: number, step: number, dtype: DType): Tensor {
+  const count = arangeTensor(n)
+  return dtype === 'int32' && Number.isInteger(from) && Number.isInteger(step)
+    ? add(mul(count, step), from)
+    : to(add(mul(to(count, 'float32'), step), from), dtype)
 }
 
 /** `count` numbers evenly from `start` to `end`, both included. */
@@ -96,6 +107,10 @@ export function linspace(start: number, end: number, count: number, options: Cre
   if (typeof start !== 'number' || typeof end !== 'number')
     throw new ArgumentError('ERR_LINSPACE', `linspace: start and end are numbers, received ${showValue(start)} and ${showValue(end)}.`)
   const step = count > 1 ? (end - start) / (count - 1) : 0
+  if (tracing.recorder !== undefined && !options.requiresGrad) {
+    const numbers = counted(count, start, step, 'float32')
+    return to(count > 1 ? where(eq(arangeTensor(count), count - 1), end, numbers) : numbers, options.dtype ?? 'float32')
+  }
   return finish(
     writeAll(empty([count], options.dtype ?? 'float32'), (data) =>
       data.forEach((_, i) => void (data[i] = i === count - 1 && count > 1 ? end : start + i * step)),
@@ -108,8 +123,13 @@ export function linspace(start: number, end: number, count: number, options: Cre
 export function eye<N extends number, M extends number = N>(n: N, m?: M, options?: CreateOptions): Tensor<[N, M]>
 export function eye(n: number, m: number = n, options: CreateOptions = {}): Tensor {
   checkOptions('eye', options)
+  const dtype = checkDType('eye', options.dtype ?? 'float32')
+  checkShape('eye', [n, m])
+  if (tracing.recorder !== undefined && !options.requiresGrad) {
+    return to(eq(reshape(arangeTensor(n), [n, 1]), arangeTensor(m)), dtype)
+  }
   return finish(
-    writeAll(empty([n, m], options.dtype ?? 'float32'), (data) => {
+    writeAll(empty([n, m], dtype), (data) => {
       data.fill(0)
       for (let i = 0; i < Math.min(n, m); i++) data[i * m + i] = 1
     }),
@@ -118,13 +138,37 @@ export function eye(n: number, m: number = n, options: CreateOptions = {}): Tens
 }
 
 const countings = new Map<number, Tensor>()
+/** Longer ones are composed of two while a function is traced. */
+const longestCounting = 4096
 
-/** @internal the int32 numbers 0 … n-1, kept for reuse while small */
+/** @internal the int32 numbers 0 … n-1; while a function is traced always the same tensor, or made of such */
 export function arangeTensor(n: number): Tensor {
+  if (tracing.recorder !== undefined && n > longestCounting) {
+    const high = mul(arangeTensor(Math.ceil(n / longestCounting)), longestCounting)
+    return narrow(reshape(add(reshape(high, [high.size, 1]), arangeTensor(longestCounting)), [high.size * longestCounting]), 0, 0, n)
+  }
   let t = countings.get(n)
   if (t === undefined) {
     t = writeAll(Tensor.contiguous(Storage.allocateShared(n * 4), [n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
-    if (n <= 4096 && countings.size < 64) countings.set(n, t)
+    if (n <= longestCounting) {
+      if (countings.size >= 256) countings.clear()
+      countings.set(n, t)
+    }
+  }
+  return t
+}
+
+const lists = new Map<string, Tensor>()
+
+/** @internal a list of int32 numbers as a tensor; while a function is traced, equal lists are one tensor */
+export function indexTensor(list: readonly number[]): Tensor {
+  if (tracing.recorder === undefined) return tensor(list, { dtype: 'int32' })
+  const key = list.join()
+  let t = lists.get(key)
+  if (t === undefined) {
+    t = tensor(list, { dtype: 'int32' })
+    if (lists.size >= 256) lists.clear()
+    lists.set(key, t)
   }
   return t
 }

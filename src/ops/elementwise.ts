@@ -2,87 +2,32 @@
  * Elementwise ops: arithmetic, comparisons, functions of one number. Each is one row here, one line in native/kernels (the
  * vector expression) and one line in test/ops.cases.ts. The order of rows numbers the micro-operations.
  */
-import { checkDType, type DType, isFloat, promote } from '../dtype.js'
 import { DTypeError } from '../errors.js'
-import { broadcast } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
-import type { Meta } from '../tracing.js'
-import { apply, checkTensor, lift } from './dispatch.js'
+import { apply, checkTensor } from './dispatch.js'
 import type { Broadcast, Meets } from './fluent.js'
-import { castMicro, defineMicro, lowerMicro, type MicroSignature } from './micro.js'
+import { defineMicro } from './micro.js'
+import {
+  any1,
+  any2,
+  asBool,
+  type Binary,
+  binaryOperands,
+  elementwise,
+  float1,
+  float2,
+  type OutOption,
+  saturate,
+  type TensorLike,
+  to,
+  type Unary,
+  unary,
+  unaryOperand,
+} from './pointwise.js'
 import { erf as erfOf } from './special.js'
-import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
+import type { GradientRule } from './table.js'
 
-/** Options every eager op takes. */
-export interface OutOption {
-  /** A tensor of the result's shape and dtype to write into. Not while gradients are recorded. */
-  out?: Tensor
-}
-
-export type TensorLike = Tensor | number
-
-interface Spec {
-  signature: MicroSignature
-  scalar: (a: number, b: number, c: number) => number
-  integer?: (a: number, b: number) => number
-  gradient: GradientRule<undefined> | null
-}
-
-const arities: Record<MicroSignature, number> = {
-  'T→T': 1,
-  'F→F': 1,
-  'TT→T': 2,
-  'FF→F': 2,
-  'TT→M': 2,
-  'MM→M': 2,
-  'M→M': 1,
-  'MTT→T': 3,
-  'IM→F': 1,
-  'FM→I': 1,
-  'FI→M': 1,
-  'FFF→F': 3,
-}
-
-function resultType(signature: MicroSignature, inputs: readonly Meta[]): DType {
-  if (signature.endsWith('→M')) return 'bool'
-  const { dtype } = inputs[signature === 'MTT→T' ? 1 : 0]
-  return dtype === 'uint8' ? 'int32' : dtype
-}
-
-function loop(spec: Spec, arity: number) {
-  return (inputs: readonly Dense[], outputs: readonly Dense[]): void => {
-    const out = outputs[0].data
-    const a = inputs[0].data
-    const b = arity > 1 ? inputs[1].data : a
-    const c = arity > 2 ? inputs[2].data : a
-    const f = spec.integer !== undefined && !isFloat(inputs[0].dtype) ? spec.integer : spec.scalar
-    for (let i = 0; i < out.length; i++) out[i] = f(a[i], b[i], c[i])
-  }
-}
-
-function elementwise(name: string, spec: Spec): OpRow<undefined> {
-  const arity = arities[spec.signature]
-  const micro = defineMicro({ name, arity, signature: spec.signature, scalar: spec.scalar, integer: spec.integer })
-  return defineOp<undefined>({
-    name,
-    micro,
-    infer: (inputs) => {
-      let shape = inputs[0].shape
-      for (let i = 1; i < inputs.length; i++) shape = broadcast(name, shape, inputs[i].shape)
-      return [{ shape, dtype: resultType(spec.signature, inputs) }]
-    },
-    gradient: spec.gradient,
-    lower: (inputs, outputs) => [lowerMicro(micro, inputs, outputs[0])],
-    reference: loop(spec, arity),
-  })
-}
-
-const unary = (
-  name: string,
-  signature: 'T→T' | 'F→F' | 'M→M',
-  scalar: (a: number) => number,
-  gradient: GradientRule<undefined> | null,
-): OpRow<undefined> => elementwise(name, { signature, scalar, gradient })
+export { type OutOption, type TensorLike, to } from './pointwise.js'
 
 /** Round half to even, as the hardware does. */
 function roundEven(x: number): number {
@@ -141,34 +86,12 @@ defineMicro({ name: 'toInt32', arity: 1, signature: 'FM→I', scalar: saturate }
 defineMicro({ name: 'toBool', arity: 1, signature: 'FI→M', scalar: (a) => (a !== 0 ? 1 : 0) })
 defineMicro({ name: 'fma', arity: 3, signature: 'FFF→F', scalar: (a, b, c) => a * b + c })
 
-function saturate(x: number): number {
-  return Number.isNaN(x) ? 0 : Math.trunc(Math.min(2147483647, Math.max(-2147483648, x)))
-}
-
 /** C's `pow`, which differs from JavaScript's where the base is 1 or -1. */
 function powf(a: number, b: number): number {
   if (a === 1) return 1
   if (a === -1 && (b === Number.POSITIVE_INFINITY || b === Number.NEGATIVE_INFINITY)) return 1
   return a ** b
 }
-
-const castRow = defineOp<{ dtype: DType }>({
-  name: 'to',
-  infer: ([x], { dtype }) => [{ shape: x.shape, dtype }],
-  gradient: ({ inputs: [x] }, g) => [to(g, x.dtype)],
-  lower: (inputs, outputs) => [lowerMicro(castMicro(inputs[0].dtype, outputs[0].dtype), inputs, outputs[0])],
-  reference: ([x], [y], { dtype }) => {
-    const f =
-      dtype === 'bool'
-        ? (a: number) => (a !== 0 ? 1 : 0)
-        : isFloat(dtype)
-          ? (a: number) => a
-          : isFloat(x.dtype)
-            ? saturate
-            : (a: number) => a
-    for (let i = 0; i < y.data.length; i++) y.data[i] = f(x.data[i])
-  },
-})
 
 /** Where both are equal each gets half, as in PyTorch. */
 function extremeGradient(
@@ -191,75 +114,6 @@ function powGradient(
   }
   return [needs[0] ? forBase() : undefined, needs[1] ? mul(g, where(logicalAnd(eq(a, 0), le(0, b)), 0, mul(y, log(a)))) : undefined]
 }
-
-function binaryOperands(op: string, a: TensorLike, b: TensorLike, floats: boolean): [Tensor, Tensor] {
-  if (typeof a !== 'number') checkTensor(op, 'the first operand', a)
-  if (typeof b !== 'number') checkTensor(op, 'the second operand', b)
-  const dtype = meetingType(op, a, b, floats)
-  return [convert(lift(a, dtype), dtype), convert(lift(b, dtype), dtype)]
-}
-
-function meetingType(op: string, a: TensorLike, b: TensorLike, floats: boolean): DType {
-  let dtype: DType
-  if (typeof a === 'number' || typeof b === 'number') {
-    const number = (typeof a === 'number' ? a : b) as number
-    const other = typeof a === 'number' ? (typeof b === 'number' ? 'float32' : b.dtype) : a.dtype
-    dtype = isFloat(other) ? other : Number.isInteger(number) ? 'int32' : 'float32'
-  } else {
-    dtype = promote(op, a.dtype, b.dtype)
-  }
-  if (dtype === 'bool' || dtype === 'uint8') dtype = 'int32'
-  return floats && !isFloat(dtype) ? 'float32' : dtype
-}
-
-/** Converts where the micro-program would not read the operand as this type by itself. */
-function convert(t: Tensor, dtype: DType): Tensor {
-  if (t.dtype === dtype || (dtype === 'int32' && t.dtype === 'uint8')) return t
-  return to(t, dtype)
-}
-
-function unaryOperand(op: string, x: TensorLike, floats: boolean): Tensor {
-  if (typeof x === 'number') return lift(x, 'float32')
-  checkTensor(op, 'the operand', x)
-  if (isFloat(x.dtype)) return x
-  return floats ? to(x, 'float32') : convert(x, 'int32')
-}
-
-/** Converts to another dtype. Float to int32 cuts toward zero, saturates, and makes 0 of NaN. */
-export function to<T extends Tensor>(x: T, dtype: DType): Tensor<ShapeOf<T>>
-export function to(x: Tensor, dtype: DType): Tensor {
-  checkTensor('to', 'the operand', x)
-  checkDType('to', dtype)
-  if (x.dtype === dtype) return x
-  if (x.constant !== undefined) return lift(x.constant, dtype)
-  return apply(castRow, [x], { dtype })
-}
-
-type Unary = <T extends TensorLike>(x: T, options?: OutOption) => Tensor<ShapeOf<T>>
-/** Shapes have to broadcast; `Op` is the name in the sentence that says so. */
-type Binary<Op extends string> = <A extends TensorLike, B extends TensorLike>(
-  a: A,
-  b: B & Meets<Op, A, B>,
-  options?: OutOption,
-) => Tensor<Broadcast<A, B>>
-type PlainBinary = (a: TensorLike, b: TensorLike, options?: OutOption) => Tensor
-
-const float1 =
-  (r: OpRow<undefined>): Unary =>
-  (x, options) =>
-    apply(r, [unaryOperand(r.name, x, true)], undefined, options?.out)
-const any1 =
-  (r: OpRow<undefined>): Unary =>
-  (x, options) =>
-    apply(r, [unaryOperand(r.name, x, false)], undefined, options?.out)
-const any2 =
-  (r: OpRow<undefined>): PlainBinary =>
-  (a, b, options) =>
-    apply(r, binaryOperands(r.name, a, b, false), undefined, options?.out)
-const float2 =
-  (r: OpRow<undefined>): PlainBinary =>
-  (a, b, options) =>
-    apply(r, binaryOperands(r.name, a, b, true), undefined, options?.out)
 
 /** -x. */
 export const neg: Unary = any1(row.neg)
@@ -335,11 +189,6 @@ export const ge: Binary<'ge'> = (a: TensorLike, b: TensorLike, options?: OutOpti
 
 function float1Operand(x: TensorLike): Tensor {
   return unaryOperand('pow', x, true)
-}
-
-function asBool(op: string, x: Tensor): Tensor {
-  checkTensor(op, 'the operand', x)
-  return to(x, 'bool')
 }
 
 /** Both are true (not zero). */

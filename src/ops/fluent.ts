@@ -7,7 +7,12 @@ import type { DType } from '../dtype.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type * as shapes from '../types.js'
 import type { SoftplusOptions } from './activations.js'
-import type { OutOption, TensorLike } from './elementwise.js'
+import type { CloseOptions } from './compare.js'
+import type { Unique } from './dynamic.js'
+import type { PadMode } from './pad.js'
+import type { OutOption, TensorLike } from './pointwise.js'
+import type { Sorted } from './sort.js'
+import type { Interpolation } from './statistics.js'
 
 /** One place of an index: a position, `[start, end, step]`, or `null` for everything. */
 export type Index = number | readonly [number?, (number | null)?, number?] | null
@@ -135,7 +140,7 @@ export interface FluentTensor {
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   norm<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    options?: ReduceBy<D, K> & { p?: number | 'fro' },
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   logsumexp<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
@@ -178,7 +183,7 @@ export interface FluentTensor {
   pad<T extends Tensor, const P extends readonly number[]>(
     this: T,
     padding: P,
-    options?: { value?: number },
+    options?: { mode?: PadMode; value?: number },
   ): Tensor<shapes.Padded<ShapeOf<T>, P>>
   gather<T extends Tensor>(index: T, dim: number): Tensor<ShapeOf<T>>
   indexSelect<T extends Tensor, I extends Tensor | readonly number[], D extends number = 0>(
@@ -186,6 +191,120 @@ export interface FluentTensor {
     index: I,
     dim?: D,
   ): Tensor<shapes.Selected<ShapeOf<T>, IndexShape<I>, D>>
+  tan<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  asin<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  acos<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  atan<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  sinh<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  cosh<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  asinh<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  acosh<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  atanh<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>
+  exp2<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  log2<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  log10<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  frac<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  isnan<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  isinf<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  isfinite<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  inverse<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  cholesky<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  atan2<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'atan2', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  fmod<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'fmod', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
+  remainder<A extends Tensor, B extends TensorLike>(
+    this: A,
+    other: B & Meets<'remainder', A, B>,
+    options?: OutOption,
+  ): Tensor<Broadcast<A, B>>
+  floorDivide<A extends Tensor, B extends TensorLike>(
+    this: A,
+    other: B & Meets<'floorDivide', A, B>,
+    options?: OutOption,
+  ): Tensor<Broadcast<A, B>>
+  any<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  all<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  countNonzero<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+    this: T,
+    options?: ReduceBy<D, K>,
+  ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
+  lerp<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'lerp', A, B>, weight: TensorLike): Tensor<Broadcast<A, B>>
+  logicalXor<A extends Tensor, B extends Tensor>(this: A, other: B & Meets<'logicalXor', A, B>): Tensor<Broadcast<A, B>>
+  isclose<A extends Tensor, B extends Tensor>(this: A, other: B & Meets<'isclose', A, B>, options?: CloseOptions): Tensor<Broadcast<A, B>>
+  allclose(other: Tensor, options?: CloseOptions): boolean
+  equal(other: Tensor): boolean
+  nanToNum<T extends Tensor>(this: T, options?: { nan?: number; posinf?: number; neginf?: number }): Tensor<ShapeOf<T>>
+  maskedFill<T extends Tensor>(this: T, mask: Tensor, value: TensorLike): Tensor<ShapeOf<T>>
+  cumsum<T extends Tensor>(this: T, dim: number): Tensor<ShapeOf<T>>
+  cumprod<T extends Tensor>(this: T, dim: number): Tensor<ShapeOf<T>>
+  diff<T extends Tensor, D extends number = -1>(this: T, options?: { n?: number; dim?: D }): Tensor<shapes.Resized<ShapeOf<T>, D>>
+  sort<T extends Tensor>(this: T, dim?: number, options?: { descending?: boolean }): Sorted<ShapeOf<T>>
+  argsort<T extends Tensor>(this: T, dim?: number, options?: { descending?: boolean }): Tensor<ShapeOf<T>>
+  topk<T extends Tensor, D extends number = -1>(
+    this: T,
+    k: number,
+    dim?: D,
+    options?: { largest?: boolean; sorted?: boolean },
+  ): Sorted<shapes.Resized<ShapeOf<T>, D>>
+  kthvalue<T extends Tensor, D extends number = -1, K extends boolean = false>(
+    this: T,
+    k: number,
+    dim?: D,
+    options?: { keepdim?: K },
+  ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
+  max(): Tensor<[]>
+  max<T extends Tensor, D extends number, K extends boolean = false>(
+    this: T,
+    dim: D,
+    options?: { keepdim?: K },
+  ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
+  max(other: Tensor): Tensor
+  min(): Tensor<[]>
+  min<T extends Tensor, D extends number, K extends boolean = false>(
+    this: T,
+    dim: D,
+    options?: { keepdim?: K },
+  ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
+  min(other: Tensor): Tensor
+  median(): Tensor<[]>
+  median<T extends Tensor, D extends number, K extends boolean = false>(
+    this: T,
+    dim: D,
+    options?: { keepdim?: K },
+  ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
+  quantile(q: number | readonly number[], options?: { dim?: number; keepdim?: boolean; interpolation?: Interpolation }): Tensor
+  dot(other: Tensor): Tensor<[]>
+  outer(other: Tensor): Tensor
+  det(): Tensor
+  flip<T extends Tensor>(this: T, dims?: number | readonly number[]): Tensor<ShapeOf<T>>
+  roll<T extends Tensor>(this: T, shifts: number | readonly number[], dims?: number | readonly number[]): Tensor<ShapeOf<T>>
+  repeat(repeats: readonly number[]): Tensor
+  tile(repeats: readonly number[]): Tensor
+  repeatInterleave(repeats: number | readonly number[], dim?: number): Tensor
+  chunk<T extends Tensor, D extends number = 0>(this: T, chunks: number, dim?: D): Tensor<shapes.Resized<ShapeOf<T>, D>>[]
+  unbind(dim?: number): Tensor[]
+  movedim(source: number | readonly number[], destination: number | readonly number[]): Tensor
+  swapaxes<T extends Tensor, A extends number, B extends number>(this: T, axis0: A, axis1: B): Tensor<shapes.Transposed<ShapeOf<T>, A, B>>
+  unflatten(dim: number, sizes: readonly number[]): Tensor
+  diag(offset?: number): Tensor
+  diagonal(options?: { offset?: number; dim1?: number; dim2?: number }): Tensor
+  trace(): Tensor<[]>
+  tril<T extends Tensor>(this: T, diagonal?: number): Tensor<ShapeOf<T>>
+  triu<T extends Tensor>(this: T, diagonal?: number): Tensor<ShapeOf<T>>
+  scatter<T extends Tensor>(this: T, index: Tensor, source: TensorLike, dim: number): Tensor<ShapeOf<T>>
+  scatterAdd<T extends Tensor>(this: T, index: Tensor, source: TensorLike, dim: number): Tensor<ShapeOf<T>>
+  indexAdd<T extends Tensor>(this: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
+  indexCopy<T extends Tensor>(this: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
+  take<I extends Tensor | readonly number[]>(index: I): Tensor<IndexShape<I>>
+  nonzero(): Tensor
+  maskedSelect(mask: Tensor): Tensor<[number]>
+  unique(): Tensor<[number]>
+  unique(options: { returnInverse?: boolean; returnCounts?: boolean }): Unique
   /** A copy in memory of its own. */
   clone<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   /** The same values, cut off from gradients. */

@@ -5,9 +5,9 @@ import { registerLoop } from '../backend/registry.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import { checkSize, contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
-import { type ShapeOf, type Tensor, tensor } from '../tensor.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Append, Selected } from '../types.js'
-import { arangeTensor } from './creation.js'
+import { arangeTensor, indexTensor } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
 import { eq, to } from './elementwise.js'
 import type { IndexShape } from './fluent.js'
@@ -17,6 +17,9 @@ import { type Dense, defineOp, type OpRow } from './table.js'
 interface GatherAttrs {
   readonly axis: number
 }
+/** Whether equal indices add up or the last of them stays. */
+const ScatterMode = { add: 0, replace: 1 } as const
+
 interface ScatterAttrs extends GatherAttrs {
   /** Size of the result along the axis. */
   readonly size: number
@@ -54,26 +57,42 @@ export const gatherRow: OpRow<GatherAttrs> = defineOp<GatherAttrs>({
   },
 })
 
-export const scatterAddRow: OpRow<ScatterAttrs> = defineOp<ScatterAttrs>({
-  name: 'scatterAdd',
-  infer: ([source], { axis, size }) => [{ shape: source.shape.map((s, i) => (i === axis ? size : s)), dtype: source.dtype }],
-  gradient: ({ inputs: [, index], attrs: { axis } }, g) => [apply(gatherRow, [g, index], { axis })],
-  lower: (inputs, outputs, { axis }) => [{ opcode: Opcode.scatterAdd, inputs, outputs, scalars: [axis] }],
-  reference: ([source, index], [y], { axis }) => {
-    y.data.fill(0)
-    eachIndex('scatterAdd', index, y.shape, axis, (at, i) => {
-      y.data[at] += source.data[i]
-    })
-  },
-})
+function scatterRow(name: string, mode: keyof typeof ScatterMode): OpRow<ScatterAttrs> {
+  return defineOp<ScatterAttrs>({
+    name,
+    infer: ([source], { axis, size }) => [{ shape: source.shape.map((s, i) => (i === axis ? size : s)), dtype: source.dtype }],
+    gradient: ({ inputs: [, index], attrs: { axis } }, g) => [apply(gatherRow, [g, index], { axis })],
+    lower: (inputs, outputs, { axis }) => [{ opcode: Opcode.scatterAdd, inputs, outputs, scalars: [axis, ScatterMode[mode]] }],
+    reference: ([source, index], [y], { axis }) => {
+      y.data.fill(0)
+      eachIndex(name, index, y.shape, axis, (at, i) => {
+        y.data[at] = mode === 'add' ? y.data[at] + source.data[i] : source.data[i]
+      })
+    },
+  })
+}
+
+export const scatterAddRow = scatterRow('scatterAdd', 'add')
+const scatterReplaceRow = scatterRow('scatter', 'replace')
 
 registerLoop(Opcode.gather, (inputs, outputs, [axis]) => gatherRow.reference(inputs, outputs, { axis }))
-registerLoop(Opcode.scatterAdd, (inputs, outputs, [axis]) =>
-  scatterAddRow.reference(inputs, outputs, { axis, size: outputs[0].shape[axis] }),
+registerLoop(Opcode.scatterAdd, (inputs, outputs, [axis, mode]) =>
+  (mode === ScatterMode.add ? scatterAddRow : scatterReplaceRow).reference(inputs, outputs, { axis, size: outputs[0].shape[axis] }),
 )
 
-function checkIndex(op: string, index: Tensor | readonly number[]): Tensor {
-  const t = Array.isArray(index) ? tensor(index as number[], { dtype: 'int32' }) : (index as Tensor)
+/** @internal sums by index: `size` zeros along `dim`, to which each element of `source` is added at its index */
+export function scatterSum(source: Tensor, index: Tensor, dim: number, size: number): Tensor {
+  return apply(scatterAddRow, [source, index], { axis: dim, size })
+}
+
+/** @internal as `scatterSum`, but of equal indices the last stays */
+export function scatterLast(source: Tensor, index: Tensor, dim: number, size: number): Tensor {
+  return apply(scatterReplaceRow, [source, index], { axis: dim, size })
+}
+
+/** @internal an index given as a tensor or an array, checked */
+export function checkIndex(op: string, index: Tensor | readonly number[]): Tensor {
+  const t = Array.isArray(index) ? indexTensor(index as number[]) : (index as Tensor)
   checkTensor(op, 'the index', t)
   if (t.dtype !== 'int32' && t.dtype !== 'uint8')
     throw new DTypeError('ERR_DTYPE', `${op}: indices must be int32 or uint8, received ${t.dtype}. Convert with .to('int32').`)

@@ -7,10 +7,11 @@ import { checkOptions, DTypeError, ShapeError, showShape } from '../errors.js'
 import { identityMicro, Opcode, type View } from '../ir/format.js'
 import { broadcast, broadcastStrides, checkSize, contiguousStrides, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectMatMul, MatMul } from '../types.js'
+import type { ExpectMatMul, FirstOf, MatMul } from '../types.js'
 import { apply, checkTensor } from './dispatch.js'
-import type { OutOption } from './elementwise.js'
+import { mul, type OutOption } from './elementwise.js'
 import { reshape, transpose } from './movement.js'
+import { sum } from './reduce.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
 
 const batchOf = (shape: readonly number[]): readonly number[] => shape.slice(0, -2)
@@ -100,4 +101,23 @@ export function matmul(a: Tensor, b: Tensor, options: OutOption = {}): Tensor {
   const c = apply(matmulRow, [left, right], undefined)
   const shape = [...c.shape.slice(0, -2), ...(a.ndim === 1 ? [] : c.shape.slice(-2, -1)), ...(b.ndim === 1 ? [] : c.shape.slice(-1))]
   return reshape(c, shape)
+}
+
+/** The sum of the products of two vectors of one length. */
+export function dot(a: Tensor, b: Tensor): Tensor<[]> {
+  checkTensor('dot', 'a', a)
+  checkTensor('dot', 'b', b)
+  if (a.ndim !== 1 || b.ndim !== 1 || a.size !== b.size)
+    throw new ShapeError('ERR_DOT', `dot: needs two vectors of one length, received ${showShape(a.shape)} and ${showShape(b.shape)}.`)
+  return sum(mul(a, b)) as Tensor<[]>
+}
+
+/** All products of two vectors: `[M]`, `[N]` → `[M, N]`. */
+export function outer<A extends Tensor, B extends Tensor>(a: A, b: B): Tensor<[FirstOf<ShapeOf<A>>, FirstOf<ShapeOf<B>>]>
+export function outer(a: Tensor, b: Tensor): Tensor {
+  checkTensor('outer', 'a', a)
+  checkTensor('outer', 'b', b)
+  if (a.ndim !== 1 || b.ndim !== 1)
+    throw new ShapeError('ERR_RANK', `outer: needs two vectors, received ${showShape(a.shape)} and ${showShape(b.shape)}.`)
+  return mul(reshape(a, [a.size, 1]), b)
 }

@@ -1,7 +1,7 @@
 /**
- * Ops that move elements without computing: reshape, permute, expand, slice are views; pad copies into a part of its output. Next: join.ts.
+ * Ops that move elements without computing: reshape, permute, expand, slice are views; padding copies into a part of its output. Next: join.ts, pad.ts.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
 import { type Instruction, Opcode, type View } from '../ir/format.js'
 import {
   broadcastStrides,
@@ -304,48 +304,29 @@ export function scatter(from: Dense['data'], target: Strided, to: Dense['data'])
 }
 
 /**
- * Constant padding, PyTorch's order: `[left, right]` of the last dimension, then pairs towards the first. Negative amounts crop.
- *
- *     pad(x, [1, 1, 2, 2], { value: 0 })   // last dimension by 1 on each side, the one before by 2
+ * @internal a tensor with `value` around it, or with edges cut off where amounts are negative: `before` and `after` for each dimension
  */
-export function pad<T extends Tensor, const P extends readonly number[]>(
-  x: T,
-  padding: P,
-  options?: { value?: number },
-): Tensor<shapes.Padded<ShapeOf<T>, P>>
-export function pad(x: Tensor, padding: readonly number[], options: { value?: number } = {}): Tensor {
-  checkOptions('pad', options)
-  checkTensor('pad', 'x', x)
-  checkList('pad', 'the padding', padding)
-  if (padding.length % 2 !== 0 || padding.length > 2 * x.ndim || !padding.every(Number.isInteger)) {
-    throw new ArgumentError(
+export function padConstant(x: Tensor, before: readonly number[], after: readonly number[], value: number): Tensor {
+  const into = x.shape.map((s, i) => s + before[i] + after[i])
+  if (into.some((s) => s < 0)) {
+    throw new ShapeError(
       'ERR_PAD',
-      `pad: ${showValue(padding)} must be pairs of integers, at most one pair for each of the ${x.ndim} dimensions.`,
+      `pad: [${before.join(', ')}] before and [${after.join(', ')}] after crop more than there is of ${showShape(x.shape)}.`,
     )
   }
-  const before = x.shape.map((_, i) => padding[2 * (x.ndim - 1 - i)] ?? 0)
-  const after = x.shape.map((_, i) => padding[2 * (x.ndim - 1 - i) + 1] ?? 0)
-  const into = x.shape.map((s, i) => s + before[i] + after[i])
-  if (into.some((s) => s < 0))
-    throw new ShapeError('ERR_PAD', `pad: [${padding.join(', ')}] crops more than there is of ${showShape(x.shape)}.`)
   checkSize('pad', into)
   const ones = x.shape.map(() => 1)
-  let inner = x
-  if (padding.some((p) => p < 0)) {
-    inner = sliceBy(x, {
-      start: before.map((b) => Math.max(0, -b)),
-      step: ones,
-      shape: x.shape.map((s, i) => s + Math.min(0, before[i]) + Math.min(0, after[i])),
-    })
-  }
-  if (padding.every((p) => p <= 0)) return inner
-  return apply(embedRow, [inner], {
-    start: before.map((b) => Math.max(0, b)),
-    step: ones,
-    shape: inner.shape,
-    into,
-    value: options.value ?? 0,
-  })
+  const crops = (n: number): boolean => n < 0
+  const inner =
+    before.some(crops) || after.some(crops)
+      ? sliceBy(x, {
+          start: before.map((b) => Math.max(0, -b)),
+          step: ones,
+          shape: x.shape.map((s, i) => s + Math.min(0, before[i]) + Math.min(0, after[i])),
+        })
+      : x
+  if (sameShape(inner.shape, into)) return inner
+  return apply(embedRow, [inner], { start: before.map((b) => Math.max(0, b)), step: ones, shape: inner.shape, into, value })
 }
 
 const contiguousRow = defineOp<undefined>({

@@ -8,7 +8,8 @@ import { convSize } from './conv-rows.js'
 import { tableTensor } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
 import { gatherRow, scatterAddRow } from './gather.js'
-import { expand, pad, reshape } from './movement.js'
+import { expand, reshape } from './movement.js'
+import { pad } from './pad.js'
 import { checkFloat, checkPlanes, type Pair, pairOf } from './window.js'
 
 export interface UnfoldOptions {

@@ -272,16 +272,6 @@ export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   return sqrt(variance(x, options))
 }
 
-/** Euclidean norm over the given dimensions. */
-export function norm<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
-  x: T,
-  options?: ReduceBy<D, K>,
-): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function norm(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('norm', options)
-  return sqrt(sum(square(x), options))
-}
-
 /** log Σ eˣ without overflow. */
 export function logsumexp<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,

@@ -7,6 +7,9 @@ import { encodeAll, type Memory, micro, numbers, packed, read, scattered } from 
 
 const { addon } = loadAddon()
 
+/** Two matrices far from singular. */
+const regular = (): View<Memory> => packed('float32', [2, 3, 3], [4, 1, 0, 1, -5, 2, 0, 2, 6, 3, 0, 1, 0, 3, 1, 1, 1, -4])
+
 /** One instruction of each opcode. */
 function samples(): Instruction<Memory>[] {
   const f = (...shape: number[]): View<Memory> => numbers(shape)
@@ -75,6 +78,16 @@ function samples(): Instruction<Memory>[] {
     { opcode: Opcode.gather, inputs: [f(5, 4), i(2, 4)], outputs: [f(2, 4)], scalars: [0] },
     { opcode: Opcode.scatterAdd, inputs: [f(2, 4), i(2, 4)], outputs: [f(5, 4)], scalars: [0] },
     { opcode: Opcode.random, inputs: [i(4)], outputs: [f(3, 4)], scalars: [1, 0, 0, 3] },
+    { opcode: Opcode.random, inputs: [i(4)], outputs: [i(3, 4)], scalars: [3, -5, 11, 3] },
+    { opcode: Opcode.scatterAdd, inputs: [f(2, 4), i(2, 4)], outputs: [f(5, 4)], scalars: [0, 1] },
+    { opcode: Opcode.scan, inputs: [f(2, 3, 4)], outputs: [f(2, 3, 4)], scalars: [1, 1] },
+    { opcode: Opcode.scan, inputs: [f(3, 4), f(3, 4)], outputs: [f(3, 4)], scalars: [2, 0] },
+    { opcode: Opcode.sort, inputs: [f(3, 4)], outputs: [f(3, 2), i(3, 2)], scalars: [1, 1] },
+    { opcode: Opcode.linalg, inputs: [regular(), f(2, 3, 2)], outputs: [f(2, 3, 2)], scalars: [1, 0] },
+    { opcode: Opcode.linalg, inputs: [f(2, 4, 3)], outputs: [f(2, 7, 3)], scalars: [4, 0] },
+    { opcode: Opcode.fft, inputs: [f(2, 5, 2)], outputs: [f(2, 5, 2)], scalars: [0] },
+    { opcode: Opcode.fft, inputs: [f(2, 4)], outputs: [f(2, 3, 2)], scalars: [2] },
+    { opcode: Opcode.fft, inputs: [f(2, 3, 2)], outputs: [f(2, 4)], scalars: [3] },
   ]
 }
 

@@ -4,7 +4,7 @@
  * left to check. Where the native runtime wants float32, float64 is allowed too, as long as the two do not mix.
  */
 import { isFloat } from '../../dtype.js'
-import { MicroType, microType, Opcode, type View } from '../../ir/format.js'
+import { FftKind, LinalgKind, MicroType, microType, Opcode, type View } from '../../ir/format.js'
 import { isContiguous, maxElements, maxRank, sameShape, sizeOf } from '../../shape.js'
 import { type CheckedMicro, fits, floatWidth, readMicro } from './micro.js'
 import type { Reader } from './reader.js'
@@ -25,9 +25,15 @@ export interface Attributes {
   readonly epilogue?: CheckedMicro
 }
 
-/** Whether the opcode may meet an index out of range. */
+/** Whether the opcode may meet an index out of range or a singular matrix. */
 export function canFail(opcode: Opcode): boolean {
-  return opcode === Opcode.gather || opcode === Opcode.scatterAdd || opcode === Opcode.crossEntropy || opcode === Opcode.crossEntropyGrad
+  return (
+    opcode === Opcode.gather ||
+    opcode === Opcode.scatterAdd ||
+    opcode === Opcode.crossEntropy ||
+    opcode === Opcode.crossEntropyGrad ||
+    opcode === Opcode.linalg
+  )
 }
 
 /** Checks one instruction and reads its attributes. */
@@ -38,6 +44,8 @@ export function checkInstruction(operands: Operands, reader: Reader): Attributes
   if (reader.at !== reader.end) reader.refuse('its attributes are too long')
   return attributes
 }
+
+const linalgKinds = Object.keys(LinalgKind) as LinalgKind[]
 
 class Checker {
   private readonly inputs: readonly View<number>[]
@@ -89,6 +97,14 @@ class Checker {
       case Opcode.attention:
       case Opcode.attentionGrad:
         return this.attention(this.opcode === Opcode.attentionGrad)
+      case Opcode.scan:
+        return this.scan()
+      case Opcode.sort:
+        return this.sort()
+      case Opcode.linalg:
+        return this.linalg()
+      case Opcode.fft:
+        return this.fft()
       default:
         return this.reader.refuse(`opcode ${this.opcode} is reserved`)
     }
@@ -294,28 +310,31 @@ class Checker {
   private gather(large: View<number>, moved: View<number>): Attributes {
     this.counts(2, 1)
     const scatter = this.opcode === Opcode.scatterAdd
-    const [axis] = this.attributes([0, large.shape.length - 1])
+    const axes = [0, large.shape.length - 1] as const
+    const scalars = scatter ? this.attributes(axes, [0, 1]) : this.attributes(axes)
+    const [axis, replaces] = scalars
     this.index(this.inputs[1])
     this.require(large.dtype === moved.dtype, 'dtypes differ')
-    this.require(!scatter || isFloat(large.dtype) || large.dtype === 'int32', `scatterAdd does not add ${large.dtype}`)
+    this.require(!scatter || replaces === 1 || isFloat(large.dtype) || large.dtype === 'int32', `scatterAdd does not add ${large.dtype}`)
     this.rank(large.shape.length, moved)
     this.shape(this.inputs[1], moved.shape)
     this.require(
       large.shape.every((s, d) => d === axis || s === moved.shape[d]),
       'sizes differ outside the axis',
     )
-    return { scalars: [axis] }
+    return { scalars }
   }
 
   private random(): Attributes {
     this.counts(1, 1)
     const any = [-(2 ** 31), maxElements] as const
-    const scalars = this.attributes([0, 2], any, any, any)
+    const scalars = this.attributes([0, 3], any, any, any)
     const [state] = this.inputs
     const [y] = this.outputs
     this.require(state.dtype === 'int32', 'the state of a generator is not int32')
     this.shape(state, [4])
-    this.require(isFloat(y.dtype) || (scalars[0] === 2 && y.dtype === 'bool'), `random numbers into ${y.dtype}`)
+    const fits = scalars[0] === 3 ? y.dtype === 'int32' : isFloat(y.dtype) || (scalars[0] === 2 && y.dtype === 'bool')
+    this.require(fits, `random numbers into ${y.dtype}`)
     this.contiguous(y)
     return { scalars }
   }
@@ -398,5 +417,89 @@ class Checker {
       this.require(shape[last] <= 1 || view.strides[last] === 1, 'a result whose rows are strided')
     })
     return { scalars: this.scalars }
+  }
+
+  private scan(): Attributes {
+    const [y] = this.outputs
+    const scalars = this.attributes([0, 2], [0, (y?.shape.length ?? 0) - 1])
+    const [kind] = scalars
+    this.counts(kind === 2 ? 2 : 1, 1)
+    this.require(isFloat(y.dtype) || (kind < 2 && y.dtype === 'int32'), `a scan of ${y.dtype}`)
+    for (const v of this.inputs) {
+      this.require(v.dtype === y.dtype, 'dtypes differ')
+      this.shape(v, y.shape)
+    }
+    return { scalars }
+  }
+
+  private sort(): Attributes {
+    this.counts(1, 2)
+    const [x] = this.inputs
+    const [values, indices] = this.outputs
+    const scalars = this.attributes([0, x.shape.length - 1], [0, 1])
+    this.require(values.dtype === x.dtype && indices.dtype === 'int32', 'dtypes of a sort do not fit')
+    this.rank(x.shape.length, values)
+    this.shape(indices, values.shape)
+    this.require(
+      values.shape.every((s, d) => (d === scalars[0] ? s <= x.shape[d] : s === x.shape[d])),
+      'sizes of a sort do not fit',
+    )
+    return { scalars }
+  }
+
+  private linalg(): Attributes {
+    const scalars = this.attributes([0, 6], [0, 3])
+    const [kind, flags] = scalars
+    const solves = kind === LinalgKind.solve || kind === LinalgKind.solveTriangular
+    this.require(flags === 0 || kind === LinalgKind.solveTriangular, 'flags of a linalg')
+    this.counts(solves ? 2 : 1, 1)
+    const [a] = this.inputs
+    const b = this.inputs[solves ? 1 : 0]
+    const [y] = this.outputs
+    this.float(a, b, y)
+    const rank = a.shape.length
+    this.require(rank >= 2, 'a matrix of less than two dimensions')
+    this.rank(rank, b, y)
+    const [m, n] = a.shape.slice(-2)
+    const k = Math.min(m, n)
+    this.require(kind === LinalgKind.qr || kind === LinalgKind.svd || m === n, 'a matrix that is not square')
+    const batch = a.shape.slice(0, -2)
+    if (solves) this.shape(b, [...batch, n, b.shape[rank - 1]])
+    const sizes: Record<LinalgKind, number[]> = {
+      cholesky: [n, n],
+      solve: [n, b.shape[rank - 1]],
+      solveTriangular: [n, b.shape[rank - 1]],
+      determinant: [1, 3],
+      qr: [m + n, k],
+      svd: [m + n + 1, k],
+      eigh: [n + 1, n],
+    }
+    this.shape(y, [...batch, ...sizes[linalgKinds[kind]]])
+    return { scalars }
+  }
+
+  private fft(): Attributes {
+    this.counts(1, 1)
+    const scalars = this.attributes([0, 3])
+    const [kind] = scalars
+    const [x] = this.inputs
+    const [y] = this.outputs
+    this.float(x, y)
+    const rows = x.shape.length - (kind === FftKind.fromReal ? 1 : 2)
+    this.require(rows >= 0, 'a transform of too few dimensions')
+    this.rank(rows + (kind === FftKind.toReal ? 1 : 2), y)
+    const [given, out] = [x.shape[rows], y.shape[rows]]
+    const fit =
+      kind === FftKind.fromReal
+        ? given >= 1 && out === Math.floor(given / 2) + 1
+        : kind === FftKind.toReal
+          ? out >= 1 && given === Math.floor(out / 2) + 1
+          : given === out
+    this.require(fit && sameShape(x.shape.slice(0, rows), y.shape.slice(0, rows)), 'sizes of a transform do not fit')
+    this.require(
+      (kind === FftKind.fromReal || x.shape[rows + 1] === 2) && (kind === FftKind.toReal || y.shape[rows + 1] === 2),
+      'complex numbers are not pairs',
+    )
+    return { scalars }
   }
 }

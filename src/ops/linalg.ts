@@ -1,0 +1,399 @@
+/**
+ * Linear algebra of small dense matrices, batched over leading dimensions: solve, inverse, cholesky, determinants, qr, svd, eigh. One opcode, a kind
+ * for each. Factors that belong together lie below one another in one output and are cut out afterwards, so that they have one
+ * gradient. The work is done in double precision on every backend (matrix.ts).
+ */
+import { registerLoop } from '../backend/registry.js'
+import { singularError } from '../backend/status.js'
+import { DTypeError, ShapeError, showShape } from '../errors.js'
+import { type Instruction, LinalgKind, Opcode, type View } from '../ir/format.js'
+import { broadcast, sameShape, sizeOf } from '../shape.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import { eye } from './creation.js'
+import { diagEmbed, diagonal, tril, triu } from './diagonal.js'
+import { apply, checkTensor } from './dispatch.js'
+import { add, div, mul, neg, sub, where } from './elementwise.js'
+import { matmul } from './matmul.js'
+import { choleskyInPlace, eighInPlace, luInPlace, qrInPlace, solveTriangularInPlace, svdInPlace } from './matrix.js'
+import { expand, narrow, reshape, squeeze, transpose, unsqueeze } from './movement.js'
+import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
+
+interface LinalgAttrs {
+  /** Of a triangular matrix: 1 upper, 2 ones on the diagonal. */
+  readonly flags: number
+}
+const plain: LinalgAttrs = { flags: 0 }
+
+/** The matrix at `at` of m × n, and writing below row `first` of an output of `columns` columns. */
+type Work = (a: Float64Array, b: Float64Array, y: Dense['data'], at: number, m: number, n: number, k: number, flags: number) => number
+
+function put(from: Float64Array, y: Dense['data'], at: number): void {
+  for (let i = 0; i < from.length; i++) y[at + i] = from[i]
+}
+
+function transposed(a: Float64Array, m: number, n: number): Float64Array {
+  return Float64Array.from(a, (_, i) => a[(i % m) * n + Math.floor(i / m)])
+}
+
+const works: Record<LinalgKind, Work> = {
+  cholesky: (a, _b, y, at, n) => {
+    const failed = choleskyInPlace(a, n)
+    put(a, y, at)
+    return failed
+  },
+  solve: (a, b, y, at, n, _n, k) => {
+    const { singular } = luInPlace(a, n, b, k)
+    const failed = singular >= 0 ? singular : solveTriangularInPlace(a, b, n, k, true, false)
+    put(b, y, at)
+    return failed
+  },
+  solveTriangular: (a, b, y, at, n, _n, k, flags) => {
+    const failed = solveTriangularInPlace(a, b, n, k, (flags & 1) !== 0, (flags & 2) !== 0)
+    put(b, y, at)
+    return failed
+  },
+  determinant: (a, b, y, at, n) => {
+    let { sign } = luInPlace(a, n, b, 0)
+    let product = sign
+    let logarithm = 0
+    for (let i = 0; i < n; i++) {
+      const d = a[i * n + i]
+      product *= d
+      sign = d < 0 ? -sign : d === 0 ? 0 : sign
+      logarithm += Math.log(Math.abs(d))
+    }
+    put(Float64Array.of(product, sign, logarithm), y, at)
+    return -1
+  },
+  qr: (a, _b, y, at, m, n) => {
+    const k = Math.min(m, n)
+    put(qrInPlace(a, m, n), y, at)
+    for (let i = 0; i < k; i++) for (let j = 0; j < n; j++) y[at + (m + j) * k + i] = j < i ? 0 : a[i * n + j]
+    return -1
+  },
+  svd: (a, _b, y, at, m, n) => {
+    const k = Math.min(m, n)
+    const tall = m >= n
+    const u = tall ? a : transposed(a, m, n)
+    const { v, s } = svdInPlace(u, Math.max(m, n), k)
+    put(tall ? u : v, y, at)
+    put(tall ? v : u, y, at + m * k)
+    put(s, y, at + (m + n) * k)
+    return -1
+  },
+  eigh: (a, _b, y, at, n) => {
+    const { v, w } = eighInPlace(a, n)
+    put(v, y, at)
+    put(w, y, at + n * n)
+    return -1
+  },
+}
+
+function reference(kind: LinalgKind, inputs: readonly Dense[], [y]: readonly Dense[], flags: number): void {
+  const [a] = inputs
+  const b: Dense | undefined = inputs[1]
+  const [m, n] = a.shape.slice(-2)
+  const k = b === undefined ? 0 : b.shape[b.shape.length - 1]
+  const count = sizeOf(a.shape.slice(0, -2))
+  const [rows, columns] = y.shape.slice(-2)
+  for (let i = 0; i < count; i++) {
+    const left = Float64Array.from(a.data.subarray(i * m * n, (i + 1) * m * n))
+    const right = Float64Array.from(b === undefined ? [] : b.data.subarray(i * n * k, (i + 1) * n * k))
+    const failed = works[kind](left, right, y.data, i * rows * columns, m, n, k, flags)
+    if (failed >= 0) throw singularError(`${kind} ${inputs.map((x) => showShape(x.shape)).join(', ')}`, i, failed)
+  }
+}
+
+const kindNames = Object.keys(LinalgKind) as LinalgKind[]
+registerLoop(Opcode.linalg, (inputs, outputs, [kind, flags]) => reference(kindNames[kind], inputs, outputs, flags))
+
+function linalg(
+  kind: LinalgKind,
+  /** Rows and columns of the output, of a matrix m × n and k right-hand sides. */
+  size: (m: number, n: number, k: number) => readonly [number, number],
+  gradient: GradientRule<LinalgAttrs>,
+): OpRow<LinalgAttrs> {
+  return defineOp<LinalgAttrs>({
+    name: kind,
+    infer: (inputs) => {
+      const [m, n] = inputs[0].shape.slice(-2)
+      const k = inputs.length > 1 ? inputs[1].shape[inputs[1].shape.length - 1] : 0
+      return [{ shape: [...inputs[0].shape.slice(0, -2), ...size(m, n, k)], dtype: inputs[0].dtype }]
+    },
+    gradient,
+    lower: <B>(inputs: readonly View<B>[], outputs: readonly View<B>[], { flags }: LinalgAttrs): Instruction<B>[] => [
+      { opcode: Opcode.linalg, inputs, outputs, scalars: [LinalgKind[kind], flags] },
+    ],
+    reference: (i, o, { flags }) => reference(kind, i, o, flags),
+    flops: ([a]) => sizeOf(a.shape) * a.shape[a.shape.length - 1],
+  })
+}
+
+/** Aᵀ and A⁻¹·B in short, for the rules below. */
+const t = (a: Tensor): Tensor => transpose(a)
+const rows = (x: Tensor, from: number, count: number): Tensor => narrow(x, x.ndim - 2, from, count)
+
+const choleskyRow = linalg(
+  'cholesky',
+  (_m, n) => [n, n],
+  // Murray 2016, "Differentiation of the Cholesky decomposition"
+  ({ outputs: [l] }, g) => {
+    const inner = matmul(t(l), tril(g))
+    const phi = sub(tril(inner), mul(diagEmbed(diagonal(inner, { dim1: -2, dim2: -1 })), 0.5))
+    const left = solveTriangularBy(t(l), phi, 1)
+    const whole = t(solveTriangularBy(t(l), t(left), 1))
+    return [mul(add(whole, t(whole)), 0.5)]
+  },
+)
+
+const solveRow: OpRow<LinalgAttrs> = linalg(
+  'solve',
+  (_m, n, k) => [n, k],
+  ({ inputs: [a], outputs: [x], needs }, g) => {
+    const forB = apply(solveRow, [t(a), g], plain)
+    return [needs[0] ? neg(matmul(forB, t(x))) : undefined, forB]
+  },
+)
+
+const triangularRow: OpRow<LinalgAttrs> = linalg(
+  'solveTriangular',
+  (_m, n, k) => [n, k],
+  ({ inputs: [a], outputs: [x], attrs: { flags }, needs }, g) => {
+    const forB = solveTriangularBy(t(a), g, flags ^ 1)
+    const part = flags & 1 ? triu : tril
+    const unit = flags & 2 ? (flags & 1 ? 1 : -1) : 0
+    return [needs[0] ? neg(part(matmul(forB, t(x)), unit)) : undefined, forB]
+  },
+)
+
+function solveTriangularBy(a: Tensor, b: Tensor, flags: number): Tensor {
+  return apply(triangularRow, [a, b], { flags })
+}
+
+const determinantRow = linalg(
+  'determinant',
+  () => [1, 3],
+  ({ inputs: [a], outputs: [y] }, g) => {
+    const part = (x: Tensor, i: number): Tensor => narrow(x, x.ndim - 1, i, 1)
+    const byLog = add(mul(part(g, 0), part(y, 0)), part(g, 2))
+    return [mul(byLog, t(inverse(a)))]
+  },
+)
+
+const qrRow = linalg(
+  'qr',
+  (m, n) => [m + n, Math.min(m, n)],
+  // Walter and Lehmann 2018; Roberts and Roberts 2020 for wide matrices
+  ({ inputs: [a], outputs: [y] }, g) => {
+    const [m, n] = a.shape.slice(-2)
+    if (m < n) {
+      throw new ShapeError(
+        'ERR_QR_WIDE',
+        `qr: the gradient needs at least as many rows as columns, received ${showShape(a.shape)}. Decompose the leading square and solve for the rest.`,
+      )
+    }
+    const q = rows(y, 0, m)
+    const r = t(rows(y, m, n))
+    const gq = rows(g, 0, m)
+    const gr = triu(t(rows(g, m, n)))
+    const middle = sub(matmul(r, t(gr)), matmul(t(gq), q))
+    const symmetric = add(tril(middle), t(tril(middle, -1)))
+    const whole = add(gq, matmul(q, symmetric))
+    return [t(solveTriangularBy(r, t(whole), 1))]
+  },
+)
+
+/** 1 / (x_j - x_i) off the diagonal, 0 on it. */
+function gaps(x: Tensor): Tensor {
+  const n = x.shape[x.ndim - 1]
+  const one = eye(n, n, { dtype: 'bool' })
+  const difference = sub(unsqueeze(x, x.ndim - 1), unsqueeze(x, x.ndim))
+  return where(one, 0, div(1, where(one, 1, difference)))
+}
+
+const svdRow = linalg(
+  'svd',
+  (m, n) => [m + n + 1, Math.min(m, n)],
+  // Townsend 2016, "Differentiating the singular value decomposition"
+  ({ inputs: [a], outputs: [y] }, g) => {
+    const [m, n] = a.shape.slice(-2)
+    const [u, v, s] = [rows(y, 0, m), rows(y, m, n), rows(y, m + n, 1)]
+    const [gu, gv, gs] = [rows(g, 0, m), rows(g, m, n), rows(g, m + n, 1)]
+    const f = gaps(mul(squeeze(s, s.ndim - 2), squeeze(s, s.ndim - 2)))
+    const skew = (x: Tensor): Tensor => mul(f, sub(x, t(x)))
+    const middle = add(mul(skew(matmul(t(u), gu)), s), mul(t(s), skew(matmul(t(v), gv))))
+    const core = add(middle, diagEmbed(squeeze(gs, gs.ndim - 2)))
+    let whole = matmul(matmul(u, core), t(v))
+    if (m > n) {
+      const outside = sub(gu, matmul(u, matmul(t(u), gu)))
+      whole = add(whole, matmul(div(outside, s), t(v)))
+    }
+    if (n > m) {
+      const outside = sub(gv, matmul(v, matmul(t(v), gv)))
+      whole = add(whole, matmul(u, t(div(outside, s))))
+    }
+    return [whole]
+  },
+)
+
+const eighRow = linalg(
+  'eigh',
+  (_m, n) => [n + 1, n],
+  ({ outputs: [y] }, g) => {
+    const n = y.shape[y.ndim - 1]
+    const [v, w] = [rows(y, 0, n), rows(y, n, 1)]
+    const [gv, gw] = [rows(g, 0, n), rows(g, n, 1)]
+    const flat = (x: Tensor): Tensor => squeeze(x, x.ndim - 2)
+    const core = add(mul(gaps(flat(w)), matmul(t(v), gv)), diagEmbed(flat(gw)))
+    const whole = matmul(matmul(v, core), t(v))
+    return [mul(add(whole, t(whole)), 0.5)]
+  },
+)
+
+function checkMatrix(op: string, x: Tensor, square: boolean): void {
+  checkTensor(op, 'x', x)
+  if (x.dtype !== 'float32' && x.dtype !== 'float64')
+    throw new DTypeError('ERR_DTYPE', `${op}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
+  const [m, n] = x.shape.slice(-2)
+  if (x.ndim < 2 || (square && m !== n)) {
+    throw new ShapeError(
+      'ERR_MATRIX',
+      `${op}: needs ${square ? 'square matrices […, N, N]' : 'matrices […, M, N]'}, received ${showShape(x.shape)}.`,
+    )
+  }
+}
+
+/** A and B with equal batch dimensions, and how the result loses the column that a vector B got. */
+function rightSides(op: string, a: Tensor, b: Tensor): { a: Tensor; b: Tensor; finish: (x: Tensor) => Tensor } {
+  checkMatrix(op, a, true)
+  checkTensor(op, 'b', b)
+  if (b.dtype !== a.dtype)
+    throw new DTypeError('ERR_DTYPE', `${op}: needs two float tensors of one dtype, received ${a.dtype} and ${b.dtype}.`)
+  const n = a.shape[a.ndim - 1]
+  const vector = b.ndim === 1 || (b.ndim === a.ndim - 1 && sameShape(b.shape, a.shape.slice(0, -1)))
+  const sides = vector ? unsqueeze(b, b.ndim) : b
+  if (sides.ndim < 2 || sides.shape[sides.ndim - 2] !== n) {
+    throw new ShapeError(
+      'ERR_SOLVE',
+      `${op}: a ${showShape(a.shape)} needs right-hand sides […, ${n}, K] or […, ${n}], received ${showShape(b.shape)}.`,
+    )
+  }
+  const batch = broadcast(op, a.shape.slice(0, -2), sides.shape.slice(0, -2))
+  return {
+    a: expand(a, [...batch, n, n]),
+    b: expand(sides, [...batch, ...sides.shape.slice(-2)]),
+    finish: (x) => (vector ? squeeze(x, x.ndim - 1) : x),
+  }
+}
+
+/**
+ * X with A·X = B: `a: […, N, N]`, `b: […, N, K]` or a vector `[…, N]`; batch dimensions broadcast.
+ *
+ *     solve(a, b)
+ *
+ * @throws DataError (`ERR_SINGULAR`) when a matrix is singular.
+ */
+export function solve(a: Tensor, b: Tensor): Tensor {
+  const sides = rightSides('solve', a, b)
+  return sides.finish(apply(solveRow, [sides.a, sides.b], plain))
+}
+
+/** As `solve`, of triangular matrices, of which the other triangle is not read: the lower by default. `unitriangular` takes ones for the diagonal. */
+export function solveTriangular(a: Tensor, b: Tensor, options: { upper?: boolean; unitriangular?: boolean } = {}): Tensor {
+  const sides = rightSides('solveTriangular', a, b)
+  const flags = (options.upper ? 1 : 0) + (options.unitriangular ? 2 : 0)
+  return sides.finish(apply(triangularRow, [sides.a, sides.b], { flags }))
+}
+
+/** The inverse of square matrices `[…, N, N]`. @throws DataError (`ERR_SINGULAR`) when there is none. */
+export function inverse<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
+export function inverse(x: Tensor): Tensor {
+  checkMatrix('inverse', x, true)
+  const n = x.shape[x.ndim - 1]
+  return apply(solveRow, [x, expand(eye(n, n, { dtype: x.dtype }), x.shape)], plain)
+}
+
+/**
+ * The lower triangle L with A = L·Lᵀ of symmetric positive-definite matrices `[…, N, N]`, of which the lower triangle is read.
+ *
+ * @throws DataError (`ERR_SINGULAR`) when a matrix is not positive definite.
+ */
+export function cholesky<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
+export function cholesky(x: Tensor): Tensor {
+  checkMatrix('cholesky', x, true)
+  return apply(choleskyRow, [x], plain)
+}
+
+function determinantPart(op: string, x: Tensor, part: number): Tensor {
+  checkMatrix(op, x, true)
+  const y = apply(determinantRow, [x], plain)
+  return reshape(narrow(y, y.ndim - 1, part, 1), x.shape.slice(0, -2))
+}
+
+/** The determinants of square matrices `[…, N, N]`. Its gradient needs the inverse. */
+export function det(x: Tensor): Tensor {
+  return determinantPart('det', x, 0)
+}
+
+/** The sign of the determinants and the logarithm of their magnitude: safe where the determinant itself overflows. */
+export function slogdet(x: Tensor): { sign: Tensor; logabsdet: Tensor } {
+  return { sign: determinantPart('slogdet', x, 1).detach(), logabsdet: determinantPart('slogdet', x, 2) }
+}
+
+/**
+ * A = Q·R of matrices `[…, M, N]`: Q `[…, M, K]` with orthonormal columns and R `[…, K, N]` upper triangular, K = min(M, N). Signs are LAPACK's.
+ * The gradient needs M ≥ N.
+ */
+export function qr(x: Tensor): { Q: Tensor; R: Tensor } {
+  checkMatrix('qr', x, false)
+  const [m, n] = x.shape.slice(-2)
+  const y = apply(qrRow, [x], plain)
+  return { Q: rows(y, 0, m), R: t(rows(y, m, n)) }
+}
+
+/**
+ * A = U·diag(S)·Vh of matrices `[…, M, N]`: U `[…, M, K]`, S `[…, K]` falling, Vh `[…, K, N]`, K = min(M, N). The signs of pairs of vectors
+ * are arbitrary. Gradients need distinct singular values.
+ */
+export function svd(x: Tensor): { U: Tensor; S: Tensor; Vh: Tensor } {
+  checkMatrix('svd', x, false)
+  const [m, n] = x.shape.slice(-2)
+  const y = apply(svdRow, [x], plain)
+  return { U: rows(y, 0, m), S: squeeze(rows(y, m + n, 1), -2), Vh: t(rows(y, m, n)) }
+}
+
+/**
+ * Eigenvalues `[…, N]`, rising, and eigenvectors `[…, N, N]` (columns) of symmetric matrices. Gradients need distinct eigenvalues.
+ */
+export function eigh(x: Tensor): { eigenvalues: Tensor; eigenvectors: Tensor } {
+  checkMatrix('eigh', x, true)
+  const n = x.shape[x.ndim - 1]
+  const lower = add(tril(x), t(tril(x, -1)))
+  const y = apply(eighRow, [lower], plain)
+  return { eigenvalues: squeeze(rows(y, n, 1), -2), eigenvectors: rows(y, 0, n) }
+}
+
+/** The pseudo-inverse (Moore–Penrose) of matrices `[…, M, N]`; singular values below `rtol` (default max(M, N)·ε) times the greatest count as 0. */
+export function pinverse(x: Tensor, options: { rtol?: number } = {}): Tensor {
+  const { U, S, Vh } = svd(x)
+  const epsilon = x.dtype === 'float64' ? 2 ** -52 : 2 ** -23
+  const limit = mul(S.amax({ dim: -1, keepdim: true }).detach(), options.rtol ?? Math.max(...x.shape.slice(-2)) * epsilon)
+  const kept = S.gt(limit)
+  const inverted = where(kept, div(1, where(kept, S, 1)), 0)
+  return matmul(mul(t(Vh), unsqueeze(inverted, -2)), t(U))
+}
+
+/** X that comes closest to A·X = B in least squares: `a: […, M, N]` of full rank with M ≥ N, `b: […, M, K]`. */
+export function lstsq(a: Tensor, b: Tensor): Tensor {
+  checkMatrix('lstsq', a, false)
+  checkTensor('lstsq', 'b', b)
+  const [m, n] = a.shape.slice(-2)
+  if (m < n || b.ndim < 2 || b.shape[b.ndim - 2] !== m) {
+    throw new ShapeError(
+      'ERR_SOLVE',
+      `lstsq: needs a […, M, N] with M ≥ N and b […, M, K], received ${showShape(a.shape)} and ${showShape(b.shape)}.`,
+    )
+  }
+  const { Q, R } = qr(a)
+  return solveTriangular(R, matmul(t(Q), b), { upper: true })
+}

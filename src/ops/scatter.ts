@@ -1,0 +1,120 @@
+/**
+ * Ops that write into a copy of a tensor by index: scatter, scatterAdd, indexAdd, indexCopy, and look-ups in the flattened tensor. Compositions of
+ * the rows in gather.ts. The index may be smaller than the tensor outside its dimension, as in PyTorch.
+ */
+import { DTypeError, ShapeError, showShape } from '../errors.js'
+import { normalizeDim, sameShape } from '../shape.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import { full } from './creation.js'
+import { checkTensor } from './dispatch.js'
+import { add, to, where } from './elementwise.js'
+import type { IndexShape } from './fluent.js'
+import { checkIndex, gather, scatterLast, scatterSum } from './gather.js'
+import { expand, padConstant, reshape } from './movement.js'
+
+interface Scattered {
+  readonly index: Tensor
+  readonly source: Tensor
+  readonly axis: number
+}
+
+/** The operands of a scatter, checked; a number becomes a tensor of the index's shape, a larger source is cut to it. */
+function checkScatter(op: string, x: Tensor, index: Tensor, source: Tensor | number, dim: number): Scattered {
+  checkTensor(op, 'x', x)
+  const at = checkIndex(op, index)
+  const axis = normalizeDim(op, dim, x.ndim)
+  if (typeof source !== 'number') checkTensor(op, 'the source', source)
+  const wide = typeof source === 'number' ? full(at.shape, source, { dtype: x.dtype }) : source
+  if (wide.dtype !== x.dtype)
+    throw new DTypeError('ERR_DTYPE', `${op}: x is ${x.dtype}, the source ${wide.dtype}. Convert with .to('${x.dtype}').`)
+  const fits = at.ndim === x.ndim && wide.ndim === x.ndim && at.shape.every((s, i) => s <= wide.shape[i] && (i === axis || s <= x.shape[i]))
+  if (!fits) {
+    throw new ShapeError(
+      'ERR_SCATTER',
+      `${op}: the index ${showShape(at.shape)} must have as many dimensions as x ${showShape(x.shape)} and the source ${showShape(wide.shape)}, and fit in x outside dim ${axis} and in the source.`,
+    )
+  }
+  let part = wide
+  at.shape.forEach((s, i) => {
+    if (s < wide.shape[i]) part = part.narrow(i, 0, s)
+  })
+  return { index: at, source: part, axis }
+}
+
+/** Fills up with zeros to the shape of x, from which the index may differ outside the axis. */
+function spread(y: Tensor, shape: readonly number[]): Tensor {
+  if (sameShape(y.shape, shape)) return y
+  return padConstant(
+    y,
+    shape.map(() => 0),
+    shape.map((s, i) => s - y.shape[i]),
+    0,
+  )
+}
+
+/**
+ * A copy of `x` with `source` (a tensor or a number) written where `index` says: `out[index[i][j]][j] = source[i][j]` for `dim` 0. Of equal indices
+ * the last stays; gradients to `source` are only right where indices differ.
+ *
+ *     scatter(zeros([2, 5]), labels.unsqueeze(1), 1, 1)      // one-hot
+ */
+export function scatter<T extends Tensor>(x: T, index: Tensor, source: Tensor | number, dim: number): Tensor<ShapeOf<T>>
+export function scatter(x: Tensor, index: Tensor, source: Tensor | number, dim: number): Tensor {
+  const parts = checkScatter('scatter', x, index, source, dim)
+  const size = x.shape[parts.axis]
+  const written = scatterLast(full(parts.index.shape, 1, { dtype: 'bool' }), parts.index, parts.axis, size)
+  const values = scatterLast(parts.source, parts.index, parts.axis, size)
+  const bool = x.dtype === 'bool'
+  const mixed = where(spread(written, x.shape), spread(bool ? to(values, 'int32') : values, x.shape), bool ? to(x, 'int32') : x)
+  return to(mixed, x.dtype)
+}
+
+/** A copy of `x` to which `source` is added where `index` says, equal indices adding up: `out[index[i][j]][j] += source[i][j]` for `dim` 0. */
+export function scatterAdd<T extends Tensor>(x: T, index: Tensor, source: Tensor | number, dim: number): Tensor<ShapeOf<T>>
+export function scatterAdd(x: Tensor, index: Tensor, source: Tensor | number, dim: number): Tensor {
+  const parts = checkScatter('scatterAdd', x, index, source, dim)
+  if (x.dtype === 'bool' || x.dtype === 'uint8')
+    throw new DTypeError('ERR_DTYPE', `scatterAdd: ${x.dtype} is not supported, expected float32 or int32. Convert with .to('int32').`)
+  return add(x, spread(scatterSum(parts.source, parts.index, parts.axis, x.shape[parts.axis]), x.shape))
+}
+
+/** An index of whole slices as the index of their elements. */
+function ofSlices(op: string, x: Tensor, index: Tensor | readonly number[], source: Tensor, dim: number): Tensor {
+  checkTensor(op, 'x', x)
+  checkTensor(op, 'the source', source)
+  const at = checkIndex(op, index)
+  const axis = normalizeDim(op, dim, x.ndim)
+  if (at.ndim !== 1 || source.ndim !== x.ndim || source.shape.some((s, i) => s !== (i === axis ? at.size : x.shape[i]))) {
+    throw new ShapeError(
+      'ERR_INDEX_SHAPE',
+      `${op}: a list of ${showShape(at.shape)} positions needs a source like x ${showShape(x.shape)} with that many slices along dim ${axis}, received ${showShape(source.shape)}.`,
+    )
+  }
+  return expand(
+    reshape(
+      at,
+      x.shape.map((_, i) => (i === axis ? at.size : 1)),
+    ),
+    source.shape,
+  )
+}
+
+/** A copy of `x` to whose slices along `dim` those of `source` are added, at the positions in the list `index`. */
+export function indexAdd<T extends Tensor>(x: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
+export function indexAdd(x: Tensor, index: Tensor | readonly number[], source: Tensor, dim = 0): Tensor {
+  return scatterAdd(x, ofSlices('indexAdd', x, index, source, dim), source, dim)
+}
+
+/** A copy of `x` whose slices along `dim` at the positions in the list `index` are those of `source`. */
+export function indexCopy<T extends Tensor>(x: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
+export function indexCopy(x: Tensor, index: Tensor | readonly number[], source: Tensor, dim = 0): Tensor {
+  return scatter(x, ofSlices('indexCopy', x, index, source, dim), source, dim)
+}
+
+/** Elements of the flattened tensor at the positions in `index`, in its shape. */
+export function take<I extends Tensor | readonly number[]>(x: Tensor, index: I): Tensor<IndexShape<I>>
+export function take(x: Tensor, index: Tensor | readonly number[]): Tensor {
+  checkTensor('take', 'x', x)
+  const at = checkIndex('take', index)
+  return reshape(gather(reshape(x, [x.size]), reshape(at, [at.size]), 0), at.shape)
+}

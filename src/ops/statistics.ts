@@ -1,0 +1,217 @@
+/**
+ * Order statistics and moments: max and min with their positions, median, kthvalue, quantile, covariance. Compositions of sort, argmax and gather.
+ */
+import { isFloat } from '../dtype.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { normalizeDim } from '../shape.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type { Reduced } from '../types.js'
+import { diagonal } from './diagonal.js'
+import { checkTensor } from './dispatch.js'
+import { add, div, le, lt, maximum, minimum, mul, ne, sqrt, sub, to, where } from './elementwise.js'
+import { gather } from './gather.js'
+import { stack } from './join.js'
+import { matmul } from './matmul.js'
+import { narrow, reshape, transpose, unsqueeze } from './movement.js'
+import { amax, amin, argmax, argmin, mean, sum } from './reduce.js'
+import { type Sorted, sort } from './sort.js'
+
+interface Keep {
+  /** Keep the dimension with size 1; default false. */
+  keepdim?: boolean
+}
+
+function extreme(op: 'max' | 'min', x: Tensor, other: Tensor | number | undefined, options: Keep): Tensor | Sorted<never> {
+  checkOptions(op, options)
+  checkTensor(op, 'x', x)
+  if (other === undefined) return (op === 'max' ? amax : amin)(x)
+  if (typeof other !== 'number') return (op === 'max' ? maximum : minimum)(x, other)
+  const wide = x.dtype === 'bool' ? to(x, 'int32') : x
+  const indices: Tensor = (op === 'max' ? argmax : argmin)(wide, other, { keepdim: true })
+  return selected(op, x, other, indices, options)
+}
+
+/** Elements by their positions along `dim`, both with or without that dimension. */
+function selected(op: string, x: Tensor, dim: number, indices: Tensor, { keepdim = false }: Keep): Sorted<never> {
+  if (x.ndim === 0) return { values: x, indices }
+  const d = normalizeDim(op, dim, x.ndim)
+  const values = gather(x, indices, d)
+  if (keepdim) return { values, indices }
+  const shape = x.shape.filter((_, i) => i !== d)
+  return { values: reshape(values, shape), indices: reshape(indices, shape) }
+}
+
+/**
+ * The greatest element; with `dim` the greatest along it and where it is (the first of equals, which alone gets the gradient); with a second tensor
+ * the greater of both, element by element. NaN wins.
+ *
+ *     const { values, indices } = max(x, 1)
+ */
+export function max<T extends Tensor>(x: T): Tensor<[]>
+export function max<T extends Tensor, D extends number, K extends boolean = false>(
+  x: T,
+  dim: D,
+  options?: { keepdim?: K },
+): Sorted<Reduced<ShapeOf<T>, D, K>>
+export function max(x: Tensor, other: Tensor): Tensor
+export function max(x: Tensor, other?: Tensor | number, options: Keep = {}): unknown {
+  return extreme('max', x, other, options)
+}
+
+/** The least element, as `max`. */
+export function min<T extends Tensor>(x: T): Tensor<[]>
+export function min<T extends Tensor, D extends number, K extends boolean = false>(
+  x: T,
+  dim: D,
+  options?: { keepdim?: K },
+): Sorted<Reduced<ShapeOf<T>, D, K>>
+export function min(x: Tensor, other: Tensor): Tensor
+export function min(x: Tensor, other?: Tensor | number, options: Keep = {}): unknown {
+  return extreme('min', x, other, options)
+}
+
+/** The positions of the k-th least along `dim`; in a row with NaN, where `nanWins`, those of a NaN. */
+function rankPositions(op: string, x: Tensor, dim: number, k: number, nanWins: boolean): Tensor {
+  const { values, indices } = sort(x, dim)
+  const d = normalizeDim(op, dim, x.ndim)
+  const n = x.shape[d]
+  const picked = narrow(indices, d, k, 1)
+  if (!nanWins || !isFloat(x.dtype)) return picked
+  const last = narrow(values, d, n - 1, 1)
+  return where(ne(last, last), narrow(indices, d, n - 1, 1), picked)
+}
+
+function needElements(op: string, x: Tensor, dim: number): number {
+  const n = x.shape[dim]
+  if (n === 0) throw new ShapeError('ERR_EMPTY_REDUCTION', `${op}: nothing to choose from in ${showShape(x.shape)} over dim [${dim}].`)
+  return n
+}
+
+/** The `k`-th least element (from 1) along `dim` (default the last), and where it is. */
+export function kthvalue<T extends Tensor, D extends number = -1, K extends boolean = false>(
+  x: T,
+  k: number,
+  dim?: D,
+  options?: { keepdim?: K },
+): Sorted<Reduced<ShapeOf<T>, D, K>>
+export function kthvalue(x: Tensor, k: number, dim = -1, options: Keep = {}): Sorted<never> {
+  checkOptions('kthvalue', options)
+  checkTensor('kthvalue', 'x', x)
+  const n = x.shape[normalizeDim('kthvalue', dim, x.ndim)]
+  if (!Number.isInteger(k) || k < 1 || k > n) {
+    throw new ArgumentError(
+      'ERR_KTHVALUE',
+      `kthvalue: k must be an integer from 1 to ${n}, the size of dim ${dim} of ${showShape(x.shape)}, received ${showValue(k)}.`,
+    )
+  }
+  return selected('kthvalue', x, dim, rankPositions('kthvalue', x, dim, k - 1, false), options)
+}
+
+/**
+ * The middle element, the lower of the two where their number is even; with `dim` along it, and where it is. NaN wins.
+ *
+ *     median(x)
+ *     const { values, indices } = median(x, 1)
+ */
+export function median<T extends Tensor>(x: T): Tensor<[]>
+export function median<T extends Tensor, D extends number, K extends boolean = false>(
+  x: T,
+  dim: D,
+  options?: { keepdim?: K },
+): Sorted<Reduced<ShapeOf<T>, D, K>>
+export function median(x: Tensor, dim?: number, options: Keep = {}): unknown {
+  checkOptions('median', options)
+  checkTensor('median', 'x', x)
+  if (dim === undefined) return median(reshape(x, [x.size]), 0).values
+  if (x.ndim === 0) return median(reshape(x, [1]), 0)
+  const n = needElements('median', x, normalizeDim('median', dim, x.ndim))
+  return selected('median', x, dim, rankPositions('median', x, dim, Math.floor((n - 1) / 2), true), options)
+}
+
+export type Interpolation = 'linear' | 'lower' | 'higher' | 'nearest' | 'midpoint'
+
+const interpolations: Record<Interpolation, (fraction: number, below: number) => number> = {
+  linear: (fraction) => fraction,
+  lower: () => 0,
+  higher: (fraction) => (fraction > 0 ? 1 : 0),
+  nearest: (fraction, below) => (fraction === 0.5 ? below % 2 : Math.round(fraction)),
+  midpoint: (fraction) => (fraction > 0 ? 0.5 : 0),
+}
+
+/**
+ * The quantiles `q` (a number from 0 to 1, or a list, which becomes the first dimension) along `dim`, of the flattened tensor without it. Between two
+ * elements it interpolates. NaN wins.
+ *
+ *     quantile(x, [0.25, 0.5, 0.75], { dim: 1 })
+ */
+export function quantile(
+  x: Tensor,
+  q: number | readonly number[],
+  options: { dim?: number; keepdim?: boolean; interpolation?: Interpolation } = {},
+): Tensor {
+  checkOptions('quantile', options)
+  checkTensor('quantile', 'x', x)
+  const { dim, keepdim = false, interpolation = 'linear' } = options
+  const list = typeof q === 'number' ? [q] : q
+  if (!Array.isArray(list) || list.length === 0 || !list.every((p) => typeof p === 'number' && p >= 0 && p <= 1))
+    throw new ArgumentError('ERR_QUANTILE', `quantile: q must be between 0 and 1, received ${showValue(q)}.`)
+  if (!(interpolation in interpolations)) {
+    throw new ArgumentError(
+      'ERR_OPTION',
+      `quantile: interpolation must be one of ${Object.keys(interpolations).join(', ')}, received ${showValue(interpolation)}.`,
+    )
+  }
+  const float = isFloat(x.dtype) ? x : to(x, 'float32')
+  const source = dim === undefined ? reshape(float, [float.size]) : float
+  const d = normalizeDim('quantile', dim ?? 0, source.ndim)
+  const n = needElements('quantile', source, d)
+  const { values } = sort(source, d)
+  const last = narrow(values, d, n - 1, 1)
+  const results = list.map((p) => {
+    const at = p * (n - 1)
+    const below = Math.floor(at)
+    const weight = interpolations[interpolation](at - below, below)
+    const low = narrow(values, d, below, 1)
+    const mixed = weight === 0 ? low : add(low, mul(sub(narrow(values, d, below + 1, 1), low), weight))
+    return where(ne(last, last), last, mixed)
+  })
+  const kept = dim === undefined ? x.shape.map(() => 1) : source.shape.map((s, i) => (i === d ? 1 : s))
+  const shape = keepdim ? kept : dim === undefined ? [] : source.shape.filter((_, i) => i !== d)
+  const parts = results.map((r) => reshape(r, shape))
+  return typeof q === 'number' ? parts[0] : stack(parts, 0)
+}
+
+/** The covariances of variables (rows) over observations (columns): `[N, M]` → `[N, N]`. `correction` is subtracted from M, default 1. */
+export function cov(x: Tensor, options: { correction?: number } = {}): Tensor {
+  checkOptions('cov', options)
+  checkTensor('cov', 'x', x)
+  if (x.ndim > 2) throw new ShapeError('ERR_RANK', `cov: needs a vector or a matrix, received ${showShape(x.shape)}.`)
+  const float = isFloat(x.dtype) ? x : to(x, 'float32')
+  const rows = x.ndim === 2 ? float : reshape(float, [1, x.size])
+  const centred = sub(rows, mean(rows, { dim: 1, keepdim: true }))
+  const products = div(matmul(centred, transpose(centred)), Math.max(0, rows.shape[1] - (options.correction ?? 1)))
+  return x.ndim === 2 ? products : reshape(products, [])
+}
+
+/** The correlations of variables (rows) over observations (columns): `[N, M]` → `[N, N]`. */
+export function corrcoef(x: Tensor): Tensor {
+  const covariances = cov(x)
+  if (covariances.ndim === 0) return div(covariances, covariances)
+  const deviation = sqrt(diagonal(covariances))
+  return div(div(covariances, unsqueeze(deviation, 1)), deviation)
+}
+
+/**
+ * Where `values` would go in the rising vector `sorted` (int32): before equal elements, behind them with `right`. Compares each with each.
+ *
+ *     searchsorted(boundaries, x)
+ */
+export function searchsorted<V extends Tensor>(sorted: Tensor, values: V, options?: { right?: boolean }): Tensor<ShapeOf<V>>
+export function searchsorted(sorted: Tensor, values: Tensor, options: { right?: boolean } = {}): Tensor {
+  checkOptions('searchsorted', options)
+  checkTensor('searchsorted', 'sorted', sorted)
+  checkTensor('searchsorted', 'the values', values)
+  if (sorted.ndim !== 1) throw new ShapeError('ERR_RANK', `searchsorted: needs a vector to search in, received ${showShape(sorted.shape)}.`)
+  const wide = unsqueeze(values, values.ndim)
+  return sum(options.right ? le(sorted, wide) : lt(sorted, wide), { dim: -1 })
+}

@@ -1,0 +1,91 @@
+/**
+ * Lengths of vectors and what is made with them: norm, normalize, cosineSimilarity.
+ */
+import { isFloat } from '../dtype.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { broadcast } from '../shape.js'
+import type { ShapeOf, Tensor } from '../tensor.js'
+import type { Reduced } from '../types.js'
+import { checkTensor } from './dispatch.js'
+import { abs, div, lt, mul, pow, square, to, where } from './elementwise.js'
+import type { Dims, ReduceBy } from './fluent.js'
+import { safeSqrt } from './functions.js'
+import { expand } from './movement.js'
+import { amax, amin, type ReduceOptions, sum } from './reduce.js'
+
+export interface NormOptions extends ReduceOptions {
+  /** The order: 2 (default, also 'fro'), any other number, Infinity for the greatest and -Infinity for the least magnitude, 0 for a count. */
+  p?: number | 'fro'
+}
+
+/**
+ * The norm of vectors over the given dimensions (all by default): (Σ|x|ᵖ)^(1/p) with p = 2. Its gradient where all elements are 0 is 0.
+ *
+ *     norm(x, { p: 1, dim: -1 })
+ */
+export function norm<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
+  x: T,
+  options?: ReduceBy<D, K> & { p?: number | 'fro' },
+): Tensor<Reduced<ShapeOf<T>, D, K>>
+export function norm(x: Tensor, options: NormOptions = {}): Tensor {
+  checkOptions('norm', options)
+  checkTensor('norm', 'x', x)
+  const float = isFloat(x.dtype) ? x : to(x, 'float32')
+  const p = options.p === undefined || options.p === 'fro' ? 2 : options.p
+  if (typeof p !== 'number' || Number.isNaN(p))
+    throw new ArgumentError('ERR_NORM', `norm: p must be a number or 'fro', received ${showValue(options.p)}.`)
+  switch (p) {
+    case 2:
+      return safeSqrt(sum(square(float), options))
+    case 1:
+      return sum(abs(float), options)
+    case 0:
+      return sum(to(float.ne(0), float.dtype), options)
+    case Number.POSITIVE_INFINITY:
+      return amax(abs(float), options)
+    case Number.NEGATIVE_INFINITY:
+      return amin(abs(float), options)
+    default: {
+      // powers of 0 have no slope worth having: what is 0 adds what it must and takes part in nothing else
+      const size = abs(float)
+      const zero = size.eq(0)
+      const total = sum(where(zero, p > 0 ? 0 : Number.POSITIVE_INFINITY, pow(where(zero, 1, size), p)), options)
+      const none = total.eq(0)
+      return where(none, 0, pow(where(none, 1, total), 1 / p))
+    }
+  }
+}
+
+/** No less than `floor`; the gradient is that of x where x is greater. */
+function atLeast(x: Tensor, floor: number): Tensor {
+  return where(lt(x, floor), floor, x)
+}
+
+/** Vectors along `dim` (default 1) divided by their norm of order `p` (default 2), or by `eps` (default 1e-12) where that is less. */
+export function normalize<T extends Tensor>(x: T, options?: { p?: number; dim?: number; eps?: number }): Tensor<ShapeOf<T>>
+export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: number } = {}): Tensor {
+  checkOptions('normalize', options)
+  checkTensor('normalize', 'x', x)
+  const { p = 2, dim = 1, eps = 1e-12 } = options
+  return div(x, atLeast(norm(x, { p, dim, keepdim: true }), eps))
+}
+
+/**
+ * The cosine of the angle between vectors along `dim` (default 1) of two tensors that broadcast. Norms count at least `eps` (default 1e-8).
+ *
+ *     cosineSimilarity(a, b)               // [N, D], [N, D] → [N]
+ */
+export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; eps?: number } = {}): Tensor {
+  checkOptions('cosineSimilarity', options)
+  checkTensor('cosineSimilarity', 'a', a)
+  checkTensor('cosineSimilarity', 'b', b)
+  const { dim = 1, eps = 1e-8 } = options
+  const shape = broadcast('cosineSimilarity', a.shape, b.shape)
+  if (shape.length === 0)
+    throw new ShapeError('ERR_RANK', `cosineSimilarity: needs vectors, received ${showShape(a.shape)} and ${showShape(b.shape)}.`)
+  const unit = (x: Tensor): Tensor => {
+    const wide = expand(x, shape)
+    return div(wide, atLeast(norm(wide, { dim, keepdim: true }), eps))
+  }
+  return sum(mul(unit(a), unit(b)), { dim })
+}
