@@ -6,6 +6,8 @@ const results = process.env.CHAINRULE_TEST_RESULTS
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // those have a command of their own, test:platforms
+    exclude: ['test/platforms/**'],
     // a process for each file: the addon, its threads and the environment variables belong to a process
     pool: 'forks',
     // the linter would take `fit` for a focused test

@@ -1,0 +1,14 @@
+/** How `npm run test:platforms` finds and runs its tests: the packed tarball in other package managers, runtimes, bundlers, compilers. */
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/platforms/*.test.ts'],
+    globalSetup: 'test/platforms/tarball.ts',
+    // one thing at a time: they share the tools, and the machine
+    pool: 'forks',
+    fileParallelism: false,
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
+  },
+})
