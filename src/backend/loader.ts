@@ -22,31 +22,42 @@ interface Candidate {
   load(): unknown
 }
 
-/** Candidates by platform, processor and C library. */
-const prebuilt: Record<string, Candidate> = {
-  'linux-x64': { path: 'prebuilds/linux-x64/node.napi.node', load: () => require('../../prebuilds/linux-x64/node.napi.node') },
-  'linux-x64-musl': {
-    path: 'prebuilds/linux-x64/node.napi.musl.node',
-    load: () => require('../../prebuilds/linux-x64/node.napi.musl.node'),
-  },
-  'linux-arm64': {
-    path: 'prebuilds/linux-arm64/node.napi.armv8.node',
-    load: () => require('../../prebuilds/linux-arm64/node.napi.armv8.node'),
-  },
-  'linux-arm64-musl': {
-    path: 'prebuilds/linux-arm64/node.napi.armv8.musl.node',
-    load: () => require('../../prebuilds/linux-arm64/node.napi.armv8.musl.node'),
-  },
-  'darwin-x64': { path: 'prebuilds/darwin-x64/node.napi.node', load: () => require('../../prebuilds/darwin-x64/node.napi.node') },
-  'darwin-arm64': {
-    path: 'prebuilds/darwin-arm64/node.napi.armv8.node',
-    load: () => require('../../prebuilds/darwin-arm64/node.napi.armv8.node'),
-  },
-  'win32-x64': { path: 'prebuilds/win32-x64/node.napi.node', load: () => require('../../prebuilds/win32-x64/node.napi.node') },
-  'win32-arm64': {
-    path: 'prebuilds/win32-arm64/node.napi.armv8.node',
-    load: () => require('../../prebuilds/win32-arm64/node.napi.armv8.node'),
-  },
+/** The files by platform, processor and C library. */
+const prebuilt: Record<string, string> = {
+  'linux-x64': 'prebuilds/linux-x64/node.napi.node',
+  'linux-x64-musl': 'prebuilds/linux-x64/node.napi.musl.node',
+  'linux-arm64': 'prebuilds/linux-arm64/node.napi.armv8.node',
+  'linux-arm64-musl': 'prebuilds/linux-arm64/node.napi.armv8.musl.node',
+  'darwin-x64': 'prebuilds/darwin-x64/node.napi.node',
+  'darwin-arm64': 'prebuilds/darwin-arm64/node.napi.armv8.node',
+  'win32-x64': 'prebuilds/win32-x64/node.napi.node',
+  'win32-arm64': 'prebuilds/win32-arm64/node.napi.armv8.node',
+}
+
+/** Literals, so that bundlers see them; inside `try`, so that they pass over those that an application was stripped of. */
+function loadPrebuilt(target: string): unknown {
+  try {
+    switch (target) {
+      case 'linux-x64':
+        return require('../../prebuilds/linux-x64/node.napi.node')
+      case 'linux-x64-musl':
+        return require('../../prebuilds/linux-x64/node.napi.musl.node')
+      case 'linux-arm64':
+        return require('../../prebuilds/linux-arm64/node.napi.armv8.node')
+      case 'linux-arm64-musl':
+        return require('../../prebuilds/linux-arm64/node.napi.armv8.musl.node')
+      case 'darwin-x64':
+        return require('../../prebuilds/darwin-x64/node.napi.node')
+      case 'darwin-arm64':
+        return require('../../prebuilds/darwin-arm64/node.napi.armv8.node')
+      case 'win32-x64':
+        return require('../../prebuilds/win32-x64/node.napi.node')
+      default:
+        return require('../../prebuilds/win32-arm64/node.napi.armv8.node')
+    }
+  } catch (error) {
+    throw error instanceof Error ? error : new Error(String(error))
+  }
 }
 
 let result: LoadResult | undefined
@@ -94,7 +105,8 @@ function candidates(target: string): Candidate[] {
   const forced = process.env.CHAINRULE_BINARY
   // no second choice: whoever names a binary wants to know when it does not load
   if (forced !== undefined && forced !== '') return [{ path: forced, load: () => require(resolve(forced)) }]
-  return prebuilt[target] === undefined ? builtHere() : [...builtHere(), prebuilt[target]]
+  const path = prebuilt[target]
+  return path === undefined ? builtHere() : [...builtHere(), { path, load: () => loadPrebuilt(target) }]
 }
 
 /** What an addon has to be: ours, and made from the same op table. */
