@@ -1,6 +1,6 @@
 /**
  * Writes what is derived from the op table as text. In: the micro-operations that src/ops registers, the opcodes of src/ir/format.ts. Out:
- * native/generated/opcodes.h.
+ * native/generated/opcodes.h; docs/ops.md (see support-table.js).
  *
  *     node scripts/generate.js           write
  *     node scripts/generate.js --check   fail when a file is not what would be written
@@ -9,13 +9,20 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { fail, root } from './common.js'
+import { supportTable } from './support-table.js'
 
 /** The table as the library itself sees it. */
 async function loadTable() {
   const contents = `
     import './src/ops/functions.ts'
+    export { compile } from './src/index.ts'
+    export { opTable } from './src/ops/table.ts'
     export { microOperations, tableHash } from './src/backend/registry.ts'
-    export { formatVersion, Opcode } from './src/ir/format.ts'`
+    export { withBackend } from './src/backend/select.ts'
+    export { formatVersion, hasEpilogue, Opcode } from './src/ir/format.ts'
+    export { cases } from './test/ops.cases.ts'
+    export { makeInputs } from './test/support/cases.ts'
+    export { gradientOf } from './test/support/derive.ts'`
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: root, loader: 'ts' },
     bundle: true,
@@ -61,7 +68,7 @@ constexpr int kMapOpLimit = ${operations.length};
 
 const table = await loadTable()
 if (table.microOperations().length === 0) fail('generate: the op table is empty.')
-const files = { 'native/generated/opcodes.h': opcodesHeader(table) }
+const files = { 'native/generated/opcodes.h': opcodesHeader(table), 'docs/ops.md': supportTable(table) }
 const stale = Object.entries(files).filter(
   ([path, text]) => !existsSync(join(root, path)) || readFileSync(join(root, path), 'utf8') !== text,
 )

@@ -145,6 +145,7 @@ const reductions: Case[] = [
   op('softmax of large numbers', [within(-300, 300)], [[[3, 5]], [[2, 33]]], (x) => cr.softmax(x), { gradient: false, tolerance: 1e-4 }),
   op('logSoftmax', [real], [[[3, 5]], [[2, 1]], [[4, 67]], [[0, 3]], [[9]], [[2, 3, 4]]], (x) => cr.logSoftmax(x), { large: [[129, 517]], bad: [bad('scalar', () => cr.logSoftmax(t([])))] }),
   op('logSoftmax of columns', [real], [[[3, 5]], [[7, 2]], [[2, 3, 4]]], (x) => cr.logSoftmax(x, 0)),
+  op('crossEntropy', [real, ints(0, 4)], [[[3, 5], [3]], [[1, 5], [1]], [[7, 5], [7]], [[33, 67], [33]]], (x, y) => cr.losses.crossEntropy(x, y, { reduction: 'none' }), { large: [[129, 517], [129]], accepts: (y) => Array.isArray(y), bad: [bad('label', () => cr.losses.crossEntropy(t([2, 3]), cr.tensor([0, 3]))), bad('batch', () => cr.losses.crossEntropy(t([2, 3]), cr.tensor([0])))] }),
 ]
 
 const product = (a: number[], b: number[]): number[][] => [a, b]
