@@ -104,7 +104,7 @@ function writeEntries() {
     ['models', 'models'],
   ]) {
     const names = Object.keys(createRequire(import.meta.url)(join(dist, `${implementation}.cjs`))).sort()
-    writeFileSync(join(dist, `${entry}.mjs`), `import all from './${entry}.cjs'\nexport const {\n  ${names.join(',\n  ')},\n} = all\n`)
+    writeFileSync(join(dist, `${entry}.mjs`), `import $all from './${entry}.cjs'\nexport const {\n  ${names.join(',\n  ')},\n} = $all\n`)
   }
 }
 

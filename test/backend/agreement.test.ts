@@ -76,7 +76,7 @@ function samples(): Instruction<Memory>[] {
     { opcode: Opcode.crossEntropy, inputs: [f(3, 4), i(3)], outputs: [f(3)], scalars: [-100] },
     { opcode: Opcode.crossEntropyGrad, inputs: [f(3, 4), i(3), f(3)], outputs: [f(3, 4)], scalars: [-100] },
     { opcode: Opcode.gather, inputs: [f(5, 4), i(2, 4)], outputs: [f(2, 4)], scalars: [0] },
-    { opcode: Opcode.scatterAdd, inputs: [f(2, 4), i(2, 4)], outputs: [f(5, 4)], scalars: [0] },
+    { opcode: Opcode.scatterAdd, inputs: [f(2, 4), i(2, 4)], outputs: [f(5, 4)], scalars: [0, 0] },
     { opcode: Opcode.random, inputs: [i(4)], outputs: [f(3, 4)], scalars: [1, 0, 0, 3] },
     { opcode: Opcode.random, inputs: [i(4)], outputs: [i(3, 4)], scalars: [3, -5, 11, 3] },
     { opcode: Opcode.scatterAdd, inputs: [f(2, 4), i(2, 4)], outputs: [f(5, 4)], scalars: [0, 1] },

@@ -384,7 +384,7 @@ describe('programs', () => {
     const y = packed('float32', [2, 2], [1, 2, 3, 4])
     const cases: Instruction<Memory>[] = [
       { opcode: Opcode.gather, inputs: [numbers([3, 2]), ints([2, 2], [0, 1, 3, 0])], outputs: [y], scalars: [0] },
-      { opcode: Opcode.scatterAdd, inputs: [numbers([2, 2]), ints([2, 2], [0, 1, -1, 0])], outputs: [y], scalars: [0] },
+      { opcode: Opcode.scatterAdd, inputs: [numbers([2, 2]), ints([2, 2], [0, 1, -1, 0])], outputs: [y], scalars: [0, 0] },
       { opcode: Opcode.crossEntropyGrad, inputs: [numbers([2, 2]), ints([2], [0, 2]), numbers([2])], outputs: [y], scalars: [-100] },
     ]
     for (const instruction of cases) {
