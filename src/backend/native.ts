@@ -8,7 +8,8 @@ import { type Describe, statusError } from './status.js'
 import { installWaiting } from './tickets.js'
 
 interface Job {
-  resolve(): void
+  /** Told how many microseconds the job's own steps took. */
+  resolve(microseconds: number): void
   reject(error: unknown): void
   describe: Describe
 }
@@ -67,12 +68,12 @@ export class NativeBackend {
     if (status !== 0) throw statusError(status, describe)
   }
 
-  /** Queues a run; the promise settles when it is done. */
-  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1, describe: Describe): { ticket: number; done: Promise<void> } {
+  /** Queues a run; the promise settles when it is done, with the microseconds it took. */
+  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1, describe: Describe): { ticket: number; done: Promise<number> } {
     const ticket = this.addon.submit(program, slots, queue)
     if (typeof ticket !== 'number') throw statusError(ticket, describe)
     this.unfinished.add(ticket)
-    const done = new Promise<void>((resolve, reject) => this.jobs.set(ticket, { resolve, reject, describe }))
+    const done = new Promise<number>((resolve, reject) => this.jobs.set(ticket, { resolve, reject, describe }))
     return { ticket, done }
   }
 
@@ -87,13 +88,13 @@ export class NativeBackend {
   }
 
   private complete(count: number, jobs: Float64Array): void {
-    for (let i = 0; i < count; i++) {
-      const [ticket, code, instruction, detail0, detail1] = jobs.subarray(i * 6, i * 6 + 5)
+    for (let at = 0; at < count * 6; at += 6) {
+      const ticket = jobs[at]
       this.unfinished.delete(ticket)
       const job = this.jobs.get(ticket)
       this.jobs.delete(ticket)
-      if (code === 0) job?.resolve()
-      else job?.reject(statusError([code, instruction, detail0, detail1], job.describe))
+      if (jobs[at + 1] === 0) job?.resolve(jobs[at + 5] / 1000)
+      else job?.reject(statusError([jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4]], job.describe))
       const waiters = this.waiters.get(ticket)
       this.waiters.delete(ticket)
       waiters?.forEach((resolve) => resolve())

@@ -42,14 +42,16 @@ const inlineBudget = 1000
 let spent = 0
 let resetQueued = false
 
+function reset(): void {
+  spent = 0
+  resetQueued = false
+}
+
 function chargeInline(microseconds: number): void {
   spent += microseconds
   if (!resetQueued) {
     resetQueued = true
-    setImmediate(() => {
-      spent = 0
-      resetQueued = false
-    }).unref()
+    setImmediate(reset).unref()
   }
 }
 
@@ -161,7 +163,14 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     }
     return entry.submit(flat, entry.pure ? queue : 0) as Promise<R>
   }
-  const compiled = (async (...args: unknown[]) => (direct() ? runDirect(args) : run(args))) as unknown as Compiled<A, R>
+  // not an async function: handing on a promise costs those three turns of the microtask queue
+  const compiled = ((...args: unknown[]) => {
+    try {
+      return direct() ? Promise.resolve(runDirect(args)) : run(args)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }) as unknown as Compiled<A, R>
   Object.defineProperties(compiled, {
     name: { value: options.name ?? fn.name },
     sync: {
@@ -186,7 +195,7 @@ function runInline(entry: Entry, flat: FlatArguments): unknown {
   const start = performance.now()
   const result = entry.runSync(flat)
   const took = (performance.now() - start) * 1000
-  entry.microseconds += (took - entry.microseconds) * 0.1
+  entry.observe(took)
   chargeInline(took)
   return result
 }

@@ -46,7 +46,7 @@ const nothing = new Uint8Array(0)
 export class Entry {
   readonly program: Program
   readonly trace: Trace
-  /** Estimated microseconds of a run; measured ones replace it. */
+  /** Microseconds a run is estimated to take. */
   microseconds: number
   private readonly keys: readonly ArgumentKey[]
   private readonly statics: readonly unknown[]
@@ -92,6 +92,14 @@ export class Entry {
     return this.trace.assigns.size === 0 && this.trace.grads.size === 0
   }
 
+  /**
+   * Corrects the estimate by what a run took. One slow run says little (code not compiled yet, a thread that lost its core) and counts as
+   * twice the estimate at most, so that it does not send a small program to the queue for good.
+   */
+  observe(microseconds: number): void {
+    this.microseconds += (Math.min(microseconds, 2 * this.microseconds) - this.microseconds) * 0.1
+  }
+
   /** Runs on this thread. */
   runSync(args: FlatArguments): unknown {
     const call = this.bind(args)
@@ -124,7 +132,8 @@ export class Entry {
     this.showGrads(call)
     for (const change of call.grads) change.leaf.gradChange = change
     return done.then(
-      () => {
+      (microseconds) => {
+        if (microseconds !== undefined) this.observe(microseconds)
         for (const change of call.grads) change.previous = undefined
         return this.result(call)
       },

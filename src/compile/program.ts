@@ -26,9 +26,9 @@ export interface Program {
   readonly slots: readonly Binding[]
   /** Which slots the program writes. */
   readonly writes: readonly boolean[]
-  /** Milliseconds from trace to loaded program. */
   runSync(slots: readonly Slot[]): void
-  submit(slots: readonly Slot[], queue: 0 | 1): { ticket: number; done: Promise<void> }
+  /** The promise settles with the microseconds the run took, where they are measured. */
+  submit(slots: readonly Slot[], queue: 0 | 1): { ticket: number; done: Promise<number | undefined> }
   readonly native: boolean
 }
 

@@ -54,9 +54,9 @@ installWaiting('js', {
 })
 
 /** Runs something later, after all that was queued before. */
-export function enqueue(run: () => void): { ticket: number; done: Promise<void> } {
+export function enqueue(run: () => void): { ticket: number; done: Promise<undefined> } {
   const ticket = --last
-  const done = new Promise<void>((resolve, reject) => jobs.push({ ticket, run, resolve, reject }))
+  const done = new Promise<undefined>((resolve, reject) => jobs.push({ ticket, run, resolve: () => resolve(undefined), reject }))
   schedule()
   return { ticket, done }
 }
