@@ -17,7 +17,7 @@ export const floors = [
   ['tensor.ts', 'storage.ts', 'tracing.ts', 'print.ts', 'random.ts'],
   ['ops/', 'autograd/'],
   ['compile/'],
-  ['nn/', 'optim/', 'losses.ts', 'losses/'],
+  ['nn/', 'optim/', 'losses/'],
   ['train/', 'data/', 'io/'],
   ['cli/', 'cli.ts', 'index.ts', 'models/'],
 ]

@@ -15,6 +15,10 @@ export interface Recorder {
   observe(owner: object, key: string, read: () => unknown): void
   /** Reserves random numbers, counted in blocks of four; returns the generator's state and where to start. */
   random(blocks: number): { state: Tensor; offset: number }
+  /** How many random numbers were reserved so far, in blocks. */
+  randomPosition(): number
+  /** Records `fn` anew: nothing it does is shared with what was recorded before, nor done before this point; random numbers start at `random`. */
+  recompute<T>(random: number, fn: () => T): T
   /** A `.grad` was set on a tensor made outside. */
   setGrad(leaf: Tensor, grad: Tensor | undefined): void
 }

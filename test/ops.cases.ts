@@ -8,6 +8,7 @@ import { arrays } from './cases/arrays.js'
 import { attentionCases } from './cases/attention.js'
 import { layerCases } from './cases/layers.js'
 import { algebra } from './cases/linalg.js'
+import { lossCases } from './cases/losses.js'
 import { recurrentCases } from './cases/recurrent.js'
 import {
   type Bad,
@@ -239,4 +240,5 @@ export const cases: readonly Case[] = [
   ...recurrentCases,
   ...layerCases,
   ...attentionCases,
+  ...lossCases,
 ]

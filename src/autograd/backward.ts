@@ -12,6 +12,7 @@ import { sameShape } from '../shape.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { checkGradient, unwatched } from './anomaly.js'
+import { hooked, observeHooks } from './hooks.js'
 
 /** Runs `fn` without noting how to differentiate what it does. */
 export function noGrad<T>(fn: () => T): T {
@@ -42,11 +43,11 @@ function withGradMode<T>(enabled: boolean, name: string, fn: () => T): T {
 }
 
 /** Nodes that lead from the outputs to something wanted, newest first. */
-function reachable(outputs: readonly Tensor[], wanted: ReadonlySet<Tensor> | undefined): GradNode[] {
+function reachable(outputs: readonly Tensor[], wanted: ReadonlySet<Tensor> | undefined, ends: ReadonlySet<Tensor> | undefined): GradNode[] {
   const seen = new Set<GradNode>()
   const pending: GradNode[] = []
   const push = (t: Tensor): void => {
-    if (t.gradNode !== undefined && !seen.has(t.gradNode)) {
+    if (t.gradNode !== undefined && !seen.has(t.gradNode) && !ends?.has(t)) {
       seen.add(t.gradNode)
       pending.push(t.gradNode)
     }
@@ -91,16 +92,32 @@ function applyRule(node: GradNode, upstream: readonly (Tensor | undefined)[], ne
 }
 
 /**
- * Gradients of the outputs, weighted by `seeds`, with respect to leaves (or `wanted` tensors).
+ * Gradients of the outputs, weighted by `seeds`, with respect to leaves (or `wanted` tensors). The walk does not go on behind `ends`.
  */
-export function walk(outputs: readonly Tensor[], seeds: readonly Tensor[], wanted?: ReadonlySet<Tensor>): Map<Tensor, Tensor> {
+export function walk(
+  outputs: readonly Tensor[],
+  seeds: readonly Tensor[],
+  wanted?: ReadonlySet<Tensor>,
+  ends?: ReadonlySet<Tensor>,
+): Map<Tensor, Tensor> {
   const grads = new Map<Tensor, Tensor>()
   const deliver = (t: Tensor, g: Tensor): void => {
     const sofar = grads.get(t)
     grads.set(t, sofar === undefined ? g : add(sofar, g))
   }
+  observeHooks()
+  const done = new Set<Tensor>()
+  /** Nothing more will be added to the gradient of `t`. */
+  const complete = (t: Tensor): void => {
+    const g = grads.get(t)
+    if (g === undefined || done.has(t) || ends?.has(t)) return
+    const seen = hooked(t, g)
+    if (seen !== g) grads.set(t, seen)
+    done.add(t)
+  }
   outputs.forEach((t, i) => deliver(t, seeds[i]))
-  for (const node of reachable(outputs, wanted)) {
+  for (const node of reachable(outputs, wanted, ends)) {
+    for (const t of node.outputs) complete(t)
     const upstream = node.outputs.map((t) => grads.get(t))
     const needs = node.inputs.map((t) => t.gradNode !== undefined || t.requiresGrad || (wanted?.has(t) ?? false))
     const results = gradMode.anomaly ? unwatched(() => applyRule(node, upstream, needs)) : applyRule(node, upstream, needs)
@@ -113,6 +130,7 @@ export function walk(outputs: readonly Tensor[], seeds: readonly Tensor[], wante
     // an intermediate's gradient is complete and used up here
     for (const t of node.outputs) if (wanted === undefined || !wanted.has(t)) grads.delete(t)
   }
+  for (const t of [...grads.keys()]) complete(t)
   return grads
 }
 

@@ -50,6 +50,8 @@ class Scheduler {
   private readonly joinedReads = new Map<Buf, number>()
   /** Later steps do not join groups before this one. */
   private floor = 0
+  /** What is computed anew in the backward pass stays behind what was scheduled when that began: it would be kept in memory instead. */
+  private readonly scopeFloors = new Map<number, number>()
   private readonly readers: Map<Buf, number>
   private readonly needed: ReadonlySet<Buf>
 
@@ -84,8 +86,20 @@ class Scheduler {
     else if (!list.includes(at)) list.push(at)
   }
 
+  private floorOf(step: Step): number {
+    const { scope } = step.nodes[0]
+    if (scope === 0) return this.floor
+    let floor = this.scopeFloors.get(scope)
+    if (floor === undefined) {
+      floor = this.slots.length
+      this.scopeFloors.set(scope, floor)
+    }
+    return Math.max(floor, this.floor)
+  }
+
   private joinExisting(step: Step): boolean {
     const { instruction } = step
+    const floor = this.floorOf(step)
     let latest = -1
     for (const v of instruction.inputs) latest = Math.max(latest, this.writer.get(v.buffer) ?? -1)
     // parts of one buffer are written in order, after whatever wrote it before
@@ -93,7 +107,7 @@ class Scheduler {
     for (const v of instruction.outputs) after = Math.max(after, this.writer.get(v.buffer) ?? -1)
     const candidates = [latest, ...instruction.inputs.flatMap((v) => this.readersOf.get(v.buffer)?.slice(-4) ?? [])]
     for (const at of candidates) {
-      if (at < this.floor || at < latest || at <= after) continue
+      if (at < floor || at < latest || at <= after) continue
       const group = this.slots[at]
       if (group === undefined || (at !== latest && !group.isMap)) continue
       if (!this.fits(group) || !group.accepts(instruction)) continue

@@ -37,6 +37,8 @@ export interface Node {
   readonly inputs: readonly Value[]
   readonly attrs: unknown
   readonly outputs: Value[]
+  /** Above 0: computed anew in the backward pass, not to be shared with the rest or moved before it. */
+  readonly scope: number
   /** The user's line, in development. */
   readonly stack: string | undefined
 }
@@ -54,6 +56,8 @@ export class Graph {
   readonly nodes: Node[] = []
   private readonly known = new Map<string, Node>()
   private values = 0
+  private scope = 0
+  private scopes = 0
   readonly keepStacks: boolean
 
   constructor(keepStacks: boolean) {
@@ -70,13 +74,24 @@ export class Graph {
     if (folded !== undefined) return [this.constant(folded, metas[0])]
     const same = simplify(row, inputs, metas[0])
     if (same !== undefined) return [same]
-    const key = `${row.name}|${inputs.map((v) => v.id).join()}|${attrs === undefined ? '' : JSON.stringify(attrs, exactly)}`
+    const key = `${this.scope}|${row.name}|${inputs.map((v) => v.id).join()}|${attrs === undefined ? '' : JSON.stringify(attrs, exactly)}`
     let node = this.known.get(key)
     if (node === undefined) {
       node = this.add(row.name, row, undefined, inputs, attrs, metas, undefined)
       this.known.set(key, node)
     }
     return node.outputs
+  }
+
+  /** What `fn` does is computed again, even where its values are known from before. */
+  scoped<T>(fn: () => T): T {
+    const before = this.scope
+    this.scope = ++this.scopes
+    try {
+      return fn()
+    } finally {
+      this.scope = before
+    }
   }
 
   constant(value: number, meta: Meta): Value {
@@ -99,7 +114,7 @@ export class Graph {
     constant: number | undefined,
   ): Node {
     const stack = this.keepStacks ? new Error().stack : undefined
-    const node: Node = { id: this.nodes.length, name, row, source, inputs, attrs, outputs: [], stack }
+    const node: Node = { id: this.nodes.length, name, row, source, inputs, attrs, outputs: [], scope: this.scope, stack }
     for (const m of metas) node.outputs.push({ id: this.values++, node, shape: m.shape, dtype: m.dtype, constant, graph: this })
     this.nodes.push(node)
     return node

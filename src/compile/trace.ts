@@ -197,6 +197,20 @@ class GraphRecorder implements Recorder {
     return { state: this.randomState, offset }
   }
 
+  randomPosition(): number {
+    return this.blocks
+  }
+
+  recompute<T>(random: number, fn: () => T): T {
+    const { blocks } = this
+    this.blocks = random
+    try {
+      return this.graph.scoped(fn)
+    } finally {
+      this.blocks = Math.max(blocks, this.blocks)
+    }
+  }
+
   setGrad(leaf: Tensor): void {
     if (!this.originalGrads.has(leaf)) this.originalGrads.set(leaf, leaf.leafGrad)
   }

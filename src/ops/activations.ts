@@ -6,7 +6,7 @@ import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '.
 import { normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { checkTensor } from './dispatch.js'
-import { abs, add, div, erf, exp, expm1, ge, gt, le, log1p, lt, mul, neg, sigmoid, sign, sub, tanh, where } from './elementwise.js'
+import { abs, add, div, erf, exp, expm1, ge, gt, le, log1p, mul, neg, sigmoid, sign, sub, tanh, where } from './elementwise.js'
 import { narrow, reshape } from './movement.js'
 
 function checkReal(op: string, name: string, value: number): number {
@@ -205,12 +205,12 @@ export function glu(x: Tensor, dim = -1): Tensor {
   return mul(narrow(x, d, 0, half), sigmoid(narrow(x, d, half, half)))
 }
 
-/** x limited to [min, max]; the gradient is 0 outside. */
+/** x limited to [min, max]; the gradient is 0 outside and at the limits, as in PyTorch. */
 export function clamp<T extends Tensor>(x: T, min?: number, max?: number): Tensor<ShapeOf<T>>
 export function clamp(x: Tensor, min?: number, max?: number): Tensor {
   if (min === undefined && max === undefined) throw new ArgumentError('ERR_CLAMP', 'clamp: needs min, max or both.')
   let y = x
-  if (min !== undefined) y = where(lt(y, min), min, y)
-  if (max !== undefined) y = where(gt(y, max), max, y)
+  if (min !== undefined) y = where(le(y, min), min, y)
+  if (max !== undefined) y = where(ge(y, max), max, y)
   return y
 }

@@ -8,6 +8,19 @@ import { tracing } from '../tracing.js'
 import { checkTensor, copyInto, lift } from './dispatch.js'
 import { expand } from './movement.js'
 
+const writes = { suspended: false }
+
+/** @internal runs `fn`, in which `assign` does nothing: a part of a model that runs a second time has written its state already */
+export function suspendWrites<T>(fn: () => T): T {
+  const before = writes.suspended
+  writes.suspended = true
+  try {
+    return fn()
+  } finally {
+    writes.suspended = before
+  }
+}
+
 /**
  * Writes `value` into `target`, which keeps its shape and dtype; a smaller value is broadcast. Inside `compile` the write happens
  * when the compiled function runs, after everything that can fail.
@@ -33,6 +46,7 @@ export function assign(target: Tensor, value: Tensor | number): void {
       )
     source = expand(source, target.shape)
   }
+  if (writes.suspended) return
   if (tracing.recorder !== undefined) {
     tracing.recorder.assign(target, source)
     return

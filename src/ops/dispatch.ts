@@ -15,9 +15,7 @@ import { lowerMicro } from './micro.js'
 import type { Dense, OpRow } from './table.js'
 
 /** Whether ops note how to differentiate them (see `noGrad`), and where they were called (see `anomaly`). */
-export const gradMode = { enabled: true, anomaly: false }
-
-let nextNode = 1
+export const gradMode = { enabled: true, anomaly: false, nextNode: 1 }
 
 /** Called after each eager op, in anomaly mode. */
 export const eagerHooks: { afterOp: ((node: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]) => void) | undefined } = {
@@ -49,7 +47,8 @@ export function applyAll<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, 
   return outputs
 }
 
-function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, outputs: Tensor[], out: Tensor | undefined): void {
+/** @internal notes how to differentiate outputs that were computed from the inputs */
+export function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, outputs: Tensor[], out: Tensor | undefined): void {
   let wanted = false
   for (let i = 0; i < inputs.length && !wanted; i++) wanted = inputs[i].requiresGrad
   if (!wanted) return
@@ -66,7 +65,7 @@ function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out
     attrs,
     inputs,
     outputs,
-    id: nextNode++,
+    id: gradMode.nextNode++,
     versions: [...inputs, ...outputs].map(versionOf),
     stack: gradMode.anomaly ? deepStack() : undefined,
   }

@@ -3,6 +3,7 @@
  * is a parameter, so that none of them depends on the shape of the class: what is assignable to what is decided by its fields alone.
  */
 import type { BackwardOptions } from '../autograd/backward.js'
+import type { GradientHook, HookHandle } from '../autograd/hooks.js'
 import type { DType } from '../dtype.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type * as shapes from '../types.js'
@@ -322,4 +323,6 @@ export interface FluentTensor {
   at<T extends Tensor, const I extends readonly Index[]>(this: T, ...index: I): Tensor<shapes.Indexed<ShapeOf<T>, I>>
   /** Adds gradients to the `.grad` of every leaf this tensor depends on. */
   backward(gradient?: Tensor, options?: BackwardOptions): void
+  /** Calls `hook` with this tensor's gradient whenever one is computed; what it returns takes its place. */
+  registerHook(hook: GradientHook): HookHandle
 }

@@ -2,6 +2,7 @@
  * The fluent methods of tensors: every op that starts from one tensor, under the same name.
  */
 import { backward } from '../autograd/backward.js'
+import { registerHook } from '../autograd/hooks.js'
 import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
 import { Tensor } from '../tensor.js'
 import type { AnyShape } from '../types.js'
@@ -261,6 +262,7 @@ const methods = {
   assign,
   at,
   backward,
+  registerHook,
 }
 
 /** Installs the methods on the tensor class; called once, by the entry file. */

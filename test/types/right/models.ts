@@ -1,6 +1,6 @@
 /** Realistic models: none of this may be an error, and what is written beside them is what they give. */
 import { compile, ones, type Tensor, tensor, zeros } from '../../../src/index.js'
-import * as losses from '../../../src/losses.js'
+import * as losses from '../../../src/losses/index.js'
 import * as nn from '../../../src/nn/index.js'
 
 declare const n: number

@@ -1,0 +1,136 @@
+/**
+ * What losses share: reductions, and checks of what they are given. Errors name the loss.
+ */
+import { isFloat } from '../dtype.js'
+import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { checkTensor } from '../ops/dispatch.js'
+import { to } from '../ops/elementwise.js'
+import { amax, amin, mean, sum } from '../ops/reduce.js'
+import { broadcastShapes, sameShape } from '../shape.js'
+import { type ShapeOf, type Tensor, tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
+import type { ExpectSame } from '../types.js'
+
+/** How the losses of single elements become the result: their mean, their sum, or as they are. */
+export type Reduction = 'mean' | 'sum' | 'none'
+
+export interface LossOptions {
+  /** Default `mean`. */
+  reduction?: Reduction
+}
+
+/** `unknown` where two tensors have one shape, else a sentence. */
+export type Same<Op extends string, A, B> = ExpectSame<Op, ShapeOf<A>, ShapeOf<B>>
+
+/** The reduction asked for, or the usual one. */
+export function checkReduction(op: string, reduction: Reduction | undefined): Reduction {
+  const r = reduction ?? 'mean'
+  if (r !== 'mean' && r !== 'sum' && r !== 'none') {
+    throw new ArgumentError('ERR_REDUCTION', `${op}: reduction must be 'mean', 'sum' or 'none', received ${showValue(r)}.`)
+  }
+  return r
+}
+
+/** Losses of single elements as the result. */
+export function reduceLoss(loss: Tensor, reduction: Reduction): Tensor {
+  return reduction === 'mean' ? mean(loss) : reduction === 'sum' ? sum(loss) : loss
+}
+
+/** @throws ArgumentError or DTypeError unless `x` is a tensor of floats. */
+export function checkFloat(op: string, name: string, x: unknown): asserts x is Tensor {
+  checkTensor(op, name, x)
+  if (!isFloat(x.dtype))
+    throw new DTypeError(
+      'ERR_DTYPE',
+      `${op}: ${name} must be float32, received ${x.dtype} ${showShape(x.shape)}. Convert with .to('float32').`,
+    )
+}
+
+/** Input and target of one shape; the target converted to the input's dtype. */
+export function checkPair(op: string, input: Tensor, target: Tensor): Tensor {
+  checkFloat(op, 'the input', input)
+  checkTensor(op, 'the target', target)
+  if (!sameShape(input.shape, target.shape)) {
+    throw new ShapeError(
+      'ERR_LOSS_SHAPE',
+      `${op}: input and target must have one shape, received ${showShape(input.shape)} and ${showShape(target.shape)}. Reshape one of them, for example with .reshape([${input.shape.join(', ')}]).`,
+    )
+  }
+  return isFloat(target.dtype) ? target : to(target, input.dtype)
+}
+
+const vectors = new Map<string, Tensor>()
+
+/** A plain array as a tensor, made once for equal numbers, so that a compiled function sees the same tensor each time. */
+export function vectorOf(numbers: readonly number[], dtype: 'float32' | 'int32' = 'float32'): Tensor {
+  const key = `${dtype}${numbers.join()}`
+  let known = vectors.get(key)
+  if (known === undefined) {
+    known = tensor(numbers as number[], { dtype })
+    if (vectors.size >= 64) vectors.clear()
+    vectors.set(key, known)
+  }
+  return known
+}
+
+/** Weights as a tensor of the input's dtype. */
+export function weightTensor(op: string, name: string, weight: Tensor | readonly number[], dtype: Tensor['dtype']): Tensor {
+  if (Array.isArray(weight)) return to(vectorOf(weight), dtype)
+  checkFloat(op, name, weight)
+  return weight
+}
+
+/** Weights that broadcast to the input. */
+export function weightFor(op: string, name: string, weight: Tensor | readonly number[], input: Tensor): Tensor {
+  const w = weightTensor(op, name, weight, input.dtype)
+  const wide = broadcastShapes(w.shape, input.shape)
+  if (wide === undefined || !sameShape(wide, input.shape)) {
+    throw new ShapeError(
+      'ERR_LOSS_WEIGHT',
+      `${op}: ${name} ${showShape(w.shape)} does not broadcast to the input ${showShape(input.shape)}.`,
+    )
+  }
+  return w
+}
+
+/** @throws ArgumentError `ERR_LOSS_OPTION` unless `value` is a number from `low`. */
+export function checkOption(op: string, name: string, value: number, low = -Infinity): number {
+  if (typeof value === 'number' && value >= low) return value
+  throw new ArgumentError(
+    'ERR_LOSS_OPTION',
+    `${op}: ${name} must be a number${low === -Infinity ? '' : ` from ${low}`}, received ${showValue(value)}.`,
+  )
+}
+
+/** @throws ArgumentError `ERR_LOSS_OPTION` unless `value` is one of `choices`. */
+export function checkChoice<T>(op: string, name: string, value: T, choices: readonly T[]): T {
+  if (choices.includes(value)) return value
+  throw new ArgumentError('ERR_LOSS_OPTION', `${op}: ${name} must be ${choices.join(' or ')}, received ${showValue(value)}.`)
+}
+
+/** @throws ShapeError `ERR_LOSS_SHAPE` unless both have one shape. */
+export function checkSame(op: string, first: string, a: Tensor, second: string, b: Tensor): void {
+  checkFloat(op, first, a)
+  checkFloat(op, second, b)
+  if (sameShape(a.shape, b.shape)) return
+  throw new ShapeError(
+    'ERR_LOSS_SHAPE',
+    `${op}: ${first} and ${second} must have one shape, received ${showShape(a.shape)} and ${showShape(b.shape)}.`,
+  )
+}
+
+/**
+ * Numbers that have to lie in a range. They can be looked at where ops run at once; inside `compile`, where they do not exist yet, what is out of
+ * range makes the loss NaN.
+ *
+ * @throws DataError `ERR_LOSS_RANGE`.
+ */
+export function checkRange(op: string, name: string, x: Tensor, low: number, high: number, advice: string): void {
+  if (x.traced || tracing.recorder !== undefined || x.size === 0) return
+  const range = [amin(x.detach()).item(), amax(x.detach()).item()]
+  if (!(range[0] < low) && !(range[1] > high)) return
+  throw new DataError(
+    'ERR_LOSS_RANGE',
+    `${op}: ${name} must lie ${high === Infinity ? `at or above ${low}` : `between ${low} and ${high}`}, received ${range[0]} to ${range[1]}. ${advice}`,
+  )
+}

@@ -1,0 +1,324 @@
+/**
+ * Losses of one class out of several, and between distributions over classes.
+ */
+import { type DType, isFloat } from '../dtype.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { arangeTensor } from '../ops/creation.js'
+import { checkTensor } from '../ops/dispatch.js'
+import { add, div, eq, exp, log, logicalAnd, lt, mul, ne, neg, pow, relu, square, sub, to, where } from '../ops/elementwise.js'
+import { gather, indexSelect, oneHot } from '../ops/gather.js'
+import { permute, reshape, unsqueeze } from '../ops/movement.js'
+import { amax, amin, mean, sum } from '../ops/reduce.js'
+import { crossEntropyRows, logSoftmax } from '../ops/softmax.js'
+import { sameShape, sizeOf } from '../shape.js'
+import { type NestedArray, Tensor, tensor } from '../tensor.js'
+import {
+  checkChoice,
+  checkFloat,
+  checkOption,
+  checkPair,
+  checkRange,
+  checkReduction,
+  type LossOptions,
+  type Reduction,
+  reduceLoss,
+  weightTensor,
+} from './check.js'
+
+/** Class indices: int32 or uint8, or plain numbers. */
+export type Labels = Tensor | readonly NestedArray[] | number
+
+export interface ClassLossOptions extends LossOptions {
+  /** A weight for each class, `[C]`; the mean is then weighted. */
+  weight?: Tensor | readonly number[]
+  /** Elements with this label do not count; default −100. */
+  ignoreIndex?: number
+}
+
+export interface CrossEntropyOptions extends ClassLossOptions {
+  /** Share of the target spread evenly over all classes, 0 … 1; default 0. */
+  labelSmoothing?: number
+}
+
+/** Scores as rows `[R, C]`, labels `[R]`, and the shape of one loss per label. */
+interface Rows {
+  readonly scores: Tensor
+  readonly labels: Tensor
+  readonly shape: readonly number[]
+}
+
+/** `[C]`, `[N, C]` or `[N, C, d1, …]` as `[R, C]`, with the shape left when C is taken out. */
+function rowsOf(op: string, input: Tensor): { scores: Tensor; shape: readonly number[] } {
+  checkFloat(op, 'the scores', input)
+  if (input.ndim === 0) throw new ShapeError('ERR_LOSS_SHAPE', `${op}: scores must be [N, C], [N, C, …] or [C], received a scalar.`)
+  if (input.ndim === 1) return { scores: unsqueeze(input, 0), shape: [] }
+  const shape = input.shape.filter((_, i) => i !== 1)
+  if (input.ndim === 2) return { scores: input, shape }
+  const others = [...input.shape.keys()].filter((d) => d !== 1)
+  return { scores: reshape(permute(input, [...others, 1]), [sizeOf(shape), input.shape[1]]), shape }
+}
+
+/** Labels as a tensor. */
+export function labelTensor(op: string, target: Labels): Tensor {
+  const labels =
+    Array.isArray(target) || typeof target === 'number' ? tensor(target as NestedArray, { dtype: 'int32' }) : (target as Tensor)
+  checkTensor(op, 'the labels', labels)
+  return labels
+}
+
+function checkRows(op: string, input: Tensor, target: Labels): Rows {
+  const { scores, shape } = rowsOf(op, input)
+  const labels = labelTensor(op, target)
+  if (labels.dtype !== 'int32' && labels.dtype !== 'uint8') {
+    const advice = op === 'crossEntropy' ? ` Probabilities have the shape of the scores, ${showShape(input.shape)}.` : ''
+    throw new DTypeError(
+      'ERR_LABEL_DTYPE',
+      `${op}: labels must be int32 or uint8, received ${labels.dtype} ${showShape(labels.shape)}. Convert class indices with .to('int32').${advice}`,
+    )
+  }
+  if (!sameShape(labels.shape, shape)) {
+    throw new ShapeError(
+      'ERR_LOSS_SHAPE',
+      `${op}: scores ${showShape(input.shape)} need labels ${showShape(shape)}, received ${showShape(labels.shape)}. ${labelAdvice(op, input, labels, shape)}`,
+    )
+  }
+  return { scores, labels: reshape(labels, [sizeOf(shape)]), shape }
+}
+
+function labelAdvice(op: string, input: Tensor, labels: Tensor, shape: readonly number[]): string {
+  if (sameShape(labels.shape, input.shape)) {
+    const other = op === 'crossEntropy' ? "or pass one-hot rows as floats, .to('float32')" : 'not one-hot rows'
+    return `Pass class indices, .argmax(1), ${other}.`
+  }
+  return labels.size === sizeOf(shape) ? `Reshape them with .reshape([${shape.join(', ')}]).` : 'There must be one label for each element.'
+}
+
+function classWeight(op: string, weight: Tensor | readonly number[] | undefined, scores: Tensor): Tensor | undefined {
+  if (weight === undefined) return undefined
+  const classes = scores.shape[1]
+  const w = weightTensor(op, 'weight', weight, scores.dtype)
+  if (w.ndim !== 1 || w.shape[0] !== classes) {
+    throw new ShapeError(
+      'ERR_LOSS_WEIGHT',
+      `${op}: weight must have one element for each of the ${classes} classes, received ${showShape(w.shape)}.`,
+    )
+  }
+  return w
+}
+
+/** Whether a label can be `ignoreIndex` at all. */
+const canIgnore = (labels: Tensor, ignoreIndex: number): boolean => labels.dtype !== 'uint8' || (ignoreIndex >= 0 && ignoreIndex <= 255)
+
+/** For each row 1, its class's weight, or 0 when it is ignored; `undefined` where all are 1. */
+function shares({ labels }: Rows, weight: Tensor | undefined, ignoreIndex: number, dtype: DType): Tensor | undefined {
+  const kept = canIgnore(labels, ignoreIndex) ? ne(labels, ignoreIndex) : undefined
+  if (weight === undefined) return kept && to(kept, dtype)
+  if (kept === undefined) return indexSelect(weight, labels)
+  return where(kept, indexSelect(weight, where(kept, labels, 0)), 0)
+}
+
+/** Reduces losses of rows that are weighted already: the mean divides by the sum of the weights. */
+function reduceRows(losses: Tensor, weights: Tensor | undefined, shape: readonly number[], reduction: Reduction): Tensor {
+  if (reduction === 'none') return reshape(losses, shape)
+  if (reduction === 'sum') return sum(losses)
+  return weights === undefined ? mean(losses) : div(sum(losses), sum(weights))
+}
+
+function checkIgnoreIndex(op: string, ignoreIndex: number): number {
+  if (!Number.isInteger(ignoreIndex))
+    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: ignoreIndex must be an integer, received ${showValue(ignoreIndex)}.`)
+  return ignoreIndex
+}
+
+/**
+ * Cross-entropy of softmax(input) and the target. Scores (logits): `[N, C]`, `[N, C, d1, …]` or `[C]`. Target: class indices `[N]`, `[N,
+ * d1, …]` or one number (int32, uint8 or plain arrays), or probabilities as floats in the scores' shape. Defaults: mean over what is not
+ * ignored (weighted by `weight`), `ignoreIndex` −100, `labelSmoothing` 0. Source: `torch.nn.functional.cross_entropy`.
+ *
+ *     losses.crossEntropy(model.forward(x), labels)
+ *     losses.crossEntropy(logits, [3, 1, 4], { labelSmoothing: 0.1 })
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
+ */
+export function crossEntropy(input: Tensor, target: Labels, options: CrossEntropyOptions = {}): Tensor {
+  checkOptions('crossEntropy', options)
+  const op = 'crossEntropy'
+  const reduction = checkReduction(op, options.reduction)
+  const { labelSmoothing: smoothing = 0 } = options
+  if (!(smoothing >= 0 && smoothing <= 1))
+    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: labelSmoothing must be between 0 and 1, received ${smoothing}.`)
+  const ignoreIndex = checkIgnoreIndex(op, options.ignoreIndex ?? -100)
+  if (target instanceof Tensor && isFloat(target.dtype) && input instanceof Tensor && sameShape(target.shape, input.shape)) {
+    return fromProbabilities(input, target, smoothing, options.weight, reduction)
+  }
+  const rows = checkRows(op, input, target)
+  const { scores, labels, shape } = rows
+  const weight = classWeight(op, options.weight, scores)
+  const weights = shares(rows, weight, ignoreIndex, scores.dtype)
+  let losses = crossEntropyRows(scores, labels, ignoreIndex)
+  if (weight !== undefined && weights !== undefined) losses = mul(losses, weights)
+  if (smoothing > 0) {
+    const all = neg(logSoftmax(scores))
+    let even = sum(weight === undefined ? all : mul(all, weight), { dim: 1 })
+    if (canIgnore(labels, ignoreIndex)) even = where(ne(labels, ignoreIndex), even, 0)
+    losses = add(mul(losses, 1 - smoothing), mul(even, smoothing / scores.shape[1]))
+  }
+  return reduceRows(losses, weights, shape, reduction)
+}
+
+function fromProbabilities(
+  input: Tensor,
+  target: Tensor,
+  smoothing: number,
+  weight: CrossEntropyOptions['weight'],
+  reduction: Reduction,
+): Tensor {
+  const { scores, shape } = rowsOf('crossEntropy', input)
+  const wanted = rowsOf('crossEntropy', target).scores
+  const w = classWeight('crossEntropy', weight, scores)
+  const smooth = smoothing === 0 ? wanted : add(mul(wanted, 1 - smoothing), smoothing / scores.shape[1])
+  const terms = mul(logSoftmax(scores), w === undefined ? smooth : mul(smooth, w))
+  return reduceRows(neg(sum(terms, { dim: 1 })), undefined, shape, reduction)
+}
+
+/**
+ * −input[target]: cross-entropy of log-probabilities, as `logSoftmax` gives them. Shapes and options as `crossEntropy` with class indices.
+ *
+ *     losses.nllLoss(x.logSoftmax(1), labels)
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
+ */
+export function nllLoss(input: Tensor, target: Labels, options: ClassLossOptions = {}): Tensor {
+  checkOptions('nllLoss', options)
+  const reduction = checkReduction('nllLoss', options.reduction)
+  const ignoreIndex = checkIgnoreIndex('nllLoss', options.ignoreIndex ?? -100)
+  const rows = checkRows('nllLoss', input, target)
+  const { scores, labels, shape } = rows
+  const weights = shares(rows, classWeight('nllLoss', options.weight, scores), ignoreIndex, scores.dtype)
+  const known = canIgnore(labels, ignoreIndex) ? where(ne(labels, ignoreIndex), labels, 0) : labels
+  const picked = neg(reshape(gather(scores, unsqueeze(known, 1), 1), [labels.size]))
+  return reduceRows(weights === undefined ? picked : mul(picked, weights), weights, shape, reduction)
+}
+
+export interface FocalOptions extends ClassLossOptions {
+  /** How much less the easy ones count; default 2. */
+  gamma?: number
+}
+
+/**
+ * Cross-entropy in which what is known already counts less: weighted by (1 − p)^gamma, where p is the probability given to the right class. Shapes and
+ * options as `crossEntropy` with class indices; `weight` takes the place of the paper's alpha. Source: Lin et al. 2017.
+ *
+ *     focalLoss(model.forward(x), labels, { gamma: 2 })
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE`; ArgumentError `ERR_LOSS_OPTION`.
+ */
+export function focalLoss(input: Tensor, target: Labels, options: FocalOptions = {}): Tensor {
+  const op = 'focalLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  const gamma = checkOption(op, 'gamma', options.gamma ?? 2, 0)
+  const ignoreIndex = checkIgnoreIndex(op, options.ignoreIndex ?? -100)
+  const rows = checkRows(op, input, target)
+  const weights = shares(rows, classWeight(op, options.weight, rows.scores), ignoreIndex, rows.scores.dtype)
+  const each = crossEntropyRows(rows.scores, rows.labels, ignoreIndex)
+  const losses = mul(each, pow(sub(1, exp(neg(each))), gamma))
+  return reduceRows(weights === undefined ? losses : mul(losses, weights), weights, rows.shape, reduction)
+}
+
+export interface KlDivOptions {
+  /** As elsewhere, or 'batchmean': the sum divided by the first size, which is the mathematical definition. Default 'mean', as in PyTorch. */
+  reduction?: Reduction | 'batchmean'
+  /** Whether the target is given as logarithms; default false. */
+  logTarget?: boolean
+}
+
+/**
+ * Kullback-Leibler divergence of the target's distribution from the input's: target·(log target − input). The input holds log-probabilities. Source:
+ * `torch.nn.functional.kl_div`.
+ *
+ *     klDiv(x.logSoftmax(1), p, { reduction: 'batchmean' })
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; DataError `ERR_LOSS_RANGE` for negative probabilities (NaN inside `compile`).
+ */
+export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
+  checkOptions('klDiv', options)
+  const { reduction = 'mean', logTarget = false } = options
+  checkChoice('klDiv', 'reduction', reduction, ['mean', 'sum', 'none', 'batchmean'])
+  const t = checkPair('klDiv', input, target)
+  if (!logTarget) checkRange('klDiv', 'the target', t, 0, Infinity, 'Pass probabilities, or { logTarget: true }.')
+  const none = eq(t, 0)
+  const loss = logTarget ? mul(exp(t), sub(t, input)) : sub(where(none, 0, mul(t, log(where(none, 1, t)))), mul(t, input))
+  if (reduction !== 'batchmean') return reduceLoss(loss, reduction)
+  if (input.ndim === 0) throw new ShapeError('ERR_LOSS_SHAPE', `klDiv: 'batchmean' needs a batch, received a scalar.`)
+  return div(sum(loss), input.shape[0])
+}
+
+export interface MultiMarginOptions extends LossOptions {
+  /** 1 or 2: whether what is too near counts as it is or squared; default 1. */
+  p?: 1 | 2
+  /** By how much the right class must be ahead; default 1. */
+  margin?: number
+  /** A weight for each class, `[C]`. */
+  weight?: Tensor | readonly number[]
+}
+
+/**
+ * Σ max(0, margin − x[target] + x[c])^p / C over the other classes. Scores `[N, C]` or `[C]`, class indices `[N]` or one. Source:
+ * `torch.nn.functional.multi_margin_loss`.
+ *
+ *     multiMarginLoss(scores, labels, { p: 2 })
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE`; ArgumentError `ERR_LOSS_OPTION`.
+ */
+export function multiMarginLoss(input: Tensor, target: Labels, options: MultiMarginOptions = {}): Tensor {
+  const op = 'multiMarginLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  const p = checkChoice(op, 'p', options.p ?? 1, [1, 2])
+  const margin = checkOption(op, 'margin', options.margin ?? 1)
+  checkFloat(op, 'the scores', input)
+  if (input.ndim > 2) throw new ShapeError('ERR_LOSS_SHAPE', `${op}: scores must be [N, C] or [C], received ${showShape(input.shape)}.`)
+  const { scores, labels, shape } = checkRows(op, input, target)
+  const column = unsqueeze(labels, 1)
+  const near = relu(add(sub(margin, gather(scores, column, 1)), scores))
+  const counted = p === 1 ? near : square(near)
+  const losses = div(sum(where(eq(column, arangeTensor(scores.shape[1])), 0, counted), { dim: 1 }), scores.shape[1])
+  const weight = classWeight(op, options.weight, scores)
+  return reduceLoss(reshape(weight === undefined ? losses : mul(losses, indexSelect(weight, labels)), shape), reduction)
+}
+
+/**
+ * Σ max(0, 1 − (x[y] − x[c])) / C over the labels y and the classes c that are no labels. Scores `[N, C]` or `[C]`; labels of the same shape: class
+ * indices up to the first −1. Source: `torch.nn.functional.multilabel_margin_loss`.
+ *
+ *     multilabelMarginLoss(scores, [[3, 0, -1, 1]])         // the labels are 3 and 0
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE`.
+ */
+export function multilabelMarginLoss(input: Tensor, target: Labels, options: LossOptions = {}): Tensor {
+  const op = 'multilabelMarginLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  checkFloat(op, 'the scores', input)
+  const given = labelTensor(op, target)
+  if (given.dtype !== 'int32') throw new DTypeError('ERR_LABEL_DTYPE', `${op}: labels must be int32, received ${given.dtype}.`)
+  if (input.ndim < 1 || input.ndim > 2 || !sameShape(given.shape, input.shape)) {
+    throw new ShapeError(
+      'ERR_LOSS_SHAPE',
+      `${op}: needs scores [N, C] or [C] and labels of the same shape, received ${showShape(input.shape)} and ${showShape(given.shape)}.`,
+    )
+  }
+  const classes = input.shape[input.ndim - 1]
+  const scores = reshape(input, [-1, classes])
+  const labels = reshape(given, [-1, classes])
+  const places = arangeTensor(classes)
+  const end = amin(where(lt(labels, 0), places, classes), { dim: 1, keepdim: true })
+  const counts = lt(places, end)
+  const known = where(counts, labels, 0)
+  const wanted = amax(to(logicalAnd(unsqueeze(counts, 2), to(oneHot(known, classes), 'bool')), 'int32'), { dim: 1 })
+  const gap = sub(1, sub(unsqueeze(gather(scores, known, 1), 2), unsqueeze(scores, 1)))
+  const pairs = logicalAnd(unsqueeze(counts, 2), unsqueeze(eq(wanted, 0), 1))
+  const losses = div(sum(where(pairs, relu(gap), 0), { dim: [1, 2] }), classes)
+  return reduceLoss(reshape(losses, input.shape.slice(0, -1)), reduction)
+}

@@ -1,0 +1,166 @@
+/**
+ * Losses that move embeddings together and apart, and scores into order.
+ */
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { clamp } from '../ops/activations.js'
+import { arangeTensor, zerosLike } from '../ops/creation.js'
+import { abs, add, div, eq, minimum, mul, ne, neg, pow, rsqrt, sqrt, square, sub, to, where } from '../ops/elementwise.js'
+import { concat } from '../ops/join.js'
+import { matmul } from '../ops/matmul.js'
+import { transpose } from '../ops/movement.js'
+import { amax, sum } from '../ops/reduce.js'
+import { crossEntropyRows } from '../ops/softmax.js'
+import type { Tensor } from '../tensor.js'
+import { checkFloat, checkOption, checkPair, checkReduction, checkSame, type LossOptions, reduceLoss, type Same } from './check.js'
+
+/**
+ * 1 − cos(x1, x2) where the target is 1, max(0, cos(x1, x2) − margin) where it is −1. Inputs `[N, D]` or `[D]`, targets `[N]` or one. Default: `margin`
+ * 0. Source: `torch.nn.functional.cosine_embedding_loss`.
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`.
+ */
+export function cosineEmbeddingLoss(
+  input1: Tensor,
+  input2: Tensor,
+  target: Tensor,
+  options: LossOptions & { margin?: number } = {},
+): Tensor {
+  const op = 'cosineEmbeddingLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  const margin = checkOption(op, 'margin', options.margin ?? 0)
+  checkSame(op, 'input1', input1, 'input2', input2)
+  if (input1.ndim < 1 || input1.ndim > 2)
+    throw new ShapeError('ERR_LOSS_SHAPE', `${op}: inputs must be [N, D] or [D], received ${showShape(input1.shape)}.`)
+  const dim = input1.ndim - 1
+  // as in PyTorch, which keeps lengths from 0 by this
+  const length = (x: Tensor): Tensor => add(sum(square(x), { dim }), 1e-12)
+  const cosine = mul(sum(mul(input1, input2), { dim }), rsqrt(mul(length(input1), length(input2))))
+  const t = checkPair(op, cosine, target)
+  const loss = add(where(eq(t, 1), sub(1, cosine), 0), where(eq(t, -1), clamp(sub(cosine, margin), 0), 0))
+  return reduceLoss(loss, reduction)
+}
+
+/** (Σ|d|ᵖ)^(1/p) over the last dimension, with gradient 0 at 0. */
+function lengthOf(d: Tensor, p: number): Tensor {
+  if (p === Infinity) return amax(abs(d), { dim: -1 })
+  if (p === 1) return sum(abs(d), { dim: -1 })
+  const none = eq(d, 0)
+  const total = sum(p === 2 ? square(d) : where(none, 0, pow(where(none, 1, abs(d)), p)), { dim: -1 })
+  const nothing = eq(total, 0)
+  const some = where(nothing, 1, total)
+  return where(nothing, 0, p === 2 ? sqrt(some) : pow(some, 1 / p))
+}
+
+export interface TripletMarginOptions extends LossOptions {
+  /** By how much the negative must be farther away; default 1. */
+  margin?: number
+  /** Which distance: 2 (the default), 1, Infinity or any positive number. */
+  p?: number
+  /** Added to each difference; default 1e-6. */
+  eps?: number
+  /** Take the distance from the positive to the negative where it is smaller; default false. */
+  swap?: boolean
+}
+
+/**
+ * max(0, margin + |anchor − positive| − |anchor − negative|), all three `[N, D]` or `[D]`. Source: Balntas et al. 2016,
+ * `torch.nn.functional.triplet_margin_loss`.
+ *
+ *     tripletMarginLoss(embed(a), embed(p), embed(n), { margin: 0.2 })
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; ArgumentError `ERR_LOSS_OPTION`.
+ */
+export function tripletMarginLoss(anchor: Tensor, positive: Tensor, negative: Tensor, options: TripletMarginOptions = {}): Tensor {
+  const op = 'tripletMarginLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  const { p = 2, swap = false } = options
+  const margin = checkOption(op, 'margin', options.margin ?? 1)
+  const eps = checkOption(op, 'eps', options.eps ?? 1e-6, 0)
+  if (!(p > 0)) throw new ArgumentError('ERR_LOSS_OPTION', `${op}: p must be above 0, received ${showValue(p)}.`)
+  checkSame(op, 'anchor', anchor, 'positive', positive)
+  checkSame(op, 'anchor', anchor, 'negative', negative)
+  if (anchor.ndim === 0) throw new ShapeError('ERR_LOSS_SHAPE', `${op}: needs [N, D] or [D], received a scalar.`)
+  const distance = (a: Tensor, b: Tensor): Tensor => lengthOf(add(sub(a, b), eps), p)
+  const near = distance(anchor, positive)
+  let far = distance(anchor, negative)
+  if (swap) far = minimum(far, distance(positive, negative))
+  return reduceLoss(clamp(add(sub(near, far), margin), 0), reduction)
+}
+
+/**
+ * The input where the target is 1, max(0, margin − input) where it is −1: for distances. Default: `margin` 1. Source:
+ * `torch.nn.functional.hinge_embedding_loss`.
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`.
+ */
+export function hingeEmbeddingLoss<A extends Tensor, B extends Tensor>(
+  input: A,
+  target: B & Same<'hingeEmbeddingLoss', A, B>,
+  options?: LossOptions & { margin?: number },
+): Tensor
+export function hingeEmbeddingLoss(input: Tensor, target: Tensor, options: LossOptions & { margin?: number } = {}): Tensor {
+  const op = 'hingeEmbeddingLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  const margin = checkOption(op, 'margin', options.margin ?? 1)
+  const t = checkPair(op, input, target)
+  return reduceLoss(add(where(ne(t, 1), clamp(sub(margin, input), 0), 0), where(ne(t, -1), input, 0)), reduction)
+}
+
+/**
+ * max(0, −target·(input1 − input2) + margin): the first should be larger where the target is 1, smaller where it is −1. Default: `margin` 0. Source:
+ * `torch.nn.functional.margin_ranking_loss`.
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`.
+ */
+export function marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, options: LossOptions & { margin?: number } = {}): Tensor {
+  const op = 'marginRankingLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  const margin = checkOption(op, 'margin', options.margin ?? 0)
+  checkSame(op, 'input1', input1, 'input2', input2)
+  const t = checkPair(op, input1, target)
+  return reduceLoss(clamp(add(neg(mul(t, sub(input1, input2))), margin), 0), reduction)
+}
+
+export interface InfoNceOptions extends LossOptions {
+  /** `[M, D]`: what no query belongs to. Without, the other queries' keys. */
+  negatives?: Tensor
+  /** Default 0.1. */
+  temperature?: number
+}
+
+/**
+ * Contrastive loss: cross-entropy of finding each query's own key among others, by cosine similarity. Queries and keys `[N, D]`, row for row. Source: van
+ * den Oord et al. 2018; SimCLR, MoCo.
+ *
+ *     infoNceLoss(embed(view1), embed(view2), { temperature: 0.07 })
+ *
+ * @throws ShapeError `ERR_LOSS_SHAPE`; ArgumentError `ERR_LOSS_OPTION`.
+ */
+export function infoNceLoss(query: Tensor, key: Tensor, options: InfoNceOptions = {}): Tensor {
+  const op = 'infoNceLoss'
+  checkOptions(op, options)
+  const reduction = checkReduction(op, options.reduction)
+  const { temperature = 0.1, negatives } = options
+  if (!(temperature > 0))
+    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: temperature must be above 0, received ${showValue(temperature)}.`)
+  checkSame(op, 'queries', query, 'keys', key)
+  if (query.ndim !== 2)
+    throw new ShapeError('ERR_LOSS_SHAPE', `${op}: queries and keys must be [N, D], received ${showShape(query.shape)}.`)
+  const unit = (x: Tensor): Tensor => mul(x, rsqrt(add(sum(square(x), { dim: 1, keepdim: true }), 1e-12)))
+  const q = unit(query)
+  const k = unit(key)
+  const n = query.shape[0]
+  if (negatives === undefined)
+    return reduceLoss(crossEntropyRows(div(matmul(q, transpose(k)), temperature), arangeTensor(n), -100), reduction)
+  checkFloat(op, 'negatives', negatives)
+  if (negatives.ndim !== 2 || negatives.shape[1] !== query.shape[1]) {
+    throw new ShapeError('ERR_LOSS_SHAPE', `${op}: negatives must be [M, ${query.shape[1]}], received ${showShape(negatives.shape)}.`)
+  }
+  const own = sum(mul(q, k), { dim: 1, keepdim: true })
+  const scores = div(concat([own, matmul(q, transpose(unit(negatives)))], 1), temperature)
+  return reduceLoss(crossEntropyRows(scores, to(zerosLike(arangeTensor(n)), 'int32'), -100), reduction)
+}

@@ -1,0 +1,37 @@
+/**
+ * Penalties on the size of parameters, to be added to a loss.
+ */
+import { ArgumentError } from '../errors.js'
+import { abs, add, square } from '../ops/elementwise.js'
+import { sum } from '../ops/reduce.js'
+import { Tensor } from '../tensor.js'
+import { checkFloat } from './check.js'
+
+function total(op: string, parameters: Iterable<Tensor> | Tensor, size: (p: Tensor) => Tensor): Tensor {
+  const list = parameters instanceof Tensor ? [parameters] : parameters
+  if (list === null || list === undefined || typeof list[Symbol.iterator] !== 'function')
+    throw new ArgumentError('ERR_PARAMETERS', `${op}: needs a list of tensors. Pass model.parameters().`)
+  let result: Tensor | undefined
+  for (const p of list) {
+    checkFloat(op, 'a parameter', p)
+    const part = sum(size(p))
+    result = result === undefined ? part : add(result, part)
+  }
+  return result ?? Tensor.scalar(0, 'float32')
+}
+
+/**
+ * Σ|p| over all elements of the parameters, which makes many of them 0.
+ *
+ *     const loss = losses.mseLoss(model.forward(x), y).add(losses.l1Penalty(model.parameters()).mul(1e-4))
+ *
+ * @throws ArgumentError `ERR_PARAMETERS`.
+ */
+export function l1Penalty(parameters: Iterable<Tensor> | Tensor): Tensor {
+  return total('l1Penalty', parameters, abs)
+}
+
+/** Σp² over all elements of the parameters; an optimizer's `weightDecay` does the same at less cost. @throws ArgumentError `ERR_PARAMETERS`. */
+export function l2Penalty(parameters: Iterable<Tensor> | Tensor): Tensor {
+  return total('l2Penalty', parameters, square)
+}
