@@ -14,7 +14,7 @@ export const floors = [
   ['shape.ts', 'dtype.ts', 'errors.ts', 'types.ts'],
   ['ir/'],
   ['backend/'],
-  ['tensor.ts', 'storage.ts', 'tracing.ts', 'print.ts', 'random.ts'],
+  ['tensor.ts', 'storage.ts', 'tracing.ts', 'print.ts', 'random.ts', 'memory.ts'],
   ['ops/', 'autograd/'],
   ['compile/'],
   ['nn/', 'optim/', 'losses/'],

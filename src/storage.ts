@@ -6,7 +6,27 @@
  * whoever wants to read waits for the writers, whoever wants to write waits for both.
  */
 import { tickets } from './backend/tickets.js'
-import { BackendError, StateError } from './errors.js'
+import { BackendError, deepStack, StateError, userLine } from './errors.js'
+
+/** A large piece of memory, and where it was asked for. */
+export interface Owner {
+  readonly bytes: number
+  /** `tensor` memory is freed by the garbage collector; `shared` memory is what background programs use by reference: parameters, buffers, optimizer state, gradients. */
+  readonly kind: 'tensor' | 'shared'
+  /** The line of the program, as in a stack. */
+  readonly where: string
+}
+
+/** In development, large storages that are alive. A loop that never yields hears of no deaths: beyond a number no more are noted. */
+const owners = new Set<Owner>()
+const ownerMinimum = 1024 * 1024
+const mostOwners = 4096
+const deaths = new FinalizationRegistry<Owner>((owner) => void owners.delete(owner))
+
+/** Pooled bytes and the largest storages alive, largest first. */
+export function storageUse(): { pool: number; largest: Owner[] } {
+  return { pool: pooledBytes, largest: [...owners].sort((a, b) => b.bytes - a.bytes).slice(0, 10) }
+}
 
 /** Freed large buffers by size class, for reuse: fresh memory is dear (2 µs per 4 KB page). */
 const pool = new Map<number, Uint8Array[]>()
@@ -29,6 +49,9 @@ function attempt<T>(bytes: number, allocate: () => T): T {
   }
 }
 
+/** Up to how many bytes a copy is cheaper than waiting. */
+const replaceable = 4096
+
 export class Storage {
   /** All bytes of this storage, or `undefined` once disposed. */
   private memory: Uint8Array | undefined
@@ -43,10 +66,21 @@ export class Storage {
   /** Ticket of the last queued program that writes it; writers share one queue. */
   private lastWriter = 0
 
+  private owner: Owner | undefined
+
   constructor(memory: Uint8Array, shared: boolean) {
     this.memory = memory
     this.byteLength = memory.byteLength
     this.shared = shared
+    if (memory.byteLength >= ownerMinimum && process.env.NODE_ENV !== 'production') this.noteOwner()
+  }
+
+  private noteOwner(): void {
+    if (owners.size >= mostOwners) return
+    const where = userLine(deepStack()).slice(2, -1)
+    this.owner = { bytes: this.byteLength, kind: this.shared ? 'shared' : 'tensor', where }
+    owners.add(this.owner)
+    deaths.register(this, this.owner, this)
   }
 
   /** Memory whose contents are unspecified. */
@@ -136,6 +170,22 @@ export class Storage {
     this.version++
   }
 
+  /**
+   * Called before the whole contents are overwritten: as `waitToWrite`, but where only queued readers are in the way of a few numbers, they
+   * keep the memory as it is, and this storage goes on with fresh memory. So a learning rate can be set without waiting for the steps queued
+   * before.
+   */
+  waitToReplace(): void {
+    const beingRead = this.lastReaders.some((ticket) => ticket !== 0 && !tickets.completed(ticket))
+    if (!beingRead || !this.shared || this.exposed || this.byteLength > replaceable || this.beingWritten) {
+      this.waitToWrite()
+      return
+    }
+    this.memory = new Uint8Array(new SharedArrayBuffer(Math.max(1, this.byteLength)), 0, this.byteLength)
+    this.lastReaders.fill(0)
+    this.version++
+  }
+
   private waitForAll(): void {
     this.waitToRead()
     for (let queue = 0; queue < 2; queue++) {
@@ -161,6 +211,10 @@ export class Storage {
     if (memory === undefined) return
     this.waitToWrite()
     this.memory = undefined
+    if (this.owner !== undefined) {
+      owners.delete(this.owner)
+      deaths.unregister(this)
+    }
     const size = memory.buffer.byteLength
     if (!this.shared && !this.exposed && size >= poolMinimum && sizeClass(size) === size && pooledBytes + size <= poolLimit) {
       pooledBytes += size

@@ -111,6 +111,28 @@ napi_value threads(napi_env env, napi_callback_info info) {
   return number(env, Pool::instance().threads());
 }
 
+/// What the addon holds beside JavaScript's own memory, in bytes. Scratch is the whole process's, the rest this environment's.
+napi_value memory(napi_env env, napi_callback_info) {
+  Environment* environment = environmentOf(env);
+  napi_value result = nullptr;
+  if (!environment || napi_create_object(env, &result) != napi_ok) return nullptr;
+  size_t arenas = environment->arena.capacity() + environment->words.capacity();
+  for (const Queue* queue : environment->queues) arenas += queue->arenaBytes();
+  const ProgramTable& table = *environment->programs;
+  size_t programs = 0;
+  for (int32_t i = 0; i < table.capacity; ++i)
+    if (table.entries[i]) programs += table.entries[i]->bytes();
+  const struct {
+    const char* name;
+    size_t bytes;
+  } fields[] = {{"arenas", arenas},
+                {"staging", environment->staging.bytes()},
+                {"programs", programs},
+                {"scratch", Pool::instance().scratchBytes() + 2 * kThreadScratchBytes}};
+  for (const auto& field : fields) napi_set_named_property(env, result, field.name, number(env, static_cast<double>(field.bytes)));
+  return result;
+}
+
 napi_value forceIsa(napi_env env, napi_callback_info info) {
   Environment* environment = environmentOf(env);
   Arguments<1> arguments(env, info);
@@ -152,6 +174,7 @@ napi_value initialize(napi_env env, napi_value exports) {
       {"runOne", runOne}, {"submit", submit},           {"onComplete", onComplete},
       {"wait", wait},     {"pending", pending},         {"cancel", cancel},
       {"info", info},     {"threads", threads},         {"forceIsa", forceIsa},
+      {"memory", memory},
   };
   for (const Export& entry : table) {
     napi_value function;

@@ -18,15 +18,19 @@ StagingBlock Staging::acquire(size_t bytes) {
     const StagingBlock block = kept_[best];
     kept_[best] = kept_[--count_];
     bytes_ -= block.capacity;
+    lent_ += block.capacity;
     return block;
   }
   const size_t unit = bytes < 4096 ? 512 : 4096;  // a page each would make bursts of small jobs pay for fresh pages
   const size_t capacity = (bytes + unit - 1) / unit * unit;
   std::byte* memory = static_cast<std::byte*>(allocateAligned(capacity));
-  return {memory, memory ? capacity : 0};
+  if (!memory) return {};
+  lent_ += capacity;
+  return {memory, capacity};
 }
 
 void Staging::release(StagingBlock block) {
+  lent_ -= block.capacity;
   if (count_ == kKept) {
     // The blocks of shapes no longer in use would stay for ever: the oldest makes room.
     freeAligned(kept_[0].memory, kept_[0].capacity);

@@ -18,13 +18,15 @@ class Staging {
 
   StagingBlock acquire(size_t bytes);  ///< memory is nullptr when out of memory
   void release(StagingBlock block);
+  size_t bytes() const { return bytes_ + lent_; }  ///< in use and kept
 
  private:
   static constexpr int kKept = 16;
   static constexpr size_t kKeptBytes = size_t{128} << 20;
   StagingBlock kept_[kKept];
   int count_ = 0;
-  size_t bytes_ = 0;
+  size_t bytes_ = 0;  ///< of those kept
+  size_t lent_ = 0;
 };
 
 }  // namespace chainrule::addon

@@ -68,7 +68,7 @@ void freeAligned(void* memory, size_t bytes) {
 }
 
 std::byte* Arena::reserve(size_t bytes) {
-  if (bytes <= capacity_ && memory_) return memory_;
+  if (bytes <= capacity() && memory_) return memory_;
   if (bytes > kLimit) return nullptr;
   // The old block goes first: nothing in it is wanted, and both together may not fit.
   release();
@@ -84,7 +84,7 @@ std::byte* Arena::reserve(size_t bytes) {
 }
 
 void Arena::release() {
-  freeAligned(memory_, capacity_);
+  freeAligned(memory_, capacity());
   memory_ = nullptr;
   capacity_ = 0;
 }

@@ -1,6 +1,7 @@
 // Native memory that programs work in: 64-byte aligned, huge pages where they help, kept and reused between runs.
 // In: a size. Out: memory of at least that size with unspecified content, or nullptr when the system refuses.
 #pragma once
+#include <atomic>
 #include <cstddef>
 
 namespace chainrule {
@@ -21,11 +22,11 @@ class Arena {
   /// Memory of at least `bytes`; what an earlier call returned is gone when this one had to grow.
   std::byte* reserve(size_t bytes);
   void release();
-  size_t capacity() const { return capacity_; }
+  size_t capacity() const { return capacity_.load(std::memory_order_relaxed); }  ///< may be asked from any thread
 
  private:
   std::byte* memory_ = nullptr;
-  size_t capacity_ = 0;
+  std::atomic<size_t> capacity_{0};
 };
 
 }  // namespace chainrule

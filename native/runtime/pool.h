@@ -26,6 +26,8 @@ class Pool {
 
   int threads() const { return target_.load(std::memory_order_relaxed); }
   const char* source() const { return source_.load(std::memory_order_relaxed); }
+  /// Of the workers there are now.
+  size_t scratchBytes() const { return static_cast<size_t>(alive_.load(std::memory_order_relaxed)) * kThreadScratchBytes; }
   /// Clamped to 1 … kMaxThreads. Waits for the parallel region that runs now.
   void setThreads(int count, const char* source);
 

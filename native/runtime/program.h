@@ -44,6 +44,8 @@ class Program {
   Status decode(const int32_t* words, int64_t count, const KernelTable& kernels);
   void clear();  ///< drops plans, keeps the memory for the next decode
 
+  size_t bytes() const { return blockBytes_; }  ///< without the kernels' plans
+
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;

@@ -26,12 +26,14 @@ struct Job {
   Job* next = nullptr;  ///< the queue's until done, then the owner's
 };
 
-/// All of a queue's fields belong to the executor and are guarded by its lock.
+/// All of a queue's fields but the arena belong to the executor and are guarded by its lock.
 class Queue {
  public:
   Queue(Owner& owner, int32_t priority) : owner_(owner), priority_(priority) {}
   Queue(const Queue&) = delete;
   Queue& operator=(const Queue&) = delete;
+
+  size_t arenaBytes() const { return arena_.capacity(); }
 
  private:
   friend class Executor;
@@ -98,7 +100,7 @@ class Executor {
   bool started_ = false;
   Caller caller_;
   std::atomic<int64_t> top_{INT64_MIN};  ///< the highest priority that has a job to start
-  std::atomic<bool> parked_{false};  ///< the thread sleeps at gate_, or is about to
+  std::atomic<bool> parked_{false};      ///< the thread sleeps at gate_, or is about to
   Gate gate_;
 };
 

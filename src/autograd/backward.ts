@@ -12,6 +12,7 @@ import { sameShape } from '../shape.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { checkGradient, unwatched } from './anomaly.js'
+import { countStep } from './hint.js'
 import { hooked, observeHooks } from './hooks.js'
 
 /** Runs `fn` without noting how to differentiate what it does. */
@@ -169,6 +170,7 @@ export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}
       'backward: nothing that leads to this tensor has requiresGrad. Set it on the parameters, and do not compute the loss inside noGrad.',
     )
   }
+  countStep()
   const run = (): Map<Tensor, Tensor> => walk([t], [seedFor(t, seed)])
   const grads = options.createGraph ? enableGrad(run) : noGrad(run)
   for (const [leaf, g] of grads) {

@@ -8,6 +8,7 @@ import { checkTensor } from '../ops/dispatch.js'
 import { expand } from '../ops/movement.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { enableGrad, walk } from './backward.js'
+import { countStep } from './hint.js'
 
 type TensorFunction = (...args: Tensor[]) => Tensor
 
@@ -34,6 +35,7 @@ export function valueAndGrad(fn: TensorFunction): (...args: Tensor[]) => [Tensor
           `grad: the function must return a single number, received ${what}. Reduce it with sum() or mean().`,
         )
       }
+      countStep()
       const wanted = new Set(variables)
       const found = walk([result], [expand(Tensor.scalar(1, result.dtype), result.shape)], wanted)
       const grads = variables.map((v) => found.get(v) ?? zerosLike(v))

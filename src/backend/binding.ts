@@ -33,5 +33,7 @@ export interface Addon {
   runOne(words: Int32Array, wordCount: number, slots: readonly Slot[]): 0 | StatusWords
   info(): AddonInfo
   threads(n: number): void
+  /** Bytes held beside JavaScript's own memory. */
+  memory(): { arenas: number; staging: number; programs: number; scratch: number }
   forceIsa(name: string): void
 }

@@ -47,6 +47,11 @@ export class NativeBackend {
     this.addon.threads(n)
   }
 
+  /** Bytes held beside JavaScript's own memory. */
+  memory(): ReturnType<Addon['memory']> {
+    return this.addon.memory()
+  }
+
   forceIsa(name: string): void {
     this.addon.forceIsa(name)
   }

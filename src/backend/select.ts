@@ -1,7 +1,7 @@
 /**
  * Which backend runs: the addon where it loads, else TypeScript. `CHAINRULE_BACKEND=js|native` forces one.
  */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, showValue } from '../errors.js'
 import { loadAddon, platformTarget } from './loader.js'
 import { NativeBackend } from './native.js'
 
@@ -40,6 +40,27 @@ function choose(): NativeBackend | null {
 /** Which backend is in use: 'native' or 'js'. */
 export function backend(): 'native' | 'js' {
   return nativeBackend() === undefined ? 'js' : 'native'
+}
+
+const mostThreads = 256
+
+/**
+ * The number of threads that kernels run on; with an argument, sets it first, for the whole process, once what runs now is done. Results
+ * do not depend on it. `CHAINRULE_THREADS` sets it from outside; the default is the number of physical cores, within the limit of a container.
+ * The TypeScript backend has one thread, whatever is asked for.
+ *
+ *     threads(4)
+ *
+ * @throws ArgumentError `ERR_THREADS` for anything but whole numbers from 1 to 256.
+ */
+export function threads(count?: number): number {
+  if (count !== undefined && !(Number.isInteger(count) && count >= 1 && count <= mostThreads)) {
+    throw new ArgumentError('ERR_THREADS', `threads: expected a whole number from 1 to ${mostThreads}, received ${showValue(count)}.`)
+  }
+  const native = nativeBackend()
+  if (native === undefined) return 1
+  if (count !== undefined) native.threads(count)
+  return native.info().threads
 }
 
 /** The package's version; set by scripts/build-ts.js. */

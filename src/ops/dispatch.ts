@@ -136,7 +136,8 @@ function overlaps<A>(row: OpRow<A>, inputs: readonly Tensor[], out: Tensor): boo
 /** Copies `source` into the memory of `target`, which has the same shape and dtype. Grad-free, at once. */
 export function copyInto(target: Tensor, source: Tensor): void {
   source.storage.waitToRead()
-  target.storage.waitToWrite()
+  if (isWhole(target) && source.storage !== target.storage) target.storage.waitToReplace()
+  else target.storage.waitToWrite()
   const native = nativeBackend()
   if (native === undefined || target.dtype === 'float64') {
     const item = itemSize(target.dtype)
@@ -153,6 +154,11 @@ export function copyInto(target: Tensor, source: Tensor): void {
   const overlapping = source.constant === undefined && source.storage.bytes.buffer === target.storage.bytes.buffer
   const from = overlapping ? copyOf(source) : source
   runInstruction(lowerMicro(undefined, [viewOf(from)], viewOf(target)))
+}
+
+/** Whether a tensor shows all of its storage. */
+function isWhole({ offset, size, shape, strides, dtype, storage }: Tensor): boolean {
+  return offset === 0 && size * itemSize(dtype) === storage.byteLength && isContiguous(shape, strides)
 }
 
 function scatterStrided(from: TypedArray, target: Tensor, to: TypedArray): void {

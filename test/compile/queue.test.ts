@@ -18,6 +18,7 @@ import {
   tensor,
   zeros,
 } from '../../src/index.js'
+import { stateZeros } from '../../src/ops/state.js'
 import { backends } from '../support/backends.js'
 import { detach, resizableBuffer } from '../support/memory.js'
 
@@ -123,6 +124,33 @@ describe.each(backends)('queue on %s', (which) => {
     expect(list(await second)).toEqual([7, 8, 9])
     await third
     expect(list(s)).toEqual([0, 0, 0])
+  })
+
+  test('a few numbers are written without waiting for those who read them', async () => {
+    const rate = stateZeros('test', [])
+    assign(rate, 1)
+    const large = zeros([300, 300])
+    const f = compile((x: Tensor) => x.matmul(x).sum().add(rate))
+    const before = [f(large), f(large)]
+    const { bytes } = rate.storage
+    const written = rate.storage.version
+    assign(rate, 2)
+    // they go on reading the memory they were given
+    expect(rate.storage.bytes).not.toBe(bytes)
+    expect(rate.storage.version).toBe(written + 1)
+    assign(rate, rate.add(1))
+    const after = f(large)
+    expect((await Promise.all([...before, after])).map((t) => t.item())).toEqual([1, 1, 3])
+    const idle = rate.storage.bytes
+    assign(rate, 4)
+    expect(rate.storage.bytes).toBe(idle)
+    const rates: Promise<Tensor>[] = []
+    for (let i = 0; i < 50; i++) {
+      assign(rate, i)
+      rates.push(f(large))
+    }
+    expect((await Promise.all(rates)).map((t) => t.item())).toEqual(Array.from({ length: 50 }, (_, i) => i))
+    expect(rate.item()).toBe(49)
   })
 
   test('arguments are those of the call, whatever happens to them afterwards', async () => {

@@ -41,9 +41,10 @@ export function runChild(
   backend: 'js' | 'native',
   flags: readonly string[] = [],
   timeout = 60_000,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
   const file = join(root, 'test', 'hazards', 'children', script)
-  const env = { ...process.env, CHAINRULE_BACKEND: backend, CHAINRULE_BUNDLE: bundle(), NODE_ENV: 'production', NODE_OPTIONS: '' }
+  const env = { ...process.env, CHAINRULE_BACKEND: backend, CHAINRULE_BUNDLE: bundle(), NODE_ENV: 'production', NODE_OPTIONS: '', ...more }
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...flags, file, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     let stdout = ''

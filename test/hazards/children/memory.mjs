@@ -1,4 +1,7 @@
-/** Trains as many steps as the third argument says in the way the first says; prints resident memory after those of the second and at the end. */
+/**
+ * Trains as many steps as the third argument says in the way the first says. Prints the highest resident memory of the steps up to that of the second
+ * argument, of as many at the end, and of all; and, where collecting is allowed, what is left after a collection at that step and at the end.
+ */
 import { training } from './training.mjs'
 
 const { noGrad } = await import(process.env.CHAINRULE_BUNDLE)
@@ -12,11 +15,28 @@ const ways = {
   'eager, awaited': async () => void body(x, y, 0.01),
   'eager with large results': () => void noGrad(() => x.matmul(x.transpose()).expand([64, 32, 32]).mul(2).sum()),
 }
+
+/** The second collection waits for what the first left to be swept at leisure. */
+function collected() {
+  if (globalThis.gc === undefined) return 0
+  globalThis.gc()
+  globalThis.gc()
+  return process.memoryUsage.rss()
+}
+
 const run = ways[way]
+const [mark, last] = [Number(before), Number(steps)]
+const peaks = { first: 0, last: 0, all: 0 }
 let warm = 0
-for (let i = 0; i < Number(steps); i++) {
+for (let i = 0; i < last; i++) {
   const result = run()
   if (result instanceof Promise) await result
-  if (i === Number(before)) warm = process.memoryUsage.rss()
+  if (i % 10 === 0) {
+    const rss = process.memoryUsage.rss()
+    peaks.all = Math.max(peaks.all, rss)
+    if (i <= mark) peaks.first = Math.max(peaks.first, rss)
+    if (i >= last - mark) peaks.last = Math.max(peaks.last, rss)
+  }
+  if (i === mark) warm = collected()
 }
-console.log(JSON.stringify({ warm, end: process.memoryUsage.rss() }))
+console.log(JSON.stringify({ peaks, warm, end: collected() }))
