@@ -417,16 +417,20 @@ export type Squeezed<S, D> =
           : S
       : AnyShape
 
-/** The shape after indexing: a number drops its dimension, a slice makes its size unknown, `null` keeps it. */
+/** The shape after indexing: a number drops its dimension, a slice makes its size unknown, `null` keeps it; tensors are not followed. */
 export type Indexed<S, I> = true extends IsOpen<S> | IsOpen<I>
   ? AnyShape
-  : I extends readonly [infer First, ...infer Others]
-    ? S extends readonly [infer D, ...infer Rest]
-      ? First extends number
-        ? Indexed<Rest, Others>
-        : [...(First extends null ? [D] : [number]), ...Spread<Indexed<Rest, Others>>]
-      : AnyShape
-    : S
+  : I extends readonly (number | null | readonly unknown[])[]
+    ? IndexedBy<S, I>
+    : AnyShape
+
+type IndexedBy<S, I> = I extends readonly [infer First, ...infer Others]
+  ? S extends readonly [infer D, ...infer Rest]
+    ? First extends number
+      ? IndexedBy<Rest, Others>
+      : [...(First extends null ? [D] : [number]), ...Spread<IndexedBy<Rest, Others>>]
+    : AnyShape
+  : S
 
 /** The shape after padding: `[left, right]` of the last dimension, then pairs towards the first. */
 export type Padded<S, P> = true extends IsOpen<S> | IsOpen<P>

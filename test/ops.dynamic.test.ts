@@ -64,6 +64,16 @@ describe.each(backends)('on the %s backend', (which) => {
     expect(() => maskedSelect(x, ones([3]))).toThrow(/mask must be bool/)
   })
 
+  test('at picks by tensors of truth', () => {
+    const x = arange(12).reshape([3, 4])
+    expect(list(x.at(x.gt(8)))).toEqual([9, 10, 11])
+    expect(list(x.at(tensor([true, false, true])))).toEqual([0, 1, 2, 3, 8, 9, 10, 11])
+    expect(x.at(null, tensor([true, false, false, true])).shape).toEqual([3, 2])
+    expect(x.at(1, tensor([false, false, false, false])).shape).toEqual([0])
+    expect(() => x.at(tensor([true, false]))).toThrow(/mask/)
+    expect(() => compile((t: Tensor) => t.at(t.gt(8))).sync(x)).toThrow(/inside compile\(\)/)
+  })
+
   test('unique sorts, counts and finds back', () => {
     const x = tensor([
       [3, 1, 3],

@@ -15,8 +15,8 @@ import type { OutOption, TensorLike } from './pointwise.js'
 import type { Sorted } from './sort.js'
 import type { Interpolation } from './statistics.js'
 
-/** One place of an index: a position, `[start, end, step]`, or `null` for everything. */
-export type Index = number | readonly [number?, (number | null)?, number?] | null
+/** One place of an index: a position, `[start, end, step]`, `null` for everything, or a tensor of positions or of truth. */
+export type Index = number | readonly [number?, (number | null)?, number?] | null | Tensor
 
 /** A list of dimensions, one, or none for all. */
 export type Dims = number | readonly number[] | undefined
@@ -315,10 +315,13 @@ export interface FluentTensor {
   /** Writes `value` into this tensor in place. */
   assign(value: TensorLike): void
   /**
-   * A part: one entry for each dimension from the first; missing ones are taken whole. A number drops its dimension.
+   * A part: one entry for each dimension from the first; missing ones are taken whole. A number drops its dimension. Tensors of int32 pick
+   * positions (negative ones count from the end; several broadcast), tensors of bool what is true, which is eager only.
    *
    *     x.at(0)                  // the first row
    *     x.at(null, [1, -1])      // all rows, columns 1 up to but without the last
+   *     x.at(labels)             // rows by number
+   *     x.at(x.gt(0))            // what is above 0, as a vector
    */
   at<T extends Tensor, const I extends readonly Index[]>(this: T, ...index: I): Tensor<shapes.Indexed<ShapeOf<T>, I>>
   /** Adds gradients to the `.grad` of every leaf this tensor depends on. */

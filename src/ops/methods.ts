@@ -3,18 +3,18 @@
  */
 import { backward } from '../autograd/backward.js'
 import { registerHook } from '../autograd/hooks.js'
-import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
 import { Tensor } from '../tensor.js'
 import type { AnyShape } from '../types.js'
 import * as activations from './activations.js'
 import { alias, detach } from './alias.js'
 import * as arrange from './arrange.js'
 import { assign } from './assign.js'
+import { at } from './at.js'
 import * as comparisons from './compare.js'
 import * as diagonals from './diagonal.js'
 import * as dynamics from './dynamic.js'
 import * as elementwise from './elementwise.js'
-import type { FluentTensor, Index } from './fluent.js'
+import type { FluentTensor } from './fluent.js'
 import * as functions from './functions.js'
 import * as gathers from './gather.js'
 import * as joins from './join.js'
@@ -35,42 +35,6 @@ export type { Index } from './fluent.js'
 declare module '../tensor.js' {
   // merges with the class, whose default this repeats
   interface Tensor<S = AnyShape> extends FluentTensor {}
-}
-
-function at(x: Tensor, ...index: Index[]): Tensor {
-  if (index.length > x.ndim)
-    throw new ShapeError('ERR_INDEX_RANK', `at: ${index.length} indices for ${x.ndim} dimensions ${showShape(x.shape)}.`)
-  const start: number[] = []
-  const step: number[] = []
-  const shape: number[] = []
-  x.shape.forEach((size, d) => {
-    const i = index[d] ?? null
-    if (typeof i === 'number') {
-      const p = i < 0 ? i + size : i
-      if (!Number.isInteger(i) || p < 0 || p >= size)
-        throw new ShapeError('ERR_INDEX_RANGE', `at: index ${i} is out of range for dimension ${d} of ${showShape(x.shape)}.`)
-      start.push(p)
-      step.push(1)
-      shape.push(1)
-    } else if (i === null) {
-      start.push(0)
-      step.push(1)
-      shape.push(size)
-    } else if (Array.isArray(i)) {
-      const by = i[2] ?? 1
-      const part = movement.slicePart('at', size, i[0] ?? undefined, i[1] ?? undefined, by)
-      start.push(part.start)
-      step.push(by)
-      shape.push(part.size)
-    } else {
-      throw new ArgumentError('ERR_INDEX', `at: an index is a number, [start, end, step] or null, received ${showValue(i)}.`)
-    }
-  })
-  const part = movement.sliceBy(x, { start, step, shape })
-  return movement.reshape(
-    part,
-    shape.filter((_, d) => typeof index[d] !== 'number'),
-  )
 }
 
 const { neg, abs, sign, floor, ceil, round, trunc, sqrt, rsqrt, reciprocal, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, erf } =

@@ -52,6 +52,8 @@ const fourier: Case[] = [
   op('irfft', [real], [2, 3, 4, 5, 9, 17].map((n) => [[2, n, 2]]), (x) => cr.irfft(x), { bad: [bad('nothing', () => cr.irfft(t([1, 2]))), bad('pairs', () => cr.irfft(t([4])))] }),
   op('irfft to an odd number', [real], [[[4, 2]]], (x) => cr.irfft(x, { n: 7 })),
   op('irfft along the first dimension', [real], [[[5, 3, 2]]], (x) => cr.irfft(x, { dim: 0, n: 5 })),
+  op('stft', [real], [[[2, 32]], [[17]]], (x) => cr.stft(x, 8, { hopLength: 3, window: cr.hannWindow(8).to(x.dtype) }), { bad: [bad('scalar', () => cr.stft(t([]), 4)), bad('short', () => cr.stft(t([4]), 8, { center: false })), bad('reflected', () => cr.stft(t([3]), 8)), bad('window', () => cr.stft(t([9]), 4, { window: t([3]) })), bad('hop', () => cr.stft(t([9]), 4, { hopLength: 0 })), bad('frame', () => cr.stft(t([9]), 0))] }),
+  op('stft, not centred', [real], [[[2, 21]]], (x) => cr.stft(x, 8, { center: false, normalized: true })),
   op('power of a spectrum', [real], [[[3, 12]]], (x) => cr.sum(cr.square(cr.rfft(x)), { dim: -1 })),
 ]
 

@@ -98,6 +98,14 @@ const functions: Record<string, Call> = {
   fftfreq: (_t, o) => cr.fftfreq(o.n, 0.5),
   rfftfreq: (_t, o) => cr.rfftfreq(o.n, 0.5),
   searchsorted: (t, o) => cr.searchsorted(t.a, t.b, o),
+  at: (t, { pattern }) => {
+    const tensors = [t.b, t.c]
+    const parts: Record<string, number | null | [number, number]> = { ':': null, s: [1, 3], '1': 1 }
+    return t.a.at(...[...(pattern as string)].map((c) => (c in parts ? parts[c] : (tensors.shift() as Tensor))))
+  },
+  stft: (t, o) => cr.stft(t.a, 8, { ...o, window: cr.hannWindow(8) }),
+  hamming: () => cr.hammingWindow(9),
+  hannSymmetric: () => cr.hannWindow(9, { periodic: false }),
   nanToNum: (t, o) => cr.nanToNum(t.a, o),
 }
 
