@@ -9,8 +9,9 @@ import { contiguousStrides, copyStrided, normalizeDims, sameShape, sizeOf } from
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
 import { apply, checkTensor } from './dispatch.js'
-import { add, div, eq, mul, sqrt, square, sub, to, where } from './elementwise.js'
+import { add, div, eq, mul, square, sub, to, where } from './elementwise.js'
 import type { Dims, ReduceBy } from './fluent.js'
+import { safeSqrt } from './functions.js'
 import { castMicro } from './micro.js'
 import { expand, permute, reshape } from './movement.js'
 import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
@@ -262,14 +263,14 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   return div(sum(square(centred), options), n)
 }
 
-/** Standard deviation: the square root of `variance`. */
+/** Standard deviation: the square root of `variance`. The gradient where it is 0 is 0. */
 export function std<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
   options?: ReduceBy<D, K> & { correction?: number },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
   checkOptions('std', options)
-  return sqrt(variance(x, options))
+  return safeSqrt(variance(x, options))
 }
 
 /** log Σ eˣ without overflow. */
