@@ -1,8 +1,9 @@
 # Source build on a platform without a prebuilt binary, and the marker @electron/rebuild looks for. CMakeLists.txt is the source of truth:
-# the lists, definitions and flags here repeat it.
+# the lists, definitions and flags here repeat it (test/build.test.ts compares what the two would run). Node-API's headers are those of the package
+# node-api-headers in a checkout, elsewhere those that node-gyp brings.
 {
   "variables": {
-    "node_api_headers": "<!(node -p \"require('node-api-headers').include_dir\")",
+    "node_api_headers": "<!(node -p \"try { require('node-api-headers').include_dir } catch { '.' }\")",
     "chainrule_version": "<!(node -p \"require('./package.json').version\")",
     "runtime_sources": [
       "native/runtime/arena.cc",
@@ -26,8 +27,15 @@
   },
   "target_defaults": {
     "default_configuration": "Release",
-    "cflags!": [ "-O2", "-O3" ],
-    "cflags": [ "-O3", "-fvisibility=hidden", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra" ],
+    "cflags!": [ "-Wno-unused-parameter" ],
+    "cflags": [
+      "-fvisibility=hidden", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra",
+      "-ffile-prefix-map=<(module_root_dir)=."
+    ],
+    # Not beside the others: what "cflags!" takes away is taken from what any file added, this one included.
+    "configurations": {
+      "Release": { "cflags!": [ "-O2", "-fno-omit-frame-pointer" ], "cflags": [ "-O3" ], "defines": [ "NDEBUG" ] }
+    },
     "cflags_cc!": [ "-std=gnu++17", "-std=gnu++20", "-fexceptions", "-frtti" ],
     "cflags_cc": [ "-std=c++20", "-fno-exceptions", "-fno-rtti", "-fvisibility-inlines-hidden" ],
     "xcode_settings": {

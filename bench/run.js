@@ -9,12 +9,13 @@
  *     --rounds n                 measure everything n times in turn; the table shows medians
  *     --peer "command"           another library, in turn with ours: the command gets a workload's id and prints lines like ours
  *     --explain                  print the compiled programs
+ *     --ops [word …]             instead, time every op case of the tests, or those whose names contain a word (ops.js)
  *
  * Each workload runs in a process of its own. The machine's peak is measured just before and just after it (peak.js), so that a
  * fraction of it means something on a machine that is shared. What is not a time per step is in behaviour.js, other libraries in peers.js.
  */
 import { parseArgs } from 'node:util'
-import { measureOurs, measurePeer } from './session.js'
+import { measureOps, measureOurs, measurePeer } from './session.js'
 import { comparison, measurements, peers } from './tables.js'
 import { workloads } from './workloads.js'
 
@@ -26,10 +27,11 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' },
     isa: { type: 'string' },
     json: { type: 'boolean' },
-    seconds: { type: 'string', default: '3' },
+    seconds: { type: 'string' },
     rounds: { type: 'string', default: '1' },
     peer: { type: 'string', multiple: true, default: [] },
     explain: { type: 'boolean' },
+    ops: { type: 'boolean' },
   },
 })
 const known = [...Object.keys(workloads), 'import']
@@ -39,18 +41,20 @@ function fail(message) {
   console.error(`bench: ${message}`)
   process.exit(1)
 }
-for (const id of positionals) if (!known.includes(id)) fail(`unknown workload ${id}; known: ${known.join(', ')}`)
+if (!values.ops) for (const id of positionals) if (!known.includes(id)) fail(`unknown workload ${id}; known: ${known.join(', ')}`)
 for (const mode of values.mode ?? []) if (!allModes.includes(mode)) fail(`unknown mode ${mode}; known: ${allModes.join(', ')}`)
 if (values.backend !== undefined && !['native', 'js'].includes(values.backend)) fail(`--backend is native or js, not ${values.backend}`)
 for (const name of ['seconds', 'rounds', 'threads'])
   if (values[name] !== undefined && !(Number(values[name]) > 0)) fail(`--${name} needs a positive number, not ${values[name]}`)
+
+if (values.ops) process.exit(measureOps(positionals, values))
 
 /** Nothing asked for: our two backends beside each other, each workload called in place. */
 const compared = positionals.length === 0 && values.backend === undefined && values.peer.length === 0
 const backends = compared ? ['native', 'js'] : [values.backend ?? 'native']
 const options = {
   modes: values.mode ?? (compared ? ['sync'] : undefined),
-  seconds: Number(values.seconds),
+  seconds: Number(values.seconds ?? 3),
   explain: values.explain,
   threads: values.threads,
   isa: values.isa,

@@ -78,3 +78,14 @@ export function measurePeer(command, workload) {
   const note = stderr.trim().split('\n').at(-1) || `no result, exit code ${status}`
   return [{ peer: names.get(command) ?? command, workload, median_ms: null, min_ms: null, note: note.slice(0, 120) }]
 }
+
+/** Times op cases in a process of its own, which also prints. Returns its exit code. */
+export function measureOps(words, { json, seconds, mode = [], ...where }) {
+  const options = [
+    ...(json ? ['--json'] : []),
+    ...(seconds === undefined ? [] : ['--seconds', seconds]),
+    ...mode.flatMap((m) => ['--mode', m]),
+  ]
+  const args = [join(import.meta.dirname, 'ops.js'), ...options, ...words]
+  return spawnSync(process.execPath, args, { env: environment(where), stdio: 'inherit' }).status ?? 1
+}

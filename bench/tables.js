@@ -64,6 +64,18 @@ export function measurements(lines) {
   return `${setting}${table(['workload', 'mode', 'median ms', 'min ms', 'steps', 'rate', 'of peak'], rows)}${noise(all)}`
 }
 
+/** One row an op case; rates count what is read and written once. */
+export function opTimes(lines) {
+  const ids = [...new Set(lines.map((l) => l.workload))]
+  const rows = ids.map((id) => {
+    const of = (mode) => lines.find((l) => l.workload === id && l.mode === mode)
+    const { shapes } = of('eager') ?? of('sync')
+    const sizes = shapes.map((shape) => `[${shape.join(', ')}]`).join(' ')
+    return [id.replace(/^op /, ''), sizes, time(of('eager')), time(of('sync')), shown((of('sync') ?? of('eager')).gbps)]
+  })
+  return `${table(['op', 'shapes', 'eager ms', 'compiled ms', 'GB/s'], rows)}${noise(lines)}`
+}
+
 /** Native against TypeScript, one row a workload. */
 export function comparison(lines) {
   const all = merged(lines)

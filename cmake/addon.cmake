@@ -1,8 +1,12 @@
 # The target chainrule: build/chainrule.node. Node-API functions come from the process that loads it.
 
 find_program(NODE_EXE NAMES node REQUIRED)
-execute_process(COMMAND ${NODE_EXE} -p "require('node-api-headers').include_dir" WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
-  OUTPUT_VARIABLE NODE_API_DIR OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+if(CMAKE_JS_INC)
+  set(NODE_API_DIR ${CMAKE_JS_INC}) # cmake-js brings them, also where the package is installed without its development packages
+else()
+  execute_process(COMMAND ${NODE_EXE} -p "require('node-api-headers').include_dir" WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}
+    OUTPUT_VARIABLE NODE_API_DIR OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+endif()
 file(READ ${CMAKE_CURRENT_SOURCE_DIR}/package.json _package)
 string(JSON CHAINRULE_VERSION ERROR_VARIABLE _ignored GET "${_package}" version)
 
@@ -39,4 +43,7 @@ else()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CHAINRULE_SANITIZE) # zig c++ links its own libc++ statically
     target_link_options(chainrule PRIVATE -static-libstdc++ -static-libgcc)
   endif()
+endif()
+if(CHAINRULE_SANITIZE) # a sanitizer's runtime would have to be in node as well
+  set_target_properties(chainrule PROPERTIES EXCLUDE_FROM_ALL ON)
 endif()

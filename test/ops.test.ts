@@ -11,6 +11,7 @@ import { backends, eachIsa, eachThreadCount, hasNative, onJs, onNative } from '.
 import { type Case, doubles, layouts, makeInputs } from './support/cases.js'
 import { expectClose, expectSame } from './support/compare.js'
 import { beforeChain, chained, directional, firstOrder, gradientOf, secondOrder } from './support/derive.js'
+import { guarded } from './support/guards.js'
 
 type Call = (...inputs: Tensor[]) => Tensor
 
@@ -146,6 +147,21 @@ function testThreads(c: Case, large: NonNullable<Case['large']>): void {
   })
 }
 
+/** Only native code can write beside its outputs; gradients have kernels of their own. */
+function testGuards(c: Case): void {
+  const last = c.sizes.length - 1
+  c.sizes.forEach((shapes, i) => {
+    const inputs = makeInputs(c, shapes)
+    eachIsa((isa) => {
+      const what = `${isa} ${shown(inputs)}`
+      const { shape } = guarded(`${what}, eager`, () => c.call(...inputs))
+      if (i > 0 && i < last) return
+      guarded(`${what}, compiled`, () => sync(c.call, inputs))
+      if (c.gradient) enableGrad(() => guarded(`${what}, gradient`, () => gradientOf(c, shape, 'float32')(...inputs)))
+    })
+  })
+}
+
 function testOut(c: Case, into: NonNullable<Case['into']>): void {
   const inputs = makeInputs(c, c.sizes[0])
   const reference = onJs(() => c.call(...inputs))
@@ -256,6 +272,7 @@ describe.each(cases.map((c) => [c.name, c] as const))('%s', (_name, c) => {
       )
     })
   }
+  if (hasNative) it('writes nothing beside its results', () => testGuards(c))
   if (c.into !== undefined) it('writes into out', () => testOut(c, c.into as NonNullable<Case['into']>))
   if (c.gradient) {
     it('has the gradient that differences show', () => enableGrad(() => testGradient(c)))
