@@ -113,7 +113,7 @@ export class Tensor<S = AnyShape> {
     if (this.memory !== undefined) return this.memory
     if (this.constant !== undefined) {
       const storage = Storage.allocate(itemSize(this.dtype))
-      viewMemory(this.dtype, storage.bytes.buffer, 0, 1)[0] = this.constant
+      viewMemory(this.dtype, storage.bytes.buffer, storage.bytes.byteOffset, 1)[0] = this.constant
       this.memory = storage
       return storage
     }

@@ -157,7 +157,7 @@ function testGuards(c: Case): void {
       const { shape } = guarded(`${what}, eager`, () => c.call(...inputs))
       if (i > 0 && i < last) return
       guarded(`${what}, compiled`, () => sync(c.call, inputs))
-      if (c.gradient) enableGrad(() => guarded(`${what}, gradient`, () => gradientOf(c, shape, 'float32')(...inputs)))
+      if (c.gradient && i === 0) enableGrad(() => guarded(`${what}, gradient`, () => gradientOf(c, shape, 'float32')(...inputs)))
     })
   })
 }
