@@ -81,7 +81,7 @@ describe('the application', () => {
       await page.addInitScript('window.digits = { start, stop, classify, onProgress: (listener) => void (window.progress = listener) }')
       await page.goto(pathToFileURL(join(app, 'page/index.html')).href)
       await page.click('#train')
-      await page.waitForFunction(`/finished/.test(document.getElementById('state').textContent)`, undefined, { timeout: 120_000 })
+      await page.locator('#state', { hasText: 'finished' }).waitFor({ timeout: 120_000 })
 
       // a seven
       const box = await page.locator('#paper').boundingBox()
@@ -95,7 +95,7 @@ describe('the application', () => {
       ] as const)
         await page.mouse.move(...at(x, y), { steps: 12 })
       await page.mouse.up()
-      await page.waitForFunction(`document.getElementById('answer').textContent !== '–'`)
+      await page.locator('#answer', { hasText: /\d/ }).waitFor()
       mkdirSync(join(root, 'build/platforms'), { recursive: true })
       await page.screenshot({ path: join(root, 'build/platforms/electron-page.png') })
       expect(await page.textContent('#answer')).toBe('7')
