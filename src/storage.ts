@@ -156,6 +156,11 @@ export class Storage {
     return this.lastWriter !== 0
   }
 
+  /** Whether a queued program that is not done yet reads or writes this storage. */
+  get inUse(): boolean {
+    return this.beingWritten || this.lastReaders.some((ticket) => ticket !== 0 && !tickets.completed(ticket))
+  }
+
   /** Blocks until no queued program writes this storage. */
   waitToRead(): void {
     if (this.lastWriter !== 0) {

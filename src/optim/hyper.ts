@@ -1,8 +1,9 @@
 /**
  * Hyper-parameters: numbers that a user may change between steps, also between calls of a compiled step. What a step computes with are
- * 0-d tensors, which compiled programs read at each call; what a user sees are numbers.
+ * 0-d tensors, which compiled programs read at each call; what a user sees are numbers, in double precision, so that schedules can go on from them.
  */
 import { noGrad } from '../autograd/backward.js'
+import { type Compiled, compile } from '../compile/compile.js'
 import { ArgumentError, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { refuseInTrace, stateZeros } from '../ops/state.js'
@@ -10,8 +11,7 @@ import type { Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 
 /**
- * The shortest decimal that is the same float32. State is saved as float32; since all that is derived from a hyper-parameter starts from
- * this decimal, a run that is continued computes with the same bits, and 0.001 is read back as 0.001.
+ * The shortest decimal that is the same float32: what a number was that was saved as float32.
  */
 export function shortestDecimal(x: number): number {
   const wanted = Math.fround(x)
@@ -28,6 +28,9 @@ export interface HyperRange {
   readonly high?: number
 }
 
+/** The number itself. */
+export const plain = { value: (x: number): number => x }
+
 /** Numbers that steps compute from a hyper-parameter, as 0-d tensors. */
 type Derived = Readonly<Record<string, (x: number) => number>>
 
@@ -37,7 +40,9 @@ export class Hyper<D extends Derived> {
   private readonly name: string
   private readonly range: HyperRange
   private readonly derived: D
+  private readonly followers: Hyper<Derived>[] = []
   private number = 0
+  private writer: Compiled<[number[]], void> | undefined
 
   constructor(name: string, value: number, range: HyperRange, derived: D) {
     this.name = name
@@ -62,10 +67,33 @@ export class Hyper<D extends Derived> {
     const refused = this.refuse(value)
     if (refused !== undefined) throw new ArgumentError('ERR_HYPERPARAMETER', `${this.name} ${refused}.`)
     refuseInTrace(`${this.name} =`)
-    this.number = shortestDecimal(value)
-    noGrad(() => {
-      for (const [key, f] of Object.entries(this.derived)) assign(this.tensors[key], f(this.number))
-    })
+    this.number = value
+    this.write(Object.values(this.derived).map((f) => f(value)))
+    for (const follower of this.followers) follower.set(value)
+  }
+
+  /** @internal more numbers derived from this one */
+  also<E extends Derived>(name: string, derived: E): Hyper<E> {
+    const follower = new Hyper(name, this.number, this.range, derived)
+    this.followers.push(follower as unknown as Hyper<Derived>)
+    return follower
+  }
+
+  /**
+   * Steps that are queued still compute with the old numbers, those queued later with the new ones. To write at once would mean to wait for the former, so
+   * the writing is queued as well.
+   */
+  private write(numbers: number[]): void {
+    const tensors = Object.values(this.tensors) as Tensor[]
+    const now = (): void => noGrad(() => tensors.forEach((t, i) => void assign(t, numbers[i])))
+    if (!tensors.some((t) => t.storage.inUse)) {
+      now()
+      return
+    }
+    this.writer ??= compile((values: readonly (number | Tensor)[]) => noGrad(() => tensors.forEach((t, i) => void assign(t, values[i]))), {
+      name: this.name,
+    }) as unknown as Compiled<[number[]], void>
+    this.writer(numbers).catch(now)
   }
 
   /** Whether it is 0. That decides what is recorded: a change from or to 0 makes `compile` record again. */

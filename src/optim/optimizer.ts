@@ -3,17 +3,18 @@
  * constructor, in memory that compiled programs use by reference; an update is tensor arithmetic, element by element, which `compile`
  * fuses into one pass over parameter, gradient and state.
  */
-import { noGrad } from '../autograd/backward.js'
+import { enableGrad, noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
 import { ArgumentError, checkOptions, DTypeError, StateError } from '../errors.js'
-import { add } from '../ops/elementwise.js'
+import { assign } from '../ops/assign.js'
+import { add, mul, neg } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
-import { clone, narrow } from '../ops/movement.js'
+import { clone, narrow, reshape } from '../ops/movement.js'
 import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSource, stateZeros, tensorSlot } from '../ops/state.js'
 import { Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { gradientOf, setGradient, tensorList } from './gradient.js'
-import { Hyper, type HyperRange } from './hyper.js'
+import { Hyper, type HyperRange, plain, shortestDecimal } from './hyper.js'
 
 const positive: HyperRange = { low: 0 }
 
@@ -38,29 +39,50 @@ export interface Update {
   readonly index: number
 }
 
+/** What belongs to a name of a `stateDict()`, and where it comes from. */
+export interface StateEntry extends StateSlot {
+  read(): Tensor
+}
+
+/** @internal the entry of a tensor */
+export function tensorEntry(t: Tensor): StateEntry {
+  return { ...tensorSlot(t), read: () => clone(t) }
+}
+
+/** @internal one number of a vector, 0-d */
+export function entry(t: Tensor, index: number): Tensor {
+  return reshape(narrow(t, 0, index, 1), [])
+}
+
+type AnyHyper = Hyper<Record<string, (x: number) => number>>
+
 /** Some parameters, their hyper-parameters and their state. Numbers may be changed at any time between steps: `group.lr = 0.01`. */
 export class ParameterGroup {
   readonly params: readonly Tensor[]
   readonly maximize: boolean
-  /** @internal steps taken by each parameter, float32 `[params.length]`: parameters without a gradient are skipped and do not count */
+  /** @internal the rate before any schedule changed it */
+  initialLr: number | undefined
+  /** @internal one number for each parameter, float32 `[params.length]`, by PyTorch's names */
+  readonly counters = new Map<string, Tensor>()
+  /** @internal steps taken by each parameter: parameters without a gradient are skipped and do not count */
   readonly steps: Tensor
   /** @internal tensors kept for each parameter, by PyTorch's names */
   readonly state = new Map<string, readonly Tensor[]>()
   /** @internal hyper-parameters by PyTorch's names */
-  readonly hypers = new Map<string, Hyper<Record<string, (x: number) => number>>>()
-  /** @internal */ readonly rate
-  /** @internal */ readonly decay
+  readonly hypers = new Map<string, AnyHyper>()
+  /** @internal */ readonly rate: Hyper<typeof plain>
+  /** @internal */ readonly decay: Hyper<typeof plain> | undefined
   private readonly optimizer: string
 
   /** @internal */
-  constructor(optimizer: string, params: readonly Tensor[], options: Required<OptimizerOptions>) {
+  constructor(optimizer: string, params: readonly Tensor[], options: { lr: number; maximize: boolean; weightDecay: number | undefined }) {
     checkOptions(optimizer, options)
     this.optimizer = optimizer
     this.params = tensorList(optimizer, params)
     this.maximize = options.maximize
-    this.steps = stateZeros(optimizer, [params.length])
-    this.rate = this.hyper('lr', 'lr', options.lr, positive, { value: (x) => x })
-    this.decay = this.hyper('weight_decay', 'weightDecay', options.weightDecay, positive, { value: (x) => x })
+    this.steps = this.counter('step', 0)
+    this.rate = this.hyper('lr', 'lr', options.lr, positive, plain)
+    if (options.weightDecay !== undefined) this.decay = this.hyper('weight_decay', 'weightDecay', options.weightDecay, positive, plain)
   }
 
   /** Learning rate. */
@@ -73,9 +95,10 @@ export class ParameterGroup {
 
   /** Pull towards zero. */
   get weightDecay(): number {
-    return this.decay.value
+    return this.decay?.value ?? 0
   }
   set weightDecay(value: number) {
+    if (this.decay === undefined) throw new ArgumentError('ERR_HYPERPARAMETER', `${this.optimizer}: there is no weight decay.`)
     this.decay.set(value)
   }
 
@@ -92,11 +115,51 @@ export class ParameterGroup {
     return made
   }
 
-  /** @internal a tensor of zeros for each parameter */
-  zeros(key: string): readonly Tensor[] {
+  /** @internal makes hyper-parameters fields to be read and set: `group.alpha = 0.9` */
+  expose(hypers: Readonly<Record<string, { value: number; set(value: number): void }>>): void {
+    for (const [name, hyper] of Object.entries(hypers))
+      Object.defineProperty(this, name, { enumerable: true, get: () => hyper.value, set: (value: number) => hyper.set(value) })
+  }
+
+  /** @internal an option that is fixed, checked as hyper-parameters are */
+  checked(name: string, value: number, range: HyperRange): number {
+    return new Hyper(`${this.optimizer}: ${name}`, value, range, {}).value
+  }
+
+  /** @internal a tensor for each parameter, filled with a number */
+  keep(key: string, value = 0): readonly Tensor[] {
     const made = this.params.map((p) => stateZeros(this.optimizer, p.shape))
+    if (value !== 0) noGrad(() => made.forEach((t) => void assign(t, value)))
     this.state.set(key, made)
     return made
+  }
+
+  /** @internal a number for each parameter */
+  counter(key: string, value: number): Tensor {
+    const made = stateZeros(this.optimizer, [this.params.length])
+    if (value !== 0) noGrad(() => assign(made, value))
+    this.counters.set(key, made)
+    return made
+  }
+
+  /** @internal the gradient to descend by; with `p` the L2 penalty's is part of it */
+  descent(g: Tensor, p?: Tensor): Tensor {
+    const d = this.maximize ? neg(g) : g
+    return p === undefined || this.decay === undefined || this.decay.isZero ? d : add(d, mul(p, this.decay.tensors.value))
+  }
+
+  /** @internal lr·weightDecay, by which decoupled decay pulls; `undefined` for none */
+  pull(): Tensor | undefined {
+    return this.decay === undefined || this.decay.isZero ? undefined : mul(this.rate.tensors.value, this.decay.tensors.value)
+  }
+
+  /** @internal places of this group in a `stateDict()`; `first` is the number of its first parameter, `index` its own */
+  entries(first: number, index: number): [string, StateEntry][] {
+    const found: [string, StateEntry][] = []
+    for (const [key, tensors] of this.state) tensors.forEach((t, k) => void found.push([`state.${first + k}.${key}`, tensorEntry(t)]))
+    for (const [key, t] of this.counters) found.push([`groups.${index}.${key}`, tensorEntry(t)])
+    for (const [key, hyper] of this.hypers) found.push([`groups.${index}.${key}`, hyperEntry(hyper)])
+    return found
   }
 
   /** @internal the parameters that have a gradient */
@@ -112,6 +175,18 @@ export class ParameterGroup {
     if (updates.length === this.params.length) return add(this.steps, 1)
     const present = new Set(updates.map((u) => u.index))
     return concat(this.params.map((_, i) => add(narrow(this.steps, 0, i, 1), present.has(i) ? 1 : 0)))
+  }
+}
+
+/** Numbers are saved in double precision; those of older files were rounded. */
+function hyperEntry(hyper: AnyHyper): StateEntry {
+  const read = (value: Tensor): number => (value.dtype === 'float64' ? value.item() : shortestDecimal(value.item()))
+  return {
+    shape: [],
+    dtype: 'float64',
+    refuse: (value) => hyper.refuse(read(value)),
+    write: (value) => hyper.set(read(value)),
+    read: () => tensor(hyper.value, { dtype: 'float64' }),
   }
 }
 
@@ -193,12 +268,14 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
   /** Outside `compile` a step is one program of its own, instead of a dozen ops for each parameter. */
   private readonly program = compile(() => this.updateAll(), { name: 'optimizer.step' })
 
-  /** Updates every parameter that has a gradient, by one step. */
-  step(): void {
+  /** Updates every parameter that has a gradient, by one step. With a `closure`, which computes the loss and its gradients, that is called first. */
+  step(closure?: () => Tensor): Tensor | undefined {
+    const loss = closure === undefined ? undefined : enableGrad(closure)
     // memory that JavaScript holds a view of cannot be written by programs: such parameters are updated op by op
     const programmable = this.groups.every((group) => group.params.every((p) => p.storage.share()))
     if (tracing.recorder === undefined && programmable) this.program.sync()
     else this.updateAll()
+    return loss
   }
 
   private updateAll(): void {
@@ -215,26 +292,23 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     for (const { params } of this.groups) for (const p of params) setGradient(p, undefined)
   }
 
+  /** @internal what a `stateDict()` consists of */
+  protected entries(): Map<string, StateEntry> {
+    let first = 0
+    return new Map(
+      this.groups.flatMap((group, i) => {
+        first += group.params.length
+        return group.entries(first - group.params.length, i)
+      }),
+    )
+  }
+
   /**
    * Copies of all state and hyper-parameters by name, for checkpoints: `state.0.exp_avg` counts parameters through all groups,
    * `groups.0.lr` groups.
    */
   stateDict(): StateDict {
-    const dict: StateDict = {}
-    noGrad(() => {
-      let first = 0
-      this.groups.forEach((group, i) => {
-        for (const [key, tensors] of group.state) {
-          tensors.forEach((t, k) => {
-            dict[`state.${first + k}.${key}`] = clone(t)
-          })
-        }
-        dict[`groups.${i}.step`] = clone(group.steps)
-        for (const [key, hyper] of group.hypers) dict[`groups.${i}.${key}`] = tensor(hyper.value)
-        first += group.params.length
-      })
-    })
-    return dict
+    return noGrad(() => Object.fromEntries([...this.entries()].map(([name, { read }]) => [name, read()])))
   }
 
   /**
@@ -247,22 +321,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
    */
   loadStateDict(dict: StateSource): void {
     refuseInTrace('loadStateDict')
-    const slots = new Map<string, StateSlot>()
-    let first = 0
-    this.groups.forEach((group, i) => {
-      for (const [key, tensors] of group.state) tensors.forEach((t, k) => void slots.set(`state.${first + k}.${key}`, tensorSlot(t)))
-      slots.set(`groups.${i}.step`, tensorSlot(group.steps))
-      for (const [key, hyper] of group.hypers) {
-        slots.set(`groups.${i}.${key}`, {
-          shape: [],
-          dtype: 'float32',
-          refuse: (value) => hyper.refuse(value.item()),
-          write: (value) => hyper.set(value.item()),
-        })
-      }
-      first += group.params.length
-    })
-    noGrad(() => loadState('loadStateDict', slots, dict, true))
+    noGrad(() => loadState('loadStateDict', this.entries(), dict, true))
   }
 
   /** Like `Adam(lr: 0.001, weightDecay: 0, 4 parameters)`. */

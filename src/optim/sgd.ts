@@ -3,11 +3,10 @@
  */
 import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
-import { add, eq, mul, neg, sub, where } from '../ops/elementwise.js'
-import { narrow, reshape } from '../ops/movement.js'
+import { add, eq, mul, sub, where } from '../ops/elementwise.js'
 import type { Tensor } from '../tensor.js'
-import type { Hyper } from './hyper.js'
-import { makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'
+import { type Hyper, plain } from './hyper.js'
+import { entry, makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'
 
 export interface SGDOptions extends OptimizerOptions {
   /** Learning rate; default 1e-3. */
@@ -27,7 +26,7 @@ export class SGDGroup extends ParameterGroup {
   readonly nesterov: boolean
   readonly dampening: number
   /** @internal */ readonly buffers: readonly Tensor[] | undefined
-  /** @internal */ readonly pace: Hyper<{ value: (x: number) => number }>
+  /** @internal */ readonly pace: Hyper<typeof plain>
 
   /** @internal */
   constructor(params: readonly Tensor[], options: Required<SGDOptions>) {
@@ -43,8 +42,8 @@ export class SGDGroup extends ParameterGroup {
     }
     this.nesterov = nesterov
     this.dampening = dampening
-    this.pace = this.hyper('momentum', 'momentum', momentum, { low: 0 }, { value: (x) => x })
-    this.buffers = momentum === 0 ? undefined : this.zeros('momentum_buffer')
+    this.pace = this.hyper('momentum', 'momentum', momentum, { low: 0 }, plain)
+    this.buffers = momentum === 0 ? undefined : this.keep('momentum_buffer')
   }
 
   get momentum(): number {
@@ -86,10 +85,9 @@ export class SGD extends Optimizer<SGDGroup> {
     const fresh = buffers !== undefined && dampening !== 0 ? where(eq(group.steps, 0), 1, 1 - dampening) : undefined
     const steps = fresh === undefined ? undefined : group.countSteps(updates)
     for (const { p, g, index } of updates) {
-      let d = group.maximize ? neg(g) : g
-      if (!group.decay.isZero) d = add(d, mul(p, group.decay.tensors.value))
+      let d = group.descent(g, p)
       if (buffers !== undefined) {
-        const taken = fresh === undefined ? d : mul(d, reshape(narrow(fresh, 0, index, 1), []))
+        const taken = fresh === undefined ? d : mul(d, entry(fresh, index))
         const b = add(mul(buffers[index], momentum), taken)
         d = group.nesterov ? add(d, mul(b, momentum)) : b
         assign(buffers[index], b)
