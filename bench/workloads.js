@@ -3,7 +3,7 @@
  * runs one step, or a batch of them, and says how many. `gflop` counts 2 per multiply-add of matrix products and convolutions.
  */
 import { compile, fromBuffer, losses, matmul, nn, noGrad, optim, randn, tensor } from 'chainrule'
-import { resnet18, resnet20 } from 'chainrule/models'
+import { CharLSTM, GPT, resnet18, resnet20 } from 'chainrule/models'
 
 const labels = (n, classes) => tensor(Int32Array.from({ length: n }, (_, i) => (i * 7) % classes))
 
@@ -67,15 +67,18 @@ const cnnModel = () =>
     new nn.Linear(128, 10),
   )
 
-/** Embedding, two layers of LSTM, a linear layer on every position: tokens [T, B] to scores [T·B, vocabulary]. */
-class CharLSTM extends nn.Module {
-  emb = new nn.Embedding(65, 64)
-  lstm = new nn.LSTM(64, 256, { numLayers: 2 })
-  head = new nn.Linear(256, 65)
-  forward(x) {
-    const [y] = this.lstm.forward(this.emb.forward(x))
-    return this.head.forward(y).reshape([-1, 65])
-  }
+/** A language model that scores every position; tokens and targets of `shape`. */
+function languageModel(model, optimizer, shape) {
+  const rows = { forward: (x) => model.forward(x).reshape([-1, 65]) }
+  const x = tokens(shape, 65)
+  return trainStep(rows, optimizer, x, x.reshape([-1]))
+}
+
+/** nanoGPT's recipe: no biases, no dropout. */
+function gpt(nLayer, nHead, nEmbd, blockSize, batch) {
+  const model = new GPT({ vocabSize: 65, nLayer, nHead, nEmbd, blockSize, bias: false })
+  const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-3, betas: [0.9, 0.99], weightDecay: 0.1 })
+  return languageModel(model, optimizer, [batch, blockSize])
 }
 
 function infer(model, x) {
@@ -123,10 +126,11 @@ export const workloads = {
   'infer-cnn-1': () => ({ ...infer(cnnModel(), randn([1, 1, 28, 28])), gflop: 0.024 }),
   'infer-resnet18-1': () => ({ ...infer(resnet18(), randn([1, 3, 224, 224])), gflop: 3.63 }),
   lstm: () => {
-    const model = new CharLSTM()
-    const x = tokens([64, 32], 65)
-    return { ...trainStep(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), x, tokens([64 * 32], 65)), gflop: 10.6 }
+    const model = new CharLSTM(65)
+    return { ...languageModel(model, new optim.Adam(model.parameters(), { lr: 1e-3 }), [64, 32]), gflop: 10.6 }
   },
+  gpt: () => ({ ...gpt(4, 4, 128, 64, 12), gflop: 3.9 }),
+  'gpt-m': () => ({ ...gpt(6, 6, 384, 256, 4), gflop: 70 }),
   ew: () => {
     const n = 2 ** 24
     const x = fromBuffer(new Float32Array(new SharedArrayBuffer(n * 4)))

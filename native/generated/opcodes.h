@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0xcb95b8a6u;
+constexpr uint32_t kTableHash = 0xe0e213a6u;
 
 enum class Opcode : int32_t {
   map = 1,
@@ -54,6 +54,8 @@ enum class MapOp : int32_t {
   tanh,
   sigmoid,
   erf,
+  gelu,
+  geluSlope,
   square,
   relu,
   add,
@@ -89,6 +91,6 @@ enum class MapOp : int32_t {
   remainder,
   floorDivide,
 };
-constexpr int kMapOpLimit = 53;
+constexpr int kMapOpLimit = 55;
 
 }  // namespace chainrule

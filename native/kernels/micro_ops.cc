@@ -41,6 +41,11 @@ CHAINRULE_INLINE I toIntOf(F a) {
   return keep(eq(a, a), whole);
 }
 
+// x·Φ(x) and its derivative Φ(x) + x·φ(x), of the normal distribution.
+CHAINRULE_INLINE F normalBelow(F a) { return fma(erf(a * set1(0.707106781f)), set1(0.5f), set1(0.5f)); }
+CHAINRULE_INLINE F geluOf(F a) { return a * normalBelow(a); }
+CHAINRULE_INLINE F geluSlopeOf(F a) { return fma(a * exp(a * a * set1(-0.5f)), set1(0.398942280f), normalBelow(a)); }
+
 template <MapOp op>
 struct Kernel;
 
@@ -64,6 +69,8 @@ template <> struct Kernel<MapOp::cos> : Heavy<F(F)> { static F run(F a) { return
 template <> struct Kernel<MapOp::tanh> : Heavy<F(F)> { static F run(F a) { return tanh(a); } };
 template <> struct Kernel<MapOp::sigmoid> : Heavy<F(F)> { static F run(F a) { return sigmoid(a); } };
 template <> struct Kernel<MapOp::erf> : Heavy<F(F)> { static F run(F a) { return erf(a); } };
+template <> struct Kernel<MapOp::gelu> : Heavy<F(F)> { static F run(F a) { return geluOf(a); } };
+template <> struct Kernel<MapOp::geluSlope> : Heavy<F(F)> { static F run(F a) { return geluSlopeOf(a); } };
 template <> struct Kernel<MapOp::square> : Light<F(F), I(I)> { static auto run(auto a) { return a * a; } };
 template <> struct Kernel<MapOp::relu> : Light<F(F), I(I)> { static auto run(auto a) { return reluOf(a); } };
 template <> struct Kernel<MapOp::add> : Light<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return a + b; } };

@@ -45,6 +45,8 @@ constexpr Signature signatureOf(int32_t op) {
     case MapOp::tanh:
     case MapOp::sigmoid:
     case MapOp::erf:
+    case MapOp::gelu:
+    case MapOp::geluSlope:
     case MapOp::tan:
     case MapOp::asin:
     case MapOp::acos:

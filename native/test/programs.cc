@@ -178,11 +178,34 @@ Words arrays() {
   return b.words();
 }
 
+Words sequences() {
+  Builder b;
+  const int32_t x = b.slot(), w = b.slot(), h = b.slot(), n = b.slot(), y = b.slot(), c = b.slot(), g = b.slot(), d = b.slot(),
+                e = b.slot();
+  const ViewSpec states = dense(y, {3, 9, 5}), cells = dense(c, {3, 9, 5}), gates = dense(g, {3, 9, 20});
+  const ViewSpec initial = dense(h, {9, 5}), lengths = dense(n, {9}, DType::int32);
+  b.add(Opcode::recurrent, {dense(x, {3, 9, 20}), dense(w, {20, 5}), initial, initial, lengths}, {states, cells, gates}, {2, 7});
+  b.add(Opcode::recurrentGrad, {dense(x, {3, 9, 5}), states, cells, gates, dense(w, {20, 5}), initial, initial, lengths},
+        {dense(d, {3, 9, 20}), dense(e, {9, 5}), dense(b.slot(), {9, 5})}, {2, 7});
+  b.add(Opcode::recurrent, {{x, DType::float32, 0, {3, 9, 15}, {135, 1, 9}}, dense(w, {15, 5}), dense(h, {15})}, {states, gates}, {3, 8});
+  b.add(Opcode::recurrentGrad, {dense(x, {3, 9, 5}), states, gates, dense(w, {15, 5})}, {dense(d, {3, 9, 15}), dense(e, {3, 9, 15})},
+        {3, 0});
+  const int32_t q = b.slot(), k = b.slot(), v = b.slot(), m = b.slot(), o = b.slot(), s = b.slot(), gq = b.slot(), gk = b.slot(),
+                gv = b.slot();
+  const ViewSpec vq = dense(q, {1, 2, 67, 5}), vk = dense(k, {1, 2, 130, 5}), vv = dense(v, {1, 2, 130, 3});
+  const ViewSpec mask{m, DType::boolean, 0, {1, 2, 67, 130}, {0, 0, 130, 1}};
+  const ViewSpec vo{o, DType::float32, 0, {1, 2, 67, 3}, {402, 3, 6, 1}}, sums = dense(s, {1, 2, 67});
+  b.add(Opcode::attention, {vq, vk, vv, mask}, {vo, sums}, {bits(0.5f), 3});
+  b.add(Opcode::attentionGrad, {vq, vk, vv, vo, sums, dense(gv, {1, 2, 67, 3}), mask},
+        {dense(gq, {1, 2, 67, 5}), dense(gk, {1, 2, 130, 5}), dense(b.slot(), {1, 2, 130, 3})}, {bits(0.5f), 3});
+  return b.words();
+}
+
 }  // namespace
 
 std::vector<Sample> samples() {
-  return {{"add", addProgram(100)}, {"maps", maps()}, {"reduces", reduces()},
-          {"gemms", gemms()},       {"rows", rows()}, {"convolutions", convolutions()}, {"arrays", arrays()}};
+  return {{"add", addProgram(100)},         {"maps", maps()},     {"reduces", reduces()},    {"gemms", gemms()}, {"rows", rows()},
+          {"convolutions", convolutions()}, {"arrays", arrays()}, {"sequences", sequences()}};
 }
 
 SlotSet::SlotSet(const Program& program) {

@@ -5,9 +5,10 @@
 import { ArgumentError, checkOptions, GradientError, ShapeError, StateError, showShape, showValue } from '../errors.js'
 import { checkTensor, gradMode, versionOf } from '../ops/dispatch.js'
 import { add, to } from '../ops/elementwise.js'
+import { concat } from '../ops/join.js'
 import { expand } from '../ops/movement.js'
 import { sumTo } from '../ops/reduce.js'
-import type { GradientRule, OpRow } from '../ops/table.js'
+import type { GradientRule, OpRow, Stretch } from '../ops/table.js'
 import { sameShape } from '../shape.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -79,6 +80,39 @@ function checkUnchanged(node: GradNode): void {
   node.outputs.forEach((t, i) => check(t, node.versions[node.inputs.length + i], 'the result'))
 }
 
+/** Gradients of stretches of one tensor, put aside until that of the tensor is wanted. */
+interface Piece extends Stretch {
+  readonly grad: Tensor
+}
+
+/** Stretches of one dimension that do not overlap, zeros in between, as one tensor; the others one by one. */
+function joined(t: Tensor, pieces: readonly Piece[]): Tensor {
+  const { dim } = pieces[0]
+  const own = pieces.filter((p) => p.dim === dim).sort((a, b) => a.start - b.start || a.size - b.size)
+  const rest = pieces.filter((p) => p.dim !== dim)
+  const parts: Tensor[] = []
+  const zeros = (size: number): Tensor =>
+    expand(
+      Tensor.scalar(0, t.dtype),
+      t.shape.map((s, d) => (d === dim ? size : s)),
+    )
+  let at = 0
+  let last: Piece | undefined
+  for (const p of own) {
+    if (last !== undefined && p.start === last.start && p.size === last.size) parts.push(add(parts.pop() as Tensor, p.grad))
+    else if (p.start < at) rest.push(p)
+    else {
+      if (p.start > at) parts.push(zeros(p.start - at))
+      parts.push(p.grad)
+      at = p.start + p.size
+      last = p
+    }
+  }
+  if (at < t.shape[dim]) parts.push(zeros(t.shape[dim] - at))
+  const whole = concat(parts, dim)
+  return rest.length === 0 ? whole : add(whole, joined(t, rest))
+}
+
 function applyRule(node: GradNode, upstream: readonly (Tensor | undefined)[], needs: readonly boolean[]): readonly (Tensor | undefined)[] {
   const row = node.row as OpRow<unknown>
   if (row.gradient === null) {
@@ -102,14 +136,22 @@ export function walk(
   ends?: ReadonlySet<Tensor>,
 ): Map<Tensor, Tensor> {
   const grads = new Map<Tensor, Tensor>()
+  const pieces = new Map<Tensor, Piece[]>()
   const deliver = (t: Tensor, g: Tensor): void => {
     const sofar = grads.get(t)
     grads.set(t, sofar === undefined ? g : add(sofar, g))
+  }
+  const settle = (t: Tensor): void => {
+    const own = pieces.get(t)
+    if (own === undefined) return
+    pieces.delete(t)
+    deliver(t, joined(t, own))
   }
   observeHooks()
   const done = new Set<Tensor>()
   /** Nothing more will be added to the gradient of `t`. */
   const complete = (t: Tensor): void => {
+    settle(t)
     const g = grads.get(t)
     if (g === undefined || done.has(t) || ends?.has(t)) return
     const seen = hooked(t, g)
@@ -121,7 +163,16 @@ export function walk(
     for (const t of node.outputs) complete(t)
     const upstream = node.outputs.map((t) => grads.get(t))
     const needs = node.inputs.map((t) => t.gradNode !== undefined || t.requiresGrad || (wanted?.has(t) ?? false))
-    const results = gradMode.anomaly ? unwatched(() => applyRule(node, upstream, needs)) : applyRule(node, upstream, needs)
+    const [input] = node.inputs
+    const stretch = upstream[0] && (node.row as OpRow<unknown>).stretch?.(input, node.attrs)
+    if (stretch !== undefined && upstream[0] !== undefined && needs[0]) {
+      checkUnchanged(node)
+      const own = pieces.get(input)
+      if (own === undefined) pieces.set(input, [{ ...stretch, grad: upstream[0] }])
+      else own.push({ ...stretch, grad: upstream[0] })
+    }
+    const ruled = (): readonly (Tensor | undefined)[] => (stretch === undefined ? applyRule(node, upstream, needs) : [])
+    const results = gradMode.anomaly ? unwatched(ruled) : ruled()
     node.inputs.forEach((t, i) => {
       const g = results[i]
       if (!needs[i] || g === undefined) return
@@ -131,7 +182,7 @@ export function walk(
     // an intermediate's gradient is complete and used up here
     for (const t of node.outputs) if (wanted === undefined || !wanted.has(t)) grads.delete(t)
   }
-  for (const t of [...grads.keys()]) complete(t)
+  for (const t of [...pieces.keys(), ...grads.keys()]) complete(t)
   return grads
 }
 

@@ -1,5 +1,12 @@
 /** Modules: the base class, layers and their initial values. Exports only. */
 export * from './activation.js'
+export {
+  type AttentionMasks,
+  KeyValueCache,
+  MultiheadAttention,
+  type MultiheadAttentionCall,
+  type MultiheadAttentionOptions,
+} from './attention.js'
 export { BatchNorm1d, BatchNorm2d, BatchNorm3d, type BatchNormOptions } from './batch-norm.js'
 export { GRUCell, LSTMCell, type RecurrentCellOptions, RNNCell } from './cells.js'
 export { Flatten, Identity, type Layer, Sequential } from './container.js'
@@ -52,5 +59,18 @@ export {
   MaxPool1d,
   MaxPool2d,
 } from './pool.js'
+export { PositionalEncoding, type PositionalEncodingOptions, RotaryEmbedding, type RotaryEmbeddingOptions } from './positions.js'
 export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, type RecurrentWeights, RNN } from './recurrent.js'
 export { Fold, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample } from './shape.js'
+export {
+  type DecoderLayerCall,
+  type EncoderLayerCall,
+  Transformer,
+  type TransformerCall,
+  TransformerDecoder,
+  TransformerDecoderLayer,
+  TransformerEncoder,
+  TransformerEncoderLayer,
+  type TransformerLayerOptions,
+  type TransformerOptions,
+} from './transformer.js'

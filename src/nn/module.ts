@@ -25,6 +25,7 @@ interface Registry {
   training: boolean
   /** Names that differ from the fields' own. */
   readonly parameters: Map<string, Parameter>
+  readonly children: Map<string, Module>
   readonly buffers: Map<string, Buffer>
 }
 
@@ -70,7 +71,7 @@ export abstract class Module {
   /** @throws StateError `ERR_STATE_IN_TRACE` inside `compile`. */
   constructor() {
     refuseInTrace(new.target.name)
-    const own: Registry = { training: true, parameters: new Map(), buffers: new Map() }
+    const own: Registry = { training: true, parameters: new Map(), children: new Map(), buffers: new Map() }
     Object.defineProperty(this, registry, { value: own, writable: true })
   }
 
@@ -121,12 +122,26 @@ export abstract class Module {
     return parameter
   }
 
+  /**
+   * Registers a child module under another name than its field's, for state dicts that have to match PyTorch's.
+   *
+   *     readonly selfAttn = this.registerModule('self_attn', new nn.MultiheadAttention(64, 4))
+   *
+   * @throws ArgumentError `ERR_STATE_NAME` for a name that is taken, empty or contains a dot; `ERR_NOT_A_MODULE`.
+   */
+  registerModule<M extends Module>(name: string, module: M): M {
+    if (!(module instanceof Module)) throw new ArgumentError('ERR_NOT_A_MODULE', `registerModule: ${name} must be a module.`)
+    this.checkName('registerModule', name)
+    this[registry].children.set(name, module)
+    return module
+  }
+
   private checkName(op: string, name: string): void {
-    const { parameters, buffers } = this[registry]
+    const { parameters, children, buffers } = this[registry]
     if (typeof name !== 'string' || name === '' || name.includes('.')) {
       throw new ArgumentError('ERR_STATE_NAME', `${op}: a name is a non-empty string without dots, received '${showValue(name)}'.`)
     }
-    if (parameters.has(name) || buffers.has(name)) {
+    if (parameters.has(name) || children.has(name) || buffers.has(name)) {
       throw new ArgumentError('ERR_STATE_NAME', `${op}: ${this.constructor.name} has registered '${name}' already. Choose another name.`)
     }
   }
@@ -135,10 +150,10 @@ export abstract class Module {
   private members(): Member[] {
     const found: Member[] = []
     for (const [key, value] of Object.entries(this)) collect(key, value, found, new Set())
-    const { parameters } = this[registry]
-    if (parameters.size === 0) return found
-    const renamed = new Set<unknown>(parameters.values())
-    return [...parameters, ...found.filter(([, value]) => !renamed.has(value))]
+    const { parameters, children } = this[registry]
+    if (parameters.size + children.size === 0) return found
+    const renamed = new Set<unknown>([...parameters.values(), ...children.values()])
+    return [...parameters, ...children, ...found.filter(([, value]) => !renamed.has(value))]
   }
 
   /** @internal parameters of this module itself, not of its children */

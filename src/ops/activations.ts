@@ -6,7 +6,7 @@ import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '.
 import { normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { checkTensor } from './dispatch.js'
-import { abs, add, div, erf, exp, expm1, ge, gt, le, log1p, mul, neg, sigmoid, sign, sub, tanh, where } from './elementwise.js'
+import { abs, add, div, exactGelu, exp, expm1, ge, gt, le, log1p, mul, neg, sigmoid, sign, sub, tanh, where } from './elementwise.js'
 import { narrow, reshape } from './movement.js'
 
 function checkReal(op: string, name: string, value: number): number {
@@ -39,7 +39,7 @@ export function gelu(x: Tensor, options: { approximate?: 'none' | 'tanh' } = {})
   if (options.approximate !== undefined && options.approximate !== 'none') {
     throw new ArgumentError('ERR_OPTION', `gelu: approximate must be 'none' or 'tanh', received ${showValue(options.approximate)}.`)
   }
-  return mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1))
+  return exactGelu(x)
 }
 
 /** x · sigmoid(x) (swish). */

@@ -139,7 +139,7 @@ function runForward(inputs: readonly Dense[], [y, logSums]: readonly Dense[], at
 }
 
 function runBackward(inputs: readonly Dense[], outputs: readonly Dense[], attrs: AttentionAttrs, layout: Layout): void {
-  const [q, k, v, y, , gy] = inputs
+  const [q, k, v, y, logSums, gy] = inputs
   const [gq, gk, gv] = outputs
   const loops = loopsOf(inputs, attrs.mask ? inputs[6] : undefined, attrs, layout)
   const { heads, rows, keys, size, width } = loops
@@ -150,7 +150,8 @@ function runBackward(inputs: readonly Dense[], outputs: readonly Dense[], attrs:
   for (let m = 0; m < heads; m++) {
     for (const t of [forQ, forK, forV]) t.fill(0)
     for (let i = 0; i < rows; i++) {
-      const { logTotal } = loops.scoresOf(m, i, scores)
+      loops.scoresOf(m, i, scores)
+      const logTotal = logSums.data[m * rows + i]
       const at = loops.place(m, i, rows, width)
       let delta = 0
       for (let e = 0; e < width; e++) delta += gy.data[at + e] * y.data[at + e]

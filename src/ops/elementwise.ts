@@ -35,6 +35,9 @@ function roundEven(x: number): number {
   return Math.abs(x % 1) === 0.5 && r % 2 !== 0 ? r - 1 : r
 }
 
+/** The density of the normal distribution at 0. */
+const normalPeak = 1 / Math.sqrt(2 * Math.PI)
+
 const none: GradientRule<undefined> = (_c, g) => [mul(g, 0)]
 
 // biome-ignore format: one row an op
@@ -58,6 +61,10 @@ const row = {
   tanh: unary('tanh', 'F→F', Math.tanh, ({ outputs: [y] }, g) => [mul(g, sub(1, square(y)))]),
   sigmoid: unary('sigmoid', 'F→F', (a) => (a >= 0 ? 1 / (1 + Math.exp(-a)) : Math.exp(a) / (1 + Math.exp(a))), ({ outputs: [y] }, g) => [mul(g, mul(y, sub(1, y)))]),
   erf: unary('erf', 'F→F', erfOf, ({ inputs: [x] }, g) => [mul(g, mul(exp(neg(square(x))), 2 / Math.sqrt(Math.PI)))]),
+  // primitives, so that of all that leads to them only x is kept for the gradient
+  gelu: unary('gelu', 'F→F', (a) => 0.5 * a * (1 + erfOf(a * Math.SQRT1_2)), ({ inputs: [x] }, g) => [mul(g, geluSlope(x))]),
+  geluSlope: unary('geluSlope', 'F→F', (a) => 0.5 * (1 + erfOf(a * Math.SQRT1_2)) + a * Math.exp(-0.5 * a * a) * normalPeak,
+    ({ inputs: [x] }, g) => [mul(g, mul(sub(2, square(x)), mul(exp(mul(square(x), -0.5)), normalPeak)))]),
   square: elementwise('square', { signature: 'T→T', scalar: (a) => a * a, integer: (a) => Math.imul(a, a), gradient: ({ inputs: [x] }, g) => [mul(g, mul(x, 2))] }),
   relu: unary('relu', 'T→T', (a) => (a < 0 ? 0 : a), ({ outputs: [y] }, g) => [where(gt(y, 0), g, 0)]),
   add: elementwise('add', { signature: 'TT→T', scalar: (a, b) => a + b, gradient: (_c, g) => [g, g] }),
@@ -153,6 +160,9 @@ export const tanh: Unary = float1(row.tanh)
 export const sigmoid: Unary = float1(row.sigmoid)
 /** The error function. */
 export const erf: Unary = float1(row.erf)
+/** @internal x·Φ(x); `gelu` of activations.ts is the public form */
+export const exactGelu: Unary = float1(row.gelu)
+const geluSlope: Unary = float1(row.geluSlope)
 /** x². */
 export const square: Unary = any1(row.square)
 /** max(x, 0); NaN stays NaN. */

@@ -198,6 +198,11 @@ const sliceRow = defineOp<SliceAttrs>({
   infer: ([x], { shape }) => [{ shape, dtype: x.dtype }],
   gradient: ({ inputs: [x], attrs }, g) => [apply(embedRow, [g], { ...attrs, into: x.shape, value: 0 })],
   view: sliceView,
+  stretch: (x, { start, step, shape }) => {
+    const cut = x.shape.flatMap((size, d) => (shape[d] === size && start[d] === 0 && step[d] === 1 ? [] : [d]))
+    const [dim] = cut
+    return cut.length === 1 && step[dim] === 1 ? { dim, start: start[dim], size: shape[dim] } : undefined
+  },
   reference: (i, o, attrs) => referenceView((x) => sliceView(x, attrs))(i, o),
 })
 

@@ -29,6 +29,13 @@ export interface Strided {
   readonly offset: number
 }
 
+/** `size` positions of dimension `dim`, from `start`. */
+export interface Stretch {
+  readonly dim: number
+  readonly start: number
+  readonly size: number
+}
+
 export interface OpRow<A = unknown> {
   readonly name: string
   /** Shapes and dtypes of the outputs; throws a typed error when the inputs do not fit. */
@@ -37,6 +44,8 @@ export interface OpRow<A = unknown> {
   readonly gradient: GradientRule<A> | null
   /** For ops that only look at the same memory otherwise; `undefined` where that takes a copy. */
   view?(input: Strided, attrs: A): Strided | undefined
+  /** For a view of a stretch of one dimension: which. Gradients of such views of one tensor meet in one concat. */
+  stretch?(input: Meta, attrs: A): Stretch | undefined
   /** Instructions that compute the outputs; absent for pure views. */
   lower?<B>(inputs: readonly View<B>[], outputs: readonly View<B>[], attrs: A): Instruction<B>[]
   /** Plain loops over contiguous operands. Elementwise rows get operands of the output's shape. */

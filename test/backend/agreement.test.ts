@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { JsProgram } from '../../src/backend/js/program.js'
 import { loadAddon } from '../../src/backend/loader.js'
-import { type Instruction, identityMicro, Opcode, type View } from '../../src/ir/format.js'
+import { bitsOfFloat, type Instruction, identityMicro, Opcode, type View } from '../../src/ir/format.js'
 import { encodeAll, type Memory, micro, numbers, packed, read, scattered } from './programs.js'
 
 const { addon } = loadAddon()
@@ -88,8 +88,51 @@ function samples(): Instruction<Memory>[] {
     { opcode: Opcode.fft, inputs: [f(2, 5, 2)], outputs: [f(2, 5, 2)], scalars: [0] },
     { opcode: Opcode.fft, inputs: [f(2, 4)], outputs: [f(2, 3, 2)], scalars: [2] },
     { opcode: Opcode.fft, inputs: [f(2, 3, 2)], outputs: [f(2, 4)], scalars: [3] },
+    // flags: 2 initial states, 4 lengths, 8 the recurrent bias, 16 gradients of the cells
+    { opcode: Opcode.recurrent, inputs: [f(3, 2, 4), f(4, 4)], outputs: [f(3, 2, 4)], scalars: [0, 1] },
+    {
+      opcode: Opcode.recurrent,
+      inputs: [f(3, 2, 8), f(8, 2), f(2, 2), f(2, 2), i(2)],
+      outputs: [f(3, 2, 2), f(3, 2, 2), f(3, 2, 8)],
+      scalars: [2, 6],
+    },
+    {
+      opcode: Opcode.recurrent,
+      inputs: [f(3, 2, 6), f(6, 2), f(6), f(2, 2)],
+      outputs: [f(3, 2, 2), f(3, 2, 8)],
+      scalars: [3, 10],
+    },
+    {
+      opcode: Opcode.recurrentGrad,
+      inputs: [f(3, 2, 2), f(3, 2, 2), f(3, 2, 2), f(3, 2, 2), f(3, 2, 8), f(8, 2), f(2, 2), f(2, 2), i(2)],
+      outputs: [f(3, 2, 8), f(2, 2), f(2, 2)],
+      scalars: [2, 22],
+    },
+    {
+      opcode: Opcode.recurrentGrad,
+      inputs: [f(3, 2, 2), f(3, 2, 2), f(3, 2, 8), f(6, 2)],
+      outputs: [f(3, 2, 6), f(3, 2, 6)],
+      scalars: [3, 1],
+    },
+    {
+      opcode: Opcode.attention,
+      inputs: [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 2), f(1, 2, 3, 5)],
+      outputs: [f(1, 2, 3, 2), f(1, 2, 3)],
+      scalars: [bitsOfFloat(0.5), 3],
+    },
+    {
+      opcode: Opcode.attentionGrad,
+      inputs: [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 2), f(1, 2, 3, 2), f(1, 2, 3), f(1, 2, 3, 2)],
+      outputs: [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 2)],
+      scalars: [bitsOfFloat(0.5), 0],
+    },
   ]
 }
+
+/** What the format allows no strided results. */
+const contiguousResults: ReadonlySet<number> = new Set([
+  ...[Opcode.random, Opcode.recurrent, Opcode.recurrentGrad, Opcode.attention, Opcode.attentionGrad],
+])
 
 describe.runIf(addon !== undefined)('native and TypeScript', () => {
   const load = addon?.load
@@ -147,8 +190,10 @@ describe.runIf(addon !== undefined)('native and TypeScript', () => {
     const name = Object.entries(Opcode).find(([, code]) => code === instruction.opcode)?.[0]
     it(`compute the same: ${name} (${sample})`, () => {
       for (const spread of [false, true]) {
-        const arrange = spread && instruction.opcode !== Opcode.random ? scattered : (v: View<Memory>) => v
-        const given = { ...instruction, inputs: instruction.inputs.map(arrange), outputs: instruction.outputs.map(arrange) }
+        const whole = (v: View<Memory>): View<Memory> => v
+        const arrange = spread && instruction.opcode !== Opcode.random ? scattered : whole
+        const place = contiguousResults.has(instruction.opcode) ? whole : arrange
+        const given = { ...instruction, inputs: instruction.inputs.map(arrange), outputs: instruction.outputs.map(place) }
         const { words, slots } = encodeAll([given])
         new JsProgram(words).run(slots)
         const want = given.outputs.map(read)

@@ -198,6 +198,16 @@ describe('a program that breaks a rule', () => {
       of(Opcode.fft, [f(3, 4)], [f(3, 4)], [0]),
       of(Opcode.fft, [f(4)], [f(2, 2)], [2]),
       of(Opcode.fft, [f(3, 2)], [f(6)], [3]),
+      of(Opcode.recurrent, [f(3, 2, 4), f(4, 3)], [f(3, 2, 4)], [0, 0]),
+      of(Opcode.recurrent, [f(3, 2, 4), f(4, 4)], [f(3, 2, 4)], [4, 0]),
+      of(Opcode.recurrent, [f(3, 2, 4), f(4, 4)], [f(3, 2, 4)], [0, 2]),
+      of(Opcode.recurrent, [f(3, 2, 4), f(4, 4), f(4)], [f(3, 2, 4)], [0, 8]),
+      of(Opcode.recurrent, [f(3, 2, 4), f(4, 4), f(2)], [f(3, 2, 4)], [0, 4]),
+      of(Opcode.recurrentGrad, [f(3, 2, 4), f(3, 2, 4), f(4, 4)], [f(3, 2, 3)], [0, 0]),
+      of(Opcode.attention, [f(1, 2, 3, 4), f(1, 2, 5, 3), f(1, 2, 5, 4)], [f(1, 2, 3, 4), f(1, 2, 3)], [0, 0]),
+      of(Opcode.attention, [f(1, 2, 3, 513), f(1, 2, 5, 513), f(1, 2, 5, 4)], [f(1, 2, 3, 4), f(1, 2, 3)], [0, 0]),
+      of(Opcode.attention, [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 4)], [f(1, 2, 3, 4), f(1, 2, 3)], [0, 2]),
+      of(Opcode.attentionGrad, [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 4)], [f(1, 2, 3, 4)], [0, 0]),
       of(Opcode.collective, [f(2)], [f(2)]),
     ]
     cases.forEach((instruction, i) => {

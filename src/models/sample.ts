@@ -1,0 +1,41 @@
+/**
+ * Drawing tokens from scores, for models that generate. In: scores `[B, V]`. Out: one token a row.
+ */
+import { ArgumentError, rand, type Tensor } from '../index.js'
+
+export interface SampleOptions {
+  /** Scores are divided by it: below 1 surer, above 1 wilder; 0 takes the likeliest. Default 1. */
+  temperature?: number
+  /** Draw from the `topK` likeliest only; default all. */
+  topK?: number
+}
+
+/** @internal numbers come from the generator that `manualSeed` starts */
+export function sample(scores: Tensor, { temperature = 1, topK }: SampleOptions): number[] {
+  if (!(temperature >= 0))
+    throw new ArgumentError('ERR_SAMPLE', `generate: temperature must be a number from 0, received ${String(temperature)}.`)
+  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1))
+    throw new ArgumentError('ERR_SAMPLE', `generate: topK must be an integer from 1, received ${String(topK)}.`)
+  const [rows, classes] = scores.shape
+  const { data } = scores
+  const draws = temperature === 0 ? undefined : rand([rows]).data
+  return Array.from({ length: rows }, (_, r) => {
+    const row = Array.from(data.subarray(r * classes, (r + 1) * classes), Number)
+    const order = row.map((_s, i) => i).sort((a, b) => row[b] - row[a])
+    if (draws === undefined) return order[0]
+    const kept = order.slice(0, topK ?? classes)
+    const weights = kept.map((i) => Math.exp((row[i] - row[order[0]]) / temperature))
+    let rest = draws[r] * weights.reduce((a, b) => a + b, 0)
+    for (let i = 0; i < kept.length; i++) {
+      rest -= weights[i]
+      if (rest < 0) return kept[i]
+    }
+    return kept[kept.length - 1]
+  })
+}
+
+/** @internal how many tokens to make */
+export function checkCount(count: number): void {
+  if (!Number.isInteger(count) || count < 0)
+    throw new ArgumentError('ERR_SAMPLE', `generate: count must be an integer from 0, received ${String(count)}.`)
+}
