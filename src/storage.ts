@@ -161,6 +161,12 @@ export class Storage {
     return this.beingWritten || this.lastReaders.some((ticket) => ticket !== 0 && !tickets.completed(ticket))
   }
 
+  /** Notes that JavaScript gets hold of the memory. Whatever reads it from now on without being asked to wait has its own copy. */
+  handOut(): void {
+    if (!this.shared) for (const ticket of this.lastReaders) if (ticket !== 0) tickets.admit(ticket)
+    this.exposed = true
+  }
+
   /** Blocks until no queued program writes this storage. */
   waitToRead(): void {
     if (this.lastWriter !== 0) {

@@ -167,7 +167,7 @@ export class Tensor<S = AnyShape> {
     const storage = this.storage
     storage.waitToRead()
     if (!isContiguous(this.shape, this.strides)) return this.copyOut()
-    storage.exposed = true
+    storage.handOut()
     const { bytes } = storage
     return viewMemory(this.dtype, bytes.buffer, bytes.byteOffset + this.offset * itemSize(this.dtype), this.size)
   }

@@ -248,7 +248,10 @@ napi_value wait(napi_env env, napi_callback_info info) {
   if (!ticketArgument(environment, env, info, job)) return nullptr;
   if (!job) return statusValue(env, {});
   Executor::instance().wait(*job);
-  return statusValue(env, job->status);
+  const Status status = job->status;
+  // What is done is handed back now: in a loop that never yields it would pile up.
+  deliver(env, nullptr, environment, nullptr);
+  return statusValue(env, status);
 }
 
 napi_value cancel(napi_env env, napi_callback_info info) {

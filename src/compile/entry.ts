@@ -10,6 +10,7 @@ import { isContiguous, sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
 import { type FlatArguments, mapTree } from './arguments.js'
+import { Backlog } from './backlog.js'
 import { costOf } from './cost.js'
 import { buildProgram, type Program } from './program.js'
 import { type Trace, valueOfTraced } from './trace.js'
@@ -23,7 +24,14 @@ interface ArgumentKey {
 /** What one call holds while it runs. */
 interface Call {
   readonly slots: Slot[]
-  readonly outputs: Tensor[]
+  /** Bytes of arguments that are copied when the call is queued. */
+  copied: number
+  /** Bytes of arguments that had to be copied already. */
+  made: number
+  /** Memory of arguments that JavaScript could write meanwhile. */
+  readonly exposed: ArrayBufferLike[]
+  /** Made when the call is queued: one that has to wait needs no memory for them. */
+  outputs: readonly Tensor[]
   /** Storages the program reads and writes by reference. */
   readonly reads: Storage[]
   readonly writes: Storage[]
@@ -43,6 +51,11 @@ interface GradChange {
 
 const nothing = new Uint8Array(0)
 
+/** By queue. */
+const backlogs = [new Backlog(), new Backlog()] as const
+/** What a queued call takes beside arguments and results, roughly. */
+const callBytes = 2048
+
 export class Entry {
   readonly program: Program
   readonly trace: Trace
@@ -52,6 +65,7 @@ export class Entry {
   private readonly statics: readonly unknown[]
   private readonly numberCount: number
   private readonly gradEnabled: boolean
+  private readonly outputBytes: number
   private readonly outputMetas: { shape: readonly number[]; dtype: Tensor['dtype'] }[] = []
   /** Gradient memory nobody looks at any more, for the next call. */
   private readonly spare = new Map<Tensor, Storage>()
@@ -69,6 +83,7 @@ export class Entry {
       return leaf
     })
     for (const { shape, dtype } of outputs) this.outputMetas.push({ shape, dtype })
+    this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
     this.program = buildProgram(trace, outputs, args.numbers.length)
     this.microseconds = costOf(this.program.steps).microseconds
   }
@@ -105,6 +120,7 @@ export class Entry {
     const call = this.bind(args)
     for (const s of call.reads) s.waitToRead()
     for (const s of call.writes) s.waitToWrite()
+    this.allocateOutputs(call)
     this.program.runSync(call.slots)
     this.showGrads(call)
     return this.result(call)
@@ -122,10 +138,20 @@ export class Entry {
     }
   }
 
-  /** Queues a run. Gradients are shown at once; reading them waits. A failed run puts them back. */
+  /**
+   * Queues a run, or has it wait where too many are queued. Gradients are shown at once; reading them waits. A failed run puts them back.
+   */
   submit(args: FlatArguments, queue: 0 | 1): Promise<unknown> {
     const call = this.bind(args)
-    const { ticket, done } = this.program.submit(call.slots, queue)
+    const place = backlogs[queue].add({
+      bytes: this.outputBytes + call.copied + callBytes,
+      takeCopies: () => copyExposed(call),
+      submit: () => {
+        this.allocateOutputs(call)
+        return this.program.submit(call.slots, queue)
+      },
+    })
+    const { ticket, done } = place
     for (const s of call.reads) s.queued(ticket, queue, false)
     for (const s of call.writes) s.queued(ticket, queue, true)
     for (const change of call.grads) change.previous = change.leaf.gradChange as GradChange | undefined
@@ -133,11 +159,13 @@ export class Entry {
     for (const change of call.grads) change.leaf.gradChange = change
     return done.then(
       (microseconds) => {
+        place.end()
         if (microseconds !== undefined) this.observe(microseconds)
         for (const change of call.grads) change.previous = undefined
         return this.result(call)
       },
       (error) => {
+        place.end()
         for (const change of call.grads) this.takeBack(change)
         throw error
       },
@@ -166,9 +194,8 @@ export class Entry {
 
   private bind(args: FlatArguments): Call {
     const { program } = this
-    const call: Call = { slots: new Array<Slot>(program.slots.length), outputs: [], reads: [], writes: [], grads: [] }
-    for (const { shape, dtype } of this.outputMetas)
-      call.outputs.push(Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype))
+    const slots = new Array<Slot>(program.slots.length)
+    const call: Call = { slots, copied: 0, made: 0, exposed: [], outputs: [], reads: [], writes: [], grads: [] }
     const after = new Map<Tensor, Tensor | undefined>()
     for (const [leaf, value] of this.trace.grads) after.set(leaf, value === undefined ? undefined : this.gradMemory(leaf))
     for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
@@ -191,6 +218,7 @@ export class Entry {
       case 'capture': {
         const { storage } = binding
         ;(this.program.writes[i] ? call.writes : call.reads).push(storage)
+        if (!storage.shared) noteCopied(call, storage, storage.byteLength)
         return storage.bytes
       }
       case 'grad':
@@ -200,10 +228,20 @@ export class Entry {
         return leafGrad === undefined ? nothing : argumentSlot(leafGrad, call, this.trace.assigns)
       }
       case 'output':
-        return call.outputs[binding.index].storage.bytes
+        return nothing
       case 'gradOutput':
         return (grads.get(binding.leaf) as Tensor).storage.bytes
     }
+  }
+
+  private allocateOutputs(call: Call): void {
+    const outputs = this.outputMetas.map(({ shape, dtype }) =>
+      Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype),
+    )
+    this.program.slots.forEach((binding, i) => {
+      if (binding.kind === 'output') call.slots[i] = outputs[binding.index].storage.bytes
+    })
+    call.outputs = outputs
   }
 
   /** Memory for a leaf's gradient: what the one before last left, if nobody saw it. */
@@ -235,8 +273,32 @@ export class Entry {
 function argumentSlot(t: Tensor, call: Call, written: ReadonlyMap<Storage, unknown>): Slot {
   const plain = t.constant === undefined && isContiguous(t.shape, t.strides) && !written.has(t.storage)
   const { storage, offset } = plain ? t : copyOf(t)
-  if (!storage.shared) storage.waitToRead()
+  const item = itemSize(t.dtype)
+  const start = offset * item
+  const length = t.size * item
+  if (!plain) call.made += length
+  if (!storage.shared) {
+    storage.waitToRead()
+    noteCopied(call, storage, length)
+  }
   call.reads.push(storage)
   const { bytes } = storage
-  return offset === 0 ? bytes : bytes.subarray(offset * itemSize(t.dtype))
+  return length === bytes.byteLength ? bytes : bytes.subarray(start, start + length)
+}
+
+function noteCopied(call: Call, storage: Storage, bytes: number): void {
+  call.copied += bytes
+  if (storage.exposed) call.exposed.push(storage.bytes.buffer)
+}
+
+/** Replaces memory that JavaScript could write before the call is queued. Other memory is written by the library alone, which waits. */
+function copyExposed(call: Call): number {
+  let copied = call.made
+  if (call.exposed.length === 0) return copied
+  call.slots.forEach((slot, i) => {
+    if (!call.exposed.includes(slot.buffer)) return
+    call.slots[i] = (slot as Uint8Array).slice()
+    copied += slot.byteLength
+  })
+  return copied
 }
