@@ -62,7 +62,8 @@
       ],
       "dependencies": [ "kernels_scalar" ],
       "conditions": [
-        [ "target_arch=='x64'", { "dependencies": [ "kernels_sse2", "kernels_avx2" ], "defines": [ "CHAINRULE_HAVE_SSE2", "CHAINRULE_HAVE_AVX2" ] } ],
+        [ "target_arch=='x64'", { "dependencies": [ "kernels_sse2", "kernels_avx2", "kernels_avx512" ], "defines": [ "CHAINRULE_HAVE_SSE2", "CHAINRULE_HAVE_AVX2", "CHAINRULE_HAVE_AVX512" ] } ],
+        [ "target_arch=='arm64'", { "dependencies": [ "kernels_neon" ], "defines": [ "CHAINRULE_HAVE_NEON" ] } ],
         [ "OS=='linux'", {
           "ldflags": [
             "-static-libstdc++", "-static-libgcc", "-Wl,--gc-sections", "-Wl,-z,now", "-Wl,-z,nodelete",
@@ -78,6 +79,15 @@
     }
   ],
   "conditions": [
+    [ "target_arch=='arm64'", {
+      "targets": [
+        {
+          "target_name": "kernels_neon", "type": "static_library",
+          "includes": [ "native/kernels.gypi" ],
+          "defines": [ "CHAINRULE_ISA=neon" ]
+        }
+      ]
+    } ],
     [ "target_arch=='x64'", {
       "targets": [
         {
@@ -91,6 +101,13 @@
           "defines": [ "CHAINRULE_ISA=avx2" ],
           "cflags": [ "-mavx2", "-mfma" ],
           "xcode_settings": { "OTHER_CFLAGS": [ "-ffp-contract=off", "-mavx2", "-mfma" ] }
+        },
+        {
+          "target_name": "kernels_avx512", "type": "static_library",
+          "includes": [ "native/kernels.gypi" ],
+          "defines": [ "CHAINRULE_ISA=avx512" ],
+          "cflags": [ "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma" ],
+          "xcode_settings": { "OTHER_CFLAGS": [ "-ffp-contract=off", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma" ] }
         }
       ]
     } ]

@@ -128,21 +128,23 @@ struct Strip {
     }
   }
 
-  void sumLines(const float* from, const int32_t* base, int64_t lineA, int64_t lineZ, int64_t c0, int64_t channels, int64_t first, int64_t last) const {
+  void sumLines(const float* from, const int32_t* base, int64_t lineA, int64_t lineZ, int64_t c0, int64_t channels, int64_t first,
+                int64_t last) const {
     const int64_t pixel0 = (lineA - i0) * f.columns, count = (lineZ - lineA) * f.columns;
-    const int64_t groups = ceilDiv(count, kTileRows), rows = count / groups, tall = count % groups;
+    const int64_t groups = ceilDiv(count, kGatherRows), rows = count / groups, tall = count % groups;
     const int64_t row = f.rows ? f.taps / f.rows * channels : 0, skip = p.padded ? first * row : 0, steps = (last - first) * row;
     const float* panels = reinterpret_cast<const float*>(run.sharedScratch) + f.weights;
     Gather gather;
     gather.offset = p.tableAt(f.offsets[channels != p.channelBlock] + skip / p.run);
     for (int64_t q = q0; q < q1; q++) {
       const float* panel = panels + (((group * p.panels + q) * p.inChannels + c0) * f.taps + skip) * kTileColumns;
-      Tile t{tile() + (q - q0) * kTileColumns + pixel0 * tileStep(), tileStep(), kTileColumns, c0 > 0, nullptr, 0, 0};
+      const int64_t columns = smaller(kTileColumns, ceilDiv(p.outChannels - q * kTileColumns, kWidth) * kWidth);
+      Tile t{tile() + (q - q0) * kTileColumns + pixel0 * tileStep(), tileStep(), columns, c0 > 0, nullptr, 0, 0};
       const int32_t* at = base + pixel0;
       for (int64_t r = 0; r < groups; r++) {
         const int64_t some = rows + (r < tall);
         for (int64_t i = 0; i < some; i++) gather.row[i] = from + at[i];
-        gatherFor(p.run, some)(steps, &gather, 0, panel, kTileColumns, t);
+        gatherFor(p.run, some, columns)(steps, &gather, 0, panel, kTileColumns, t);
         at += some;
         t.c += some * t.step;
       }
@@ -177,14 +179,30 @@ struct Strip {
     store(to, f.relu ? reluOf(x) : x);
   }
 
-  /// The same one by one, for phases whose pixels have gaps between them.
+  /// The same for phases whose pixels have gaps between them.
   void scatter(float* to, int64_t mStep, const Finish& finish) const {
-    for (int64_t o = q0 * kTileColumns; o < smaller(p.outChannels, q1 * kTileColumns); o++) {
-      const float* from = tile() + o - q0 * kTileColumns;
+    const bool plain = !finish.alongN && !finish.alongM && !finish.full && !finish.relu;
+    for (int64_t o = q0 * kTileColumns; o < smaller(p.outChannels, q1 * kTileColumns); o += kWidth) {
+      const int64_t channels = smaller(kWidth, p.outChannels - o);
       for (int64_t i = i0; i < i1; i++)
-        for (int64_t j = 0; j < f.columns; j++, from += tileStep()) {
-          const int64_t n = (f.h0 + i * p.outStepH) * p.outW + f.w0 + j * p.outStepW;
-          storePartial(to + o * mStep + n, finishVector(loadPartial(from, 1), finish, group * p.outChannels + o, n, 1), 1);
+        for (int64_t j = 0; j < f.columns; j += kWidth) {
+          const int64_t have = smaller(kWidth, f.columns - j), n0 = (f.h0 + i * p.outStepH) * p.outW + f.w0 + j * p.outStepW;
+          const float* from = tile() + o - q0 * kTileColumns + ((i - i0) * f.columns + j) * tileStep();
+          F square[kWidth];
+#pragma GCC unroll 16
+          for (int l = 0; l < kWidth; l++) square[l] = l < have ? load(from + l * tileStep()) : zero();
+          transpose(square);
+          for (int64_t l = 0; l < channels; l++) {
+            float lane[kWidth];
+            store(lane, square[l]);
+            float* d = to + (o + l) * mStep + n0;
+            for (int64_t x = 0, at = 0; x < have; x++, at += p.outStepW) {
+              if (plain)
+                d[at] = lane[x];
+              else
+                storePartial(d + at, finishVector(loadPartial(lane + x, 1), finish, group * p.outChannels + o + l, n0 + at, 1), 1);
+            }
+          }
         }
     }
   }
@@ -232,7 +250,8 @@ void runStrip(void* argument, int64_t chunk, std::byte* scratch) {
 void runSerial(void* argument, int64_t, std::byte*) {
   const ConvJob& job = *static_cast<const ConvJob*>(argument);
   const CorrelatePlan& p = *job.plan;
-  for (int64_t i = 0; i < p.images * p.groups * p.strips * p.panelBlocks; i++) runStrip(argument, i, job.run->sharedScratch + p.sharedScratch);
+  for (int64_t i = 0; i < p.images * p.groups * p.strips * p.panelBlocks; i++)
+    runStrip(argument, i, job.run->sharedScratch + p.sharedScratch);
 }
 
 Status prepareForward(Instruction& instruction) {

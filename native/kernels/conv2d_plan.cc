@@ -7,13 +7,13 @@ namespace chainrule::CHAINRULE_ISA {
 
 namespace {
 
-constexpr int64_t kBlockSteps = 160;         // most steps of k at a time: a right panel and the input it meets stay in L1
-constexpr int64_t kWindowSteps = 64;         // most steps of k for which conv2d_window.cc is faster
-constexpr int64_t kStripPixels = 160;        // pixels of a chunk, about
-constexpr int64_t kStripBytes = 448 << 10;   // most for a copied strip,
-constexpr int64_t kTileBytes = 384 << 10;    // a tile of pixels × output channels,
-constexpr int64_t kPixelBytes = 64 << 10;    // and the pixels' bases
-constexpr int64_t kChunkWork = kWidth >= 8 ? 256 << 10 : kWidth >= 4 ? 96 << 10 : 32 << 10;  // multiply-adds worth a chunk
+constexpr int64_t kBlockSteps = 160;        // most steps of k at a time: a right panel and the input it meets stay in L1
+constexpr int64_t kWindowSteps = 64;        // most steps of k for which conv2d_window.cc is faster
+constexpr int64_t kStripPixels = 160;       // pixels of a chunk, about
+constexpr int64_t kStripBytes = 448 << 10;  // most for a copied strip,
+constexpr int64_t kTileBytes = 384 << 10;   // a tile of pixels × output channels,
+constexpr int64_t kPixelBytes = 64 << 10;   // and the pixels' bases
+constexpr int64_t kChunkWork = 2 * kBlocks.chunkWork;
 static_assert(kStripBytes + kTileBytes + kPixelBytes + int64_t{kRowsScratchBytes} <= int64_t{kThreadScratchBytes});
 
 constexpr int64_t align64(int64_t n) { return (n + 63) & ~int64_t{63}; }
@@ -122,7 +122,8 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
       for (int64_t i = 0; i < kw; i++) {
         const int64_t x = spec.gradient ? kw - 1 - i : i;  // so that the columns read ascend
         int64_t line, column;
-        if (!tapLine(spec.gradient, f.h0, y, a.sh, a.ph, a.dh, line) || !tapLine(spec.gradient, f.w0, x, a.sw, a.pw, a.dw, column)) continue;
+        if (!tapLine(spec.gradient, f.h0, y, a.sh, a.ph, a.dh, line) || !tapLine(spec.gradient, f.w0, x, a.sw, a.pw, a.dw, column))
+          continue;
         f.top = f.taps ? smaller(f.top, line) : line;
         f.left = f.taps ? smaller(f.left, column) : column;
         bottom = f.taps ? larger(bottom, line) : line;
@@ -138,7 +139,8 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
     f.width = right - f.left + 1;
     if (f.taps == 0) f.top = f.left = 0, f.height = f.width = 1;
     if (f.taps && f.lines && f.columns) {
-      if (f.top < 0 || f.left < 0 || (f.lines - 1) * p.inStepH + bottom >= p.inH || (f.columns - 1) * p.inStepW + right >= p.inW) p.padded = true;
+      if (f.top < 0 || f.left < 0 || (f.lines - 1) * p.inStepH + bottom >= p.inH || (f.columns - 1) * p.inStepW + right >= p.inW)
+        p.padded = true;
     }
     height = larger(height, f.height);
     width = larger(width, (f.columns - 1) * p.inStepW + f.width);
@@ -159,8 +161,8 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
                        (perImage * ceilDiv(ceilDiv(larger(1, p.outH), step), lines) < 16 && lines * imageWork > 2 * kChunkWork)))
     lines--;
   p.serial = stripBytes(lines) > kStripBytes || tileBytes(lines) > kTileBytes || lines * across * 4 > kPixelBytes;
-  p.window = !p.serial && phases == 1 && step == 1 && p.outStepW == 1 && p.inStepW == 1 && (p.padded || p.input.stride[3] == 1) && blocks == 1 &&
-             p.inChannels * tapsMost <= kWindowSteps && p.inChannels * tapsMost > 0 && p.outW >= kTileColumns;
+  p.window = !p.serial && phases == 1 && step == 1 && p.outStepW == 1 && p.inStepW == 1 && (p.padded || p.input.stride[3] == 1) &&
+             blocks == 1 && p.inChannels * tapsMost <= kWindowSteps && p.inChannels * tapsMost > 0 && p.outW >= kWidth;
   p.strips = ceilDiv(larger(1, p.outH), lines * step);
   lines = ceilDiv(ceilDiv(larger(1, p.outH), step), p.strips);  // even strips
   p.stripLines = lines * step;
@@ -168,7 +170,9 @@ Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
   p.stripPixels = lines * across;
   p.panelBlocks = ceilDiv(p.panels, blockPanels0);
   if (p.window) p.panelBlocks = 1;
-  while (!p.window && perImage * p.strips * p.panelBlocks < 16 && p.panelBlocks < p.panels && lines * imageWork / p.panelBlocks > 2 * kChunkWork) p.panelBlocks++;
+  while (!p.window && perImage * p.strips * p.panelBlocks < 16 && p.panelBlocks < p.panels &&
+         lines * imageWork / p.panelBlocks > 2 * kChunkWork)
+    p.panelBlocks++;
   p.pitch = width;
   p.plane = ((lines - 1) * p.inStepH + height) * width;
   p.localTile = align64(stripBytes(lines));

@@ -26,12 +26,12 @@ struct WeightGradPlan {
   int64_t taps, rows;               ///< rows of the product: inChannels · taps
   int64_t width;                    ///< outChannels in whole panels
   int64_t channelBlocks, imageGroups;
-  int64_t lines, strips;            ///< lines of gy at a time
+  int64_t lines, strips;  ///< lines of gy at a time
   bool padded, serial;
-  int64_t run;                      ///< pixels for each entry of the table of offsets
+  int64_t run;  ///< pixels for each entry of the table of offsets
   int64_t pitch, plane;
-  int64_t localPanel, localTable;   ///< offsets into scratch, in bytes (the copied strip is at 0)
-  int64_t scratch;                  ///< serial: where in shared scratch it is
+  int64_t localPanel, localTable;  ///< offsets into scratch, in bytes (the copied strip is at 0)
+  int64_t scratch;                 ///< serial: where in shared scratch it is
 };
 
 struct WeightGradJob {
@@ -55,15 +55,18 @@ void packPixels(const WeightGradPlan& p, const float* gy, int64_t lanes, int64_t
 void sumImages(void* argument, int64_t chunk, std::byte* scratch) {
   const WeightGradJob& job = *static_cast<const WeightGradJob*>(argument);
   const WeightGradPlan& p = *job.plan;
-  const int64_t block = chunk % p.channelBlocks, group = chunk / p.channelBlocks % p.a.groups, images = chunk / p.channelBlocks / p.a.groups;
+  const int64_t block = chunk % p.channelBlocks, group = chunk / p.channelBlocks % p.a.groups,
+                images = chunk / p.channelBlocks / p.a.groups;
   const int64_t c0 = cut(p.inChannels, p.channelBlocks, block), c1 = cut(p.inChannels, p.channelBlocks, block + 1);
   const int64_t n0 = cut(p.x.size[0], p.imageGroups, images), n1 = cut(p.x.size[0], p.imageGroups, images + 1);
   const int64_t kh = p.gw.size[2], kw = p.gw.size[3], columns = p.gy.size[3];
-  const int64_t rows = (c1 - c0) * p.taps, panels = ceilDiv(rows, kTileRows), few = panels ? rows / panels : 0, tall = panels ? rows % panels : 0;
+  const int64_t rows = (c1 - c0) * p.taps, panels = ceilDiv(rows, kGatherRows), few = panels ? rows / panels : 0,
+                tall = panels ? rows % panels : 0;
   float* partial = partialOf(job, images, group) + c0 * p.taps * p.width;
   float* panel = reinterpret_cast<float*>(scratch + p.localPanel);
   int32_t* table = reinterpret_cast<int32_t*>(scratch + p.localTable);
-  const int64_t cStep = p.padded ? p.plane : p.x.stride[1], hStep = p.padded ? p.pitch : p.x.stride[2], wStep = p.padded ? 1 : p.x.stride[3];
+  const int64_t cStep = p.padded ? p.plane : p.x.stride[1], hStep = p.padded ? p.pitch : p.x.stride[2],
+                wStep = p.padded ? 1 : p.x.stride[3];
   for (int64_t i = 0, at = 0; i < p.lines; i++)
     for (int64_t j = 0; j < columns; j += p.run, at++) table[at] = static_cast<int32_t>(i * p.a.sh * hStep + j * p.a.sw * wStep);
   Gather gather;
@@ -84,7 +87,8 @@ void sumImages(void* argument, int64_t chunk, std::byte* scratch) {
       const float* gy = dataOf(p.gy, *job.run) + n * p.gy.stride[0] + group * p.outChannels * p.gy.stride[1];
       for (int64_t o = 0; o < p.outChannels; o += kTileColumns) {
         packPixels(p, gy + o * p.gy.stride[1], smaller(kTileColumns, p.outChannels - o), i0, i1, panel);
-        Tile t{partial + o, p.width, kTileColumns, add, nullptr, 0, 0};
+        const int64_t vectors = smaller(kTileColumns, ceilDiv(p.outChannels - o, kWidth) * kWidth);
+        Tile t{partial + o, p.width, vectors, add, nullptr, 0, 0};
         int64_t c = 0, y = 0, z = 0;  // channel and tap of the next row
         for (int64_t r = 0; r < panels; r++) {
           const int64_t some = few + (r < tall);
@@ -95,7 +99,7 @@ void sumImages(void* argument, int64_t chunk, std::byte* scratch) {
               if (++y == kh) y = 0, c++;
             }
           }
-          gatherFor(p.run, some)((i1 - i0) * columns, &gather, 0, panel, kTileColumns, t);
+          gatherFor(p.run, some, vectors)((i1 - i0) * columns, &gather, 0, panel, kTileColumns, t);
           t.c += some * p.width;
         }
       }
@@ -176,7 +180,9 @@ Status prepareWeightGrad(Instruction& instruction) {
   auto channels = [&] { return ceilDiv(p.inChannels, p.channelBlocks); };
   auto copyBytes = [&](int64_t l) { return p.padded ? channels() * ((l - 1) * p.a.sh + (kh - 1) * p.a.dh + 1) * p.pitch * 4 : 0; };
   p.lines = smaller(lines, larger(1, kStripPixels / columns));
-  auto tooLarge = [&] { return copyBytes(p.lines) > kCopyBytes || p.lines * columns * kTileColumns * 4 > kPanelBytes || p.lines * columns * 4 > kTableBytes; };
+  auto tooLarge = [&] {
+    return copyBytes(p.lines) > kCopyBytes || p.lines * columns * kTileColumns * 4 > kPanelBytes || p.lines * columns * 4 > kTableBytes;
+  };
   while (tooLarge() && p.lines > 1) p.lines--;
   while (tooLarge() && p.channelBlocks < p.inChannels) p.channelBlocks++;
   p.serial = tooLarge();

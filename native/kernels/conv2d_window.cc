@@ -21,10 +21,11 @@ CHAINRULE_INLINE void windowSteps(Accumulators<R, V>& acc, const float*& left, c
 
 using Window = void (*)(int64_t k, const float* left, const int32_t* offset, const float* right, const Tile& tile);
 
-template <int R, int Run>
+template <int R, int Run, int V>
 [[gnu::noinline]] void window(int64_t k, const float* left, const int32_t* offset, const float* right, const Tile& tile) {
-  Accumulators<R, kTileVectors> acc;
-  each(acc, [](F& x, int, int) __attribute__((always_inline)) { x = zero(); });
+  Accumulators<R, V> acc;
+  each(
+      acc, [](F & x, int, int) __attribute__((always_inline)) { x = zero(); });
   for (; k > 0; k -= Run) {
     windowSteps<0, Run>(acc, left, right + *offset++);
     asm volatile("" ::: "memory");
@@ -32,9 +33,26 @@ template <int R, int Run>
   storeTile(acc, tile);
 }
 
-template <int Run>
-constexpr Window windows[kMaxTileRows] = {window<rowsOf(1), Run>, window<rowsOf(2), Run>, window<rowsOf(3), Run>,
-                                          window<rowsOf(4), Run>, window<rowsOf(5), Run>, window<rowsOf(6), Run>};
+/// For 1 … kTileRows rows.
+template <int Run, int V>
+struct Windows {
+  Window rows[kTileRows];
+  constexpr Windows() : rows{} { fill<kTileRows>(); }
+
+ private:
+  template <int r>
+  constexpr void fill() {
+    if constexpr (r > 0) {
+      rows[r - 1] = window<r, Run, V>;
+      fill<r - 1>();
+    }
+  }
+};
+template <int Run, int V>
+constexpr Windows<Run, V> windows;
+
+/// Pixels of a tile: short lines take single vectors.
+int64_t columnsOf(const CorrelatePlan& p) { return p.outW >= kTileColumns ? kTileColumns : kWidth; }
 
 }  // namespace
 
@@ -59,7 +77,7 @@ void packWindow(const CorrelatePlan& p, const Run& run, int64_t group) {
 void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t group, int64_t line0, int64_t line1, float* to, int64_t mStep,
                const Finish* finish, std::byte* scratch) {
   const Phase& f = *p.phase(0);
-  const int64_t steps = p.inChannels * f.taps, panels = ceilDiv(p.outChannels, kTileRows), across = ceilDiv(p.outW, kTileColumns);
+  const int64_t steps = p.inChannels * f.taps, panels = ceilDiv(p.outChannels, kTileRows), across = ceilDiv(p.outW, columnsOf(p));
   const float* from = dataOf(p.input, run) + image * p.input.stride[0] + group * p.inChannels * p.input.stride[1];
   int64_t h = p.input.stride[2], first = line0;
   if (p.padded) {
@@ -70,11 +88,14 @@ void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t gr
   }
   const float* weights = reinterpret_cast<const float*>(run.sharedScratch) + f.weights + group * p.outChannels * steps;
   const int64_t rows = p.outChannels / panels, tall = p.outChannels % panels;
-  Tile t{nullptr, mStep, kTileColumns, false, finish, 0, 0};
+  const int64_t columns = columnsOf(p);
+  const Window* kernels = columns == kTileColumns ? (p.run == 3 ? windows<3, kTileVectors>.rows : windows<1, kTileVectors>.rows)
+                                                  : (p.run == 3 ? windows<3, 1>.rows : windows<1, 1>.rows);
+  Tile t{nullptr, mStep, columns, false, finish, 0, 0};
   for (int64_t i = line0; i < line1; i++)
     for (int64_t a = 0; a < across; a++) {
       // The last tile of a line overlaps the one before, and computes the same.
-      const int64_t j = smaller(a * kTileColumns, p.outW - kTileColumns);
+      const int64_t j = smaller(a * columns, p.outW - columns);
       const float* right = from + (first + i - line0) * p.inStepH * h + j;
       const float* left = weights;
       t.n = i * p.outW + j;
@@ -82,7 +103,7 @@ void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t gr
       t.m = group * p.outChannels;
       for (int64_t r = 0; r < panels; r++) {
         const int64_t some = rows + (r < tall);
-        (p.run == 3 ? windows<3> : windows<1>)[some - 1](steps, left, p.tableAt(f.offsets[0]), right, t);
+        kernels[some - 1](steps, left, p.tableAt(f.offsets[0]), right, t);
         left += some * steps;
         t.c += some * mStep;
         t.m += some;

@@ -26,8 +26,8 @@ GemmMatrix matrixOf(const GemmJob& job, int64_t matrix) {
   return at;
 }
 
-void finishRows(const GemmJob& job, const GemmMatrix& at, int64_t m0, int64_t m1, int64_t n0, int64_t columns, const float* c,
-                int64_t step, std::byte* scratch) {
+void finishRows(const GemmJob& job, const GemmMatrix& at, int64_t m0, int64_t m1, int64_t n0, int64_t columns, const float* c, int64_t step,
+                std::byte* scratch) {
   if (job.plan->product.kind != ProductKind::rows) return;
   runRows(job.plan->product, *job.run, at.index, job.plan->batchRank, m0, m1, n0, columns, 0, c, step, scratch);
 }
@@ -74,8 +74,9 @@ struct Chunk {
     // Direct: the last panel only, if it is not full.
     const int64_t first = p.right == RightForm::direct ? larger(q0, p.n / kTileColumns) : q0;
     if (first < q1)
-      packRight(const_cast<float*>(rightPanel(first, from, steps).p), steps * kTileColumns, at.b + from * p.b.m + first * kTileColumns * p.b.n, p.b.n,
-                p.b.m, smaller(p.n, q1 * kTileColumns) - first * kTileColumns, steps);
+      packRight(const_cast<float*>(rightPanel(first, from, steps).p), steps * kTileColumns,
+                at.b + from * p.b.m + first * kTileColumns * p.b.n, p.b.n, p.b.m, smaller(p.n, q1 * kTileColumns) - first * kTileColumns,
+                steps);
   }
 
   /// Row panels [r0, r1) by all columns, for one block of k.
@@ -100,9 +101,8 @@ struct Chunk {
     const GemmPlan& p = *job.plan;
     packRights(from, steps);
     // A packed block of the left operand stays in L2 while all columns pass by.
-    constexpr int64_t kRowsAtOnce = 20;
-    for (int64_t r0 = p0; r0 < p1; r0 += kRowsAtOnce) {
-      const int64_t r1 = smaller(r0 + kRowsAtOnce, p1);
+    for (int64_t r0 = p0; r0 < p1; r0 += kPanelsAtOnce) {
+      const int64_t r1 = smaller(r0 + kPanelsAtOnce, p1);
       switch (p.left) {
         case LeftForm::shared:
           tiles<PackedLeft>(r0, r1, from, steps, 0,
@@ -181,7 +181,8 @@ void packChunk(void* argument, int64_t chunk, std::byte*) {
     return;
   }
   const int64_t r = (chunk - rightChunks(p)) * kPackLeft, m = r * p.panelRows + smaller(r, p.tallPanels);
-  packLeft(sharedAt(job, p.sharedLeft) + m * p.k, at.a + m * p.a.m, p.a.m, p.a.n, p.panelRows, p.tallPanels - r, smaller(kPackLeft, p.mPanels - r), p.k);
+  packLeft(sharedAt(job, p.sharedLeft) + m * p.k, at.a + m * p.a.m, p.a.m, p.a.n, p.panelRows, p.tallPanels - r,
+           smaller(kPackLeft, p.mPanels - r), p.k);
 }
 
 constexpr int64_t kSumRows = 8;

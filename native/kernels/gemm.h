@@ -25,6 +25,9 @@ enum class GemmMode : int32_t {
   nothing,
 };
 
+constexpr int64_t kLocalRightBytes = 512 << 10, kLocalLeftBytes = 160 << 10, kLocalTileBytes = 224 << 10;  ///< in thread scratch
+constexpr int64_t kPanelsAtOnce = kLocalLeftBytes / (kTileRows * kBlocks.steps * 4);  ///< left panels that a chunk has packed
+
 struct GemmPlan {
   GemmMode mode;
   LeftForm left;
@@ -34,14 +37,14 @@ struct GemmPlan {
   int64_t batch, m, n, k;
   Operand a, b;  ///< a: m, n are M, K; b: m, n are K, N
   int64_t mPanels, nPanels;
-  int64_t panelRows, tallPanels;     ///< rows of a panel; the first ones have one more
-  int64_t mBlocks, nBlocks, splits;  ///< chunks of one matrix
-  int64_t batchBlocks;               ///< chunks of the batch
-  int64_t kBlock;                    ///< most steps of k at a time
-  bool sequential;                   ///< the matrices of the batch one after the other, each in parallel
+  int64_t panelRows, tallPanels;                    ///< rows of a panel; the first ones have one more
+  int64_t mBlocks, nBlocks, splits;                 ///< chunks of one matrix
+  int64_t batchBlocks;                              ///< chunks of the batch
+  int64_t kBlock;                                   ///< most steps of k at a time
+  bool sequential;                                  ///< the matrices of the batch one after the other, each in parallel
   int64_t sharedLeft, sharedRight, sharedPartials;  ///< offsets in bytes into shared scratch
   int64_t localLeft, localTile, localRows;          ///< and into thread scratch (localRight is 0)
-  ProductPlan product;  ///< last: its tables follow
+  ProductPlan product;                              ///< last: its tables follow
 };
 
 /// Where one run is: plan, and base addresses of the matrix at hand.
@@ -53,7 +56,7 @@ struct GemmJob {
 
 struct GemmMatrix {
   const float *a, *b;
-  float* c;        ///< target of the product, nullptr: scratch
+  float* c;  ///< target of the product, nullptr: scratch
   int64_t cStep;
   int64_t index[kMaxBatchRank];
   Finish finish;
@@ -62,8 +65,8 @@ struct GemmMatrix {
 GemmMatrix matrixOf(const GemmJob& job, int64_t matrix);
 
 /// Rows of a finished tile through the epilogue, where there is one. `c` is the tile's first number.
-void finishRows(const GemmJob& job, const GemmMatrix& at, int64_t m0, int64_t m1, int64_t n0, int64_t columns, const float* c,
-                int64_t step, std::byte* scratch);
+void finishRows(const GemmJob& job, const GemmMatrix& at, int64_t m0, int64_t m1, int64_t n0, int64_t columns, const float* c, int64_t step,
+                std::byte* scratch);
 
 /// Columns [n0, n1) of one matrix in modes dots and axpy.
 void runDots(const GemmJob& job, const GemmMatrix& at, int64_t n0, int64_t n1, std::byte* scratch);

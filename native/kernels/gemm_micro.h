@@ -1,17 +1,12 @@
 // The micro-kernels of gemm and convolution: a tile of C, rows × columns, held in registers over the whole of k.
 // In: the left operand as numbers that are broadcast (packed, two strided forms, or gathered through offsets), the right
 // operand as rows of vectors; out: a Tile. Written once; the accumulators are fully unrolled arrays that the compiler keeps
-// in registers (read the assembly after every change: 12 accumulators, 2 right vectors and 1 broadcast are 15 of 16).
+// in registers (read the assembly after every change: 12 accumulators, 2 right vectors and 1 broadcast are 15 of 16 with
+// AVX2, 28 and 3 are 31 of 32 with AVX-512).
 #pragma once
-#include "../simd/simd.h"
+#include "blocks.h"
 
 namespace chainrule::CHAINRULE_ISA {
-
-// One row of shapes an instruction set: accumulators = rows · vectors must leave room for `vectors` + 2 more registers.
-constexpr int kTileRows = kWidth == 8 ? 6 : kWidth == 4 ? 4 : 2;
-constexpr int kTileVectors = kWidth == 1 ? 4 : 2;
-constexpr int kTileColumns = kTileVectors * kWidth;
-constexpr int kMaxTileRows = 6;  ///< of any instruction set
 
 /// What is added to a product and applied to it before it is stored, in this order. Steps count elements.
 struct Finish {
@@ -79,7 +74,7 @@ struct Accumulators<0, V> {};
 /// and then moves and spills accumulators.
 CHAINRULE_INLINE void fmaInto(F& c, F x, F b) {
 #if defined(__FMA__)
-  asm("vfmadd231ps %2, %1, %0" : "+x"(c.v) : "x"(x.v), "x"(b.v));
+  asm("vfmadd231ps %2, %1, %0" : "+v"(c.v) : "v"(x.v), "v"(b.v));
 #elif defined(__x86_64__) || defined(__i386__)
   c = fma(x, b, c);
   asm("" : "+x"(c.v));
@@ -105,9 +100,11 @@ CHAINRULE_INLINE void eachRow(Accumulators<R, V>& a, Fn f) {
 }
 template <int R, int V, class Fn>
 CHAINRULE_INLINE void each(Accumulators<R, V>& a, Fn f) {
-  eachRow(a, [&](Vectors<V>& row, int i) __attribute__((always_inline)) {
-    eachVector(row, [&](F& x, int j) __attribute__((always_inline)) { f(x, i, j); });
-  });
+  eachRow(
+      a, [&](Vectors<V> & row, int i) __attribute__((always_inline)) {
+        eachVector(
+            row, [&](F & x, int j) __attribute__((always_inline)) { f(x, i, j); });
+      });
 }
 
 template <int V>
@@ -136,28 +133,37 @@ template <int R, int V>
 CHAINRULE_INLINE void storeTile(Accumulators<R, V>& acc, const Tile& t) {
   if (t.columns < V * kWidth) {
     alignas(64) float edge[R * V * kWidth];
-    each(acc, [&](F& x, int i, int j) __attribute__((always_inline)) { store(edge + (i * V + j) * kWidth, x); });
+    each(
+        acc, [&](F & x, int i, int j) __attribute__((always_inline)) { store(edge + (i * V + j) * kWidth, x); });
     return storeEdge(edge, R, V, t);
   }
   float* c = t.c;
   const int64_t step = t.step;
-  if (t.add) each(acc, [&](F& x, int i, int j) __attribute__((always_inline)) { x = load(c + i * step + j * kWidth) + x; });
+  if (t.add)
+    each(
+        acc, [&](F & x, int i, int j) __attribute__((always_inline)) { x = load(c + i * step + j * kWidth) + x; });
   if (const Finish* f = t.finish) {
     if (f->alongN) {
       const float* p = f->alongN + t.n;
-      each(acc, [&](F& x, int, int j) __attribute__((always_inline)) { x = x + load(p + j * kWidth); });
+      each(
+          acc, [&](F & x, int, int j) __attribute__((always_inline)) { x = x + load(p + j * kWidth); });
     }
     if (f->alongM) {
       const float* p = f->alongM + t.m * f->alongMStep;
-      each(acc, [&](F& x, int i, int) __attribute__((always_inline)) { x = x + set1(p[i * f->alongMStep]); });
+      each(
+          acc, [&](F & x, int i, int) __attribute__((always_inline)) { x = x + set1(p[i * f->alongMStep]); });
     }
     if (f->full) {
       const float* p = f->full + t.m * f->fullStep + t.n;
-      each(acc, [&](F& x, int i, int j) __attribute__((always_inline)) { x = x + load(p + i * f->fullStep + j * kWidth); });
+      each(
+          acc, [&](F & x, int i, int j) __attribute__((always_inline)) { x = x + load(p + i * f->fullStep + j * kWidth); });
     }
-    if (f->relu) each(acc, [&](F& x, int, int) __attribute__((always_inline)) { x = reluOf(x); });
+    if (f->relu)
+      each(
+          acc, [&](F & x, int, int) __attribute__((always_inline)) { x = reluOf(x); });
   }
-  each(acc, [&](F& x, int i, int j) __attribute__((always_inline)) { store(c + i * step + j * kWidth, x); });
+  each(
+      acc, [&](F & x, int i, int j) __attribute__((always_inline)) { store(c + i * step + j * kWidth, x); });
 }
 
 /// Makes a pointer opaque to the compiler, so that it keeps this one pointer in a register and addresses from it, where
@@ -177,7 +183,9 @@ struct PackedLeft {
   const float* p;
   PackedLeft(const void* left, int64_t) : p(static_cast<const float*>(left)) {}
   template <int i, int u>
-  CHAINRULE_INLINE F at() const { return set1(p[u * R + i]); }
+  CHAINRULE_INLINE F at() const {
+    return set1(p[u * R + i]);
+  }
   CHAINRULE_INLINE void advance(int n) {
     p += n * R;
     pin(p);
@@ -186,18 +194,24 @@ struct PackedLeft {
 
 CHAINRULE_INLINE float numberAt(const char* p) { return *reinterpret_cast<const float*>(p); }
 
-/// Rows `step` apart, k contiguous. Two pointers and the step reach six rows.
+/// Rows `step` apart, k contiguous. Two pointers and the step reach six rows, and fourteen with its threefold and fivefold:
+/// addresses have factors of 1, 2, 4 and 8.
 template <int R>
 struct RowsLeft {
-  static constexpr int kUnroll = 4;
+  static constexpr int kUnroll = R > 6 ? 1 : 4;  // more, and GCC keeps sums of steps on the stack
   static constexpr int kRightStep = 0;
+  static constexpr int kGroup = R > 6 ? 7 : 3;
   const char *p, *q;
-  int64_t step;
-  RowsLeft(const void* left, int64_t step) : p(static_cast<const char*>(left)), q(p + (R > 3 ? 3 * step * 4 : 0)), step(step * 4) {}
+  int64_t step, step3, step5;
+  RowsLeft(const void* left, int64_t step)
+      : p(static_cast<const char*>(left)), q(p + (R > kGroup ? kGroup * step * 4 : 0)), step(step * 4), step3(step * 12), step5(step * 20) {
+    if (R > 6) pin(this->step3), pin(this->step5);
+  }
   template <int i, int u>
   CHAINRULE_INLINE F at() const {
-    const char* row = i < 3 ? p : q;
-    return set1(numberAt(row + (i % 3) * step + u * 4));
+    const char* row = i < kGroup ? p : q;
+    constexpr int j = i % kGroup;
+    return set1(numberAt(row + (j == 3 || j == 6 ? j / 3 * step3 : j == 5 ? step5 : j * step) + u * 4));
   }
   CHAINRULE_INLINE void advance(int n) {
     p += n * 4, q += n * 4;
@@ -208,13 +222,15 @@ struct RowsLeft {
 /// Rows contiguous, k `step` apart.
 template <int R>
 struct ColumnsLeft {
-  static constexpr int kUnroll = 2;
+  static constexpr int kUnroll = R > 6 ? 1 : 2;
   static constexpr int kRightStep = 0;
   const char* p;
   int64_t step;
   ColumnsLeft(const void* left, int64_t step) : p(static_cast<const char*>(left)), step(step * 4) {}
   template <int i, int u>
-  CHAINRULE_INLINE F at() const { return set1(numberAt(p + u * step + i * 4)); }
+  CHAINRULE_INLINE F at() const {
+    return set1(numberAt(p + u * step + i * 4));
+  }
   CHAINRULE_INLINE void advance(int n) {
     p += n * step;
     pin(p);
@@ -223,7 +239,7 @@ struct ColumnsLeft {
 
 /// Each row anywhere; k through a table of offsets: what convolution needs (rows are pixels or weights, offsets the others).
 struct Gather {
-  const float* row[kMaxTileRows];
+  const float* row[kGatherRows];
   const int32_t* offset;
 };
 template <int R>
@@ -311,7 +327,8 @@ constexpr int tailOf() {
 template <int R, int V, class Left>
 [[gnu::noinline]] void micro(int64_t k, const void* left, int64_t leftStep, const float* right, int64_t rightStep, const Tile& tile) {
   Accumulators<R, V> acc;
-  each(acc, [](F& x, int, int) __attribute__((always_inline)) { x = zero(); });
+  each(
+      acc, [](F & x, int, int) __attribute__((always_inline)) { x = zero(); });
   for (int i = 0; i < R; i++) __builtin_prefetch(tile.c + i * tile.step, 1);
   Left a(left, leftStep);
   constexpr int U = Left::kUnroll;
@@ -328,28 +345,40 @@ template <int R, int V, class Left>
   storeTile(acc, tile);
 }
 
-constexpr int rowsOf(int r) { return r < kTileRows ? r : kTileRows; }
+/// The kernels of one form of the left operand for 1 … R rows and V vectors.
+template <template <int> class Left, int V, int R>
+struct MicroRow {
+  Micro rows[R];
+  constexpr MicroRow() : rows{} { fill<R>(); }
+
+ private:
+  template <int r>
+  constexpr void fill() {
+    if constexpr (r > 0) {
+      rows[r - 1] = micro<r, V, Left<r>>;
+      fill<r - 1>();
+    }
+  }
+};
+template <template <int> class Left, int V, int R>
+constexpr MicroRow<Left, V, R> microRow;
+
 constexpr int vectorsOf(int v) { return v < kTileVectors ? v : kTileVectors; }
 
-template <template <int> class Left, int V>
-constexpr Micro microRow[kMaxTileRows] = {micro<rowsOf(1), V, Left<rowsOf(1)>>, micro<rowsOf(2), V, Left<rowsOf(2)>>,
-                                          micro<rowsOf(3), V, Left<rowsOf(3)>>, micro<rowsOf(4), V, Left<rowsOf(4)>>,
-                                          micro<rowsOf(5), V, Left<rowsOf(5)>>, micro<rowsOf(6), V, Left<rowsOf(6)>>};
-
-/// The kernel for `rows` (1…kTileRows) and `columns` (1…kTileColumns) of this form of the left operand.
-template <template <int> class Left>
+/// The kernel for `rows` (1 … R) and `columns` (1 … kTileColumns) of this form of the left operand.
+template <template <int> class Left, int R = kTileRows>
 inline Micro microFor(int64_t rows, int64_t columns) {
-  static constexpr const Micro* table[] = {microRow<Left, vectorsOf(1)>, microRow<Left, vectorsOf(2)>, microRow<Left, vectorsOf(3)>,
-                                           microRow<Left, vectorsOf(4)>};
+  static constexpr const Micro* table[] = {microRow<Left, vectorsOf(1), R>.rows, microRow<Left, vectorsOf(2), R>.rows,
+                                           microRow<Left, vectorsOf(3), R>.rows, microRow<Left, vectorsOf(4), R>.rows};
   return table[(columns + kWidth - 1) / kWidth - 1][rows - 1];
 }
 
-/// The kernel that gathers runs of 1, 2, 3 or 4 steps.
-inline Micro gatherFor(int64_t run, int64_t rows) {
-  return run == 4   ? microFor<Gather4>(rows, kTileColumns)
-         : run == 3 ? microFor<Gather3>(rows, kTileColumns)
-         : run == 2 ? microFor<Gather2>(rows, kTileColumns)
-                    : microFor<Gather1>(rows, kTileColumns);
+/// The kernel that gathers runs of 1, 2, 3 or 4 steps, for 1 … kGatherRows rows.
+inline Micro gatherFor(int64_t run, int64_t rows, int64_t columns) {
+  return run == 4   ? microFor<Gather4, kGatherRows>(rows, columns)
+         : run == 3 ? microFor<Gather3, kGatherRows>(rows, columns)
+         : run == 2 ? microFor<Gather2, kGatherRows>(rows, columns)
+                    : microFor<Gather1, kGatherRows>(rows, columns);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -7,12 +7,8 @@ namespace chainrule::CHAINRULE_ISA {
 
 namespace {
 
-// Block sizes of the instruction set. A right panel of kKBlock steps and a left panel fit L1 together.
-constexpr int64_t kKBlock = kWidth >= 8 ? 320 : 384;
-// Multiply-adds that are worth a chunk of their own.
-constexpr int64_t kChunkWork = kWidth >= 8 ? 128 << 10 : kWidth >= 4 ? 48 << 10 : 16 << 10;
+constexpr int64_t kKBlock = kBlocks.steps, kChunkWork = kBlocks.chunkWork;
 constexpr int64_t kSharedLimit = int64_t{64} << 20;
-constexpr int64_t kLocalRightBytes = 512 << 10, kLocalLeftBytes = 160 << 10, kLocalTileBytes = 224 << 10;
 static_assert(kLocalRightBytes + kLocalLeftBytes + kLocalTileBytes + int64_t{kRowsScratchBytes} <= int64_t{kThreadScratchBytes});
 
 struct Seen {
@@ -87,8 +83,8 @@ int64_t planBlocks(GemmPlan& p) {
   p.nPanels = ceilDiv(p.n, kTileColumns);
   p.panelRows = p.m / p.mPanels;
   p.tallPanels = p.m % p.mPanels;
-  const int64_t kBlocks = larger(1, ceilDiv(p.k, kKBlock));
-  p.kBlock = ceilDiv(p.k, kBlocks);
+  const int64_t parts = larger(1, ceilDiv(p.k, kKBlock));
+  p.kBlock = ceilDiv(p.k, parts);
   p.splits = 1;
   const int64_t each = p.m * p.n * p.k, want = chunksFor(each * p.batch);
   p.sequential = p.batch > 1 && each >= 64 * kChunkWork;
@@ -104,10 +100,11 @@ int64_t planBlocks(GemmPlan& p) {
   p.mBlocks = smaller(p.mPanels, rowBlocks(p.m, p.n, wantEach));
   p.nBlocks = smaller(p.nPanels, ceilDiv(wantEach, p.mBlocks));
   p.nBlocks = larger(p.nBlocks, ceilDiv(p.nPanels * kTileColumns * p.kBlock * 4, kLocalRightBytes - kTileColumns * kKBlock * 4));
+  const bool needTile = p.product.target < 0;
+  if (needTile) p.nBlocks = larger(p.nBlocks, ceilDiv(p.nPanels, kLocalTileBytes / 4 / kTileColumns / (2 * kTileRows)));
   p.nBlocks = smaller(p.nBlocks, p.nPanels);
   p.mBlocks = smaller(p.mPanels, larger(p.mBlocks, ceilDiv(wantEach, p.nBlocks)));
   const int64_t blockColumns = ceilDiv(p.nPanels, p.nBlocks) * kTileColumns;
-  const bool needTile = p.product.target < 0;
   if (needTile) {
     const int64_t rows = larger(kTileRows, kLocalTileBytes / 4 / blockColumns);
     p.mBlocks = larger(p.mBlocks, ceilDiv(p.m + kTileRows * p.mBlocks, rows));
@@ -165,8 +162,7 @@ Status prepareGemm(Instruction& instruction) {
   Seen seen{};
   seen.rank = r;
   seen.swap = c.stride[r - 1] != 1 && (c.stride[r - 2] == 1 || c.shape[r - 1] == 1);
-  std::byte* block =
-      makeProduct(instruction, sizeof(GemmPlan), offsetof(GemmPlan, product), 2, instruction.attributes, asOperand, &seen);
+  std::byte* block = makeProduct(instruction, sizeof(GemmPlan), offsetof(GemmPlan, product), 2, instruction.attributes, asOperand, &seen);
   if (!block) {
     status.code = StatusCode::outOfMemory;
     return status;

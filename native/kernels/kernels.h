@@ -1,5 +1,5 @@
 // The table of kernels of one instruction set. Every file in native/kernels/*.cc is compiled once per instruction set,
-// into the namespace CHAINRULE_ISA (scalar, sse2, avx2, …); kernels/table.cc gathers them. The runtime picks a table at start.
+// into the namespace CHAINRULE_ISA (scalar, sse2, avx2, avx512, neon); kernels/table.cc gathers them. The runtime picks a table at start.
 #pragma once
 #include "instruction.h"
 
@@ -29,6 +29,8 @@ struct KernelTable {
 CHAINRULE_DECLARE_ISA(scalar)
 CHAINRULE_DECLARE_ISA(sse2)
 CHAINRULE_DECLARE_ISA(avx2)
+CHAINRULE_DECLARE_ISA(avx512)
+CHAINRULE_DECLARE_ISA(neon)
 #undef CHAINRULE_DECLARE_ISA
 
 }  // namespace chainrule

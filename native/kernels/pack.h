@@ -6,6 +6,16 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
+/// Cuts `size` into `parts` that differ by at most one; where part i begins.
+constexpr int64_t cut(int64_t size, int64_t parts, int64_t i) {
+  if (parts == 1) return i == 0 ? 0 : size;  // divisions cost more than a small product
+  const int64_t base = size / parts, more = size % parts;
+  return i * base + (i < more ? i : more);
+}
+constexpr int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 /// `count` steps of k of a panel with `lanes` <= V·kWidth numbers each, into rows of V vectors.
 template <int V>
 inline void packVectors(float* dst, const float* src, int64_t laneStep, int64_t kStep, int64_t lanes, int64_t count) {
@@ -120,15 +130,22 @@ inline void packLeft(float* dst, const float* src, int64_t laneStep, int64_t kSt
     const int64_t some = panels - first < kTogether ? panels - first : kTogether;
     LeftPanel panel[kTogether];
     const float* from[kTogether];
+    int64_t left = (panels - first) * rows + smaller(larger(0, tall - first), panels - first);  // lanes from here on
+    bool whole[kTogether];  // a whole vector may be read: the lanes that are too many are the next panel's
     for (int64_t p = 0; p < some; p++) {
       const int64_t high = rows + (first + p < tall);
       panel[p] = {dst, high, high * count};
       from[p] = src;
+      whole[p] = left >= kWidth;
+      left -= high;
       dst += high * count, src += high * laneStep;
     }
     if (kWidth > 1 && laneStep == 1) {
       for (int64_t i = 0; i < count; i++)
-        for (int64_t p = 0; p < some; p++) panel[p].put(i, loadPartial(from[p] + i * kStep, panel[p].rows));
+        for (int64_t p = 0; p < some; p++) {
+          const float* s = from[p] + i * kStep;
+          panel[p].put(i, whole[p] ? load(s) : loadPartial(s, panel[p].rows));
+        }
     } else if (kWidth > 1 && kStep == 1) {
       for (int64_t p = 0; p < some; p++) packLeftRows(panel[p].dst, from[p], laneStep, panel[p].rows, count);
     } else {
@@ -139,15 +156,5 @@ inline void packLeft(float* dst, const float* src, int64_t laneStep, int64_t kSt
   }
 }
 static_assert(kTileRows <= kWidth || kWidth == 1, "a step of a left panel is a vector at most");
-
-/// Cuts `size` into `parts` that differ by at most one; where part i begins.
-constexpr int64_t cut(int64_t size, int64_t parts, int64_t i) {
-  if (parts == 1) return i == 0 ? 0 : size;  // divisions cost more than a small product
-  const int64_t base = size / parts, more = size % parts;
-  return i * base + (i < more ? i : more);
-}
-constexpr int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 }  // namespace chainrule::CHAINRULE_ISA

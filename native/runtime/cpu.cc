@@ -22,16 +22,42 @@
 
 namespace chainrule {
 
+namespace {
+
+#if defined(__x86_64__)
+
+/// The register states that the system saves (XCR0); 0 where AVX or FMA is missing.
+unsigned savedStates() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+  const bool fma = c >> 12 & 1, osxsave = c >> 27 & 1, avx = c >> 28 & 1;
+  if (!fma || !osxsave || !avx) return 0;
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
+constexpr unsigned kSavesAvx = 0x06;     ///< SSE registers and their upper halves
+constexpr unsigned kSavesAvx512 = 0xe6;  ///< and mask registers, upper halves of ZMM0-15, ZMM16-31
+
+#endif
+
+}  // namespace
+
 bool cpuHasAvx2() {
 #if defined(__x86_64__)
   unsigned a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
-  const bool fma = c >> 12 & 1, osxsave = c >> 27 & 1, avx = c >> 28 & 1;
-  if (!fma || !osxsave || !avx) return false;
-  unsigned low, high;
-  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  if ((low & 6) != 6) return false;  // the system saves the upper halves of the registers
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 5 & 1);
+  return (savedStates() & kSavesAvx) == kSavesAvx && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b >> 5 & 1);
+#else
+  return false;
+#endif
+}
+
+bool cpuHasAvx512() {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  if ((savedStates() & kSavesAvx512) != kSavesAvx512 || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  return (b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1);
 #else
   return false;
 #endif

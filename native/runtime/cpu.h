@@ -7,6 +7,9 @@ namespace chainrule {
 /// AVX2 and FMA, in the processor and enabled by the operating system.
 bool cpuHasAvx2();
 
+/// AVX-512 F, DQ, BW and VL, likewise.
+bool cpuHasAvx512();
+
 struct ThreadCount {
   int threads;
   const char* source;  ///< "environment", "cores" or "cgroup": what set the number

@@ -16,6 +16,13 @@ struct Isas {
 #if defined(CHAINRULE_HAVE_AVX2)
     if (cpuHasAvx2()) tables[count++] = &avx2::kernels();
 #endif
+#if defined(CHAINRULE_HAVE_AVX512)
+    // Behind AVX2, so never by itself: docs/architecture.md has the measurements.
+    if (cpuHasAvx512()) tables[count++] = &avx512::kernels();
+#endif
+#if defined(CHAINRULE_HAVE_NEON)
+    tables[count++] = &neon::kernels();
+#endif
 #if defined(CHAINRULE_HAVE_SSE2)
     tables[count++] = &sse2::kernels();
 #endif

@@ -4,14 +4,14 @@
 
 namespace chainrule {
 
-/// Tables this machine can run, the fastest first. Returns how many there are; at most kMaxIsas.
+/// Tables this machine can run, the one to use first. Returns how many there are; at most kMaxIsas.
 constexpr int kMaxIsas = 8;
 int availableIsas(const KernelTable** tables);
 
 /// nullptr when the name is unknown or the machine lacks the instruction set.
 const KernelTable* findIsa(const char* name);
 
-/// CHAINRULE_ISA if set (nullptr when it cannot be had), else the fastest.
+/// CHAINRULE_ISA if set (nullptr when it cannot be had), else the first.
 const KernelTable* defaultIsa();
 
 }  // namespace chainrule

@@ -1,5 +1,5 @@
 // The vector types of the instruction set being compiled: F (floats), I (int32), M (lane masks), kWidth lanes each,
-// in namespace chainrule::CHAINRULE_ISA. In: -DCHAINRULE_ISA=scalar|sse2|avx2 and the compiler flags of that set. Each
+// in namespace chainrule::CHAINRULE_ISA. In: -DCHAINRULE_ISA=scalar|sse2|avx2|avx512|neon and the compiler flags of that set. Each
 // header below provides the same functions; an instruction set more is one header more and one line here.
 //
 // Build kernels with -ffp-contract=off: a mul and an add that the program states separately are rounded separately,
@@ -10,7 +10,7 @@
 #include <cstring>
 
 #ifndef CHAINRULE_ISA
-#error "kernel files are compiled with -DCHAINRULE_ISA=scalar|sse2|avx2"
+#error "kernel files are compiled with -DCHAINRULE_ISA=scalar|sse2|avx2|avx512|neon"
 #endif
 
 #define CHAINRULE_INLINE [[gnu::always_inline]] inline
@@ -18,6 +18,8 @@
 #define CHAINRULE_SET_scalar 1
 #define CHAINRULE_SET_sse2 2
 #define CHAINRULE_SET_avx2 3
+#define CHAINRULE_SET_avx512 4
+#define CHAINRULE_SET_neon 5
 #define CHAINRULE_PASTE_(a, b) a##b
 #define CHAINRULE_PASTE(a, b) CHAINRULE_PASTE_(a, b)
 #define CHAINRULE_SET CHAINRULE_PASTE(CHAINRULE_SET_, CHAINRULE_ISA)
@@ -28,6 +30,10 @@
 #include "sse2.h"
 #elif CHAINRULE_SET == CHAINRULE_SET_avx2
 #include "avx2.h"
+#elif CHAINRULE_SET == CHAINRULE_SET_avx512
+#include "avx512.h"
+#elif CHAINRULE_SET == CHAINRULE_SET_neon
+#include "neon.h"
 #else
 #error "CHAINRULE_ISA names no instruction set that simd.h knows"
 #endif

@@ -25,30 +25,15 @@ int rounds = 15, most = 2;
 
 /// Multiply-adds of registers only.
 void peakRound(int64_t rounds) {
-#if defined(__FMA__)
-  asm volatile(
-      "vxorps %%ymm14, %%ymm14, %%ymm14\n vmovaps %%ymm14, %%ymm15\n vmovaps %%ymm14, %%ymm0\n vmovaps %%ymm14, %%ymm1\n"
-      "vmovaps %%ymm14, %%ymm2\n vmovaps %%ymm14, %%ymm3\n vmovaps %%ymm14, %%ymm4\n vmovaps %%ymm14, %%ymm5\n"
-      "vmovaps %%ymm14, %%ymm6\n vmovaps %%ymm14, %%ymm7\n vmovaps %%ymm14, %%ymm8\n vmovaps %%ymm14, %%ymm9\n"
-      "vmovaps %%ymm14, %%ymm10\n vmovaps %%ymm14, %%ymm11\n"
-      "1:\n"
-      "vfmadd231ps %%ymm14, %%ymm15, %%ymm0\n vfmadd231ps %%ymm14, %%ymm15, %%ymm1\n vfmadd231ps %%ymm14, %%ymm15, %%ymm2\n"
-      "vfmadd231ps %%ymm14, %%ymm15, %%ymm3\n vfmadd231ps %%ymm14, %%ymm15, %%ymm4\n vfmadd231ps %%ymm14, %%ymm15, %%ymm5\n"
-      "vfmadd231ps %%ymm14, %%ymm15, %%ymm6\n vfmadd231ps %%ymm14, %%ymm15, %%ymm7\n vfmadd231ps %%ymm14, %%ymm15, %%ymm8\n"
-      "vfmadd231ps %%ymm14, %%ymm15, %%ymm9\n vfmadd231ps %%ymm14, %%ymm15, %%ymm10\n vfmadd231ps %%ymm14, %%ymm15, %%ymm11\n"
-      "dec %0\n jnz 1b\n"
-      : "+r"(rounds)::"ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11", "ymm14", "ymm15",
-        "cc");
-#else
-  F a[8];
-  for (auto& x : a) x = zero();
-  F one = set1(1.0f);
-  for (int64_t i = 0; i < rounds * 3 / 2; i++)
-    for (auto& x : a) {
-      x = fma(one, one, x);
-      asm volatile("" : "+m"(x));
-    }
-#endif
+  Accumulators<12, 1> acc;
+  each(acc, [](F& x, int, int) { x = zero(); });
+  F one = set1(1.0f), tiny = zero();
+  for (int64_t i = 0; i < rounds; i++) {
+    asm volatile("" ::: "memory");
+    each(acc, [&](F& x, int, int) __attribute__((always_inline)) { fmaInto(x, one, tiny); });
+  }
+  volatile float sink = 0;
+  each(acc, [&](F& x, int, int) { sink = sink + reduceAdd(x); });
 }
 double peakOf(int threads, Team& team) {
   const int64_t rounds = 12000;
@@ -64,7 +49,7 @@ double peakOf(int threads, Team& team) {
 
 /// The same of the gemm's micro-kernel on data in L1: what is left when the core's other hyperthread is busy.
 double kernelOf() {
-  alignas(64) static float a[256 * 8], b[256 * kTileColumns], c[kMaxTileRows * kTileColumns];
+  alignas(64) static float a[256 * 16], b[256 * kTileColumns], c[kTileRows * kTileColumns];
   const double t = now();
   for (int i = 0; i < 24; i++) {
     const Tile tile{c, kTileColumns, kTileColumns, false, nullptr, 0, 0};

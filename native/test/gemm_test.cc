@@ -258,6 +258,7 @@ int main() {
           check({{3, 2}, s[0], s[1], s[2], a, b, i == 3 ? 1 : 0, i == 1, i == 2, e}, teams);
           check({{13}, s[0], s[1], s[2], a, b, 0, i == 1, i == 2, e}, teams);
         }
+  check({{}, 6, 300000, 1, 0, 0, 0, false, false, Epilogue::mask}, teams);  // a tile that takes scratch, of very long rows
   check({{2}, 300, 400, 100, 0, 1, 0, false, false, Epilogue::biasNRelu}, teams);
   check({{2, 2}, 260, 260, 260, 0, 0, 0, false, true, Epilogue::two}, teams);
   check({{0, 2}, 26, 26, 26, 0, 0, 0, false, true, Epilogue::two}, teams);
