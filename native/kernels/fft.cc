@@ -1,5 +1,6 @@
 // Discrete Fourier transforms along the last dimension, not scaled; complex numbers are pairs in a dimension of size 2 behind it. Computed in double
-// precision: powers of two by radix 2, other sizes as a convolution with a chirp (Bluestein 1970). Rows are independent and run in parallel.
+// precision: powers of two by radix 2, other sizes as a convolution with a chirp (Bluestein 1970). Rows are independent and run in parallel, and
+// short ones several abreast: number j of lane l lies at j·lanes + l.
 #include <cstdlib>
 #include <cstring>
 
@@ -9,7 +10,10 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-constexpr int64_t kChunkElements = 4096;
+constexpr int64_t kChunkElements = 16384;
+/// Rows of at most so many numbers run kLanes abreast.
+constexpr int64_t kAbreast = 4096;
+constexpr int kLanes = 8;
 
 /// Tables of more numbers than this are refused.
 constexpr int64_t kMaxSize = int64_t{1} << 24;
@@ -31,7 +35,7 @@ struct FftPlan {
   int64_t part[2];     // from a real part to its imaginary part
   int64_t length, size, count, rowsPerChunk, chunks;
   Kind kind;
-  bool chirped, shared;
+  bool chirped, shared, abreast;
 };
 
 Complex tableOf(const FftPlan& plan, int64_t at, int64_t n) {
@@ -53,36 +57,46 @@ void makeRoots(Complex roots, int64_t size) {
   }
 }
 
+template <int lanes>
 void reverseBits(Complex z, int64_t size) {
   for (int64_t i = 1, j = 0; i < size; i++) {
     int64_t bit = size >> 1;
     for (; j & bit; bit >>= 1) j ^= bit;
     j ^= bit;
     if (i >= j) continue;
-    const double re = z.re[i], im = z.im[i];
-    z.re[i] = z.re[j], z.im[i] = z.im[j];
-    z.re[j] = re, z.im[j] = im;
+    for (int l = 0; l < lanes; l++) {
+      const int64_t a = i * lanes + l, b = j * lanes + l;
+      const double re = z.re[a], im = z.im[a];
+      z.re[a] = z.re[b], z.im[a] = z.im[b];
+      z.re[b] = re, z.im[b] = im;
+    }
   }
 }
 
-/// One butterfly of each pair of halves.
+/// The butterflies of one pair of halves.
+template <int lanes>
 CHAINRULE_INLINE void stage(double* __restrict lr, double* __restrict li, double* __restrict hr, double* __restrict hi,
                             const double* __restrict wr, const double* __restrict wi, int64_t half) {
   for (int64_t k = 0; k < half; k++) {
-    const double re = hr[k] * wr[k] - hi[k] * wi[k], im = hr[k] * wi[k] + hi[k] * wr[k];
-    hr[k] = lr[k] - re;
-    hi[k] = li[k] - im;
-    lr[k] += re;
-    li[k] += im;
+    for (int64_t i = k * lanes; i < (k + 1) * lanes; i++) {
+      const double re = hr[i] * wr[k] - hi[i] * wi[k], im = hr[i] * wi[k] + hi[i] * wr[k];
+      hr[i] = lr[i] - re;
+      hi[i] = li[i] - im;
+      lr[i] += re;
+      li[i] += im;
+    }
   }
 }
 
 /// The transform of `size` numbers, a power of two, in place. With re and im exchanged it is the inverse.
+template <int lanes>
 void transform(Complex z, Complex roots, int64_t size) {
-  reverseBits(z, size);
+  reverseBits<lanes>(z, size);
   for (int64_t half = 1; half < size; half *= 2) {
-    for (int64_t at = 0; at < size; at += 2 * half)
-      stage(z.re + at, z.im + at, z.re + at + half, z.im + at + half, roots.re + half - 1, roots.im + half - 1, half);
+    for (int64_t at = 0; at < size * lanes; at += 2 * half * lanes) {
+      const int64_t high = at + half * lanes;
+      stage<lanes>(z.re + at, z.im + at, z.re + high, z.im + high, roots.re + half - 1, roots.im + half - 1, half);
+    }
   }
 }
 
@@ -99,24 +113,27 @@ void makeChirp(const FftPlan& plan) {
     kernel.re[j] = kernel.re[mirrored] = chirp.re[j];
     kernel.im[j] = kernel.im[mirrored] = -chirp.im[j];
   }
-  transform(kernel, rootsOf(plan), plan.size);
+  transform<1>(kernel, rootsOf(plan), plan.size);
 }
 
 /// z becomes its transform; z has room for `size` numbers.
+template <int lanes>
 void transformAny(const FftPlan& plan, Complex z) {
-  if (!plan.chirped) return transform(z, rootsOf(plan), plan.size);
+  if (!plan.chirped) return transform<lanes>(z, rootsOf(plan), plan.size);
   const Complex chirp = chirpOf(plan), kernel = kernelOf(plan);
   const int64_t n = plan.length, size = plan.size;
   const auto turn = [&](int64_t j, Complex by, double scale) {
-    const double re = z.re[j], im = z.im[j];
-    z.re[j] = (re * by.re[j] - im * by.im[j]) * scale;
-    z.im[j] = (re * by.im[j] + im * by.re[j]) * scale;
+    for (int64_t i = j * lanes; i < (j + 1) * lanes; i++) {
+      const double re = z.re[i], im = z.im[i];
+      z.re[i] = (re * by.re[j] - im * by.im[j]) * scale;
+      z.im[i] = (re * by.im[j] + im * by.re[j]) * scale;
+    }
   };
   for (int64_t j = 0; j < n; j++) turn(j, chirp, 1);
-  for (int64_t j = n; j < size; j++) z.re[j] = z.im[j] = 0;
-  transform(z, rootsOf(plan), size);
+  for (int64_t i = n * lanes; i < size * lanes; i++) z.re[i] = z.im[i] = 0;
+  transform<lanes>(z, rootsOf(plan), size);
   for (int64_t j = 0; j < size; j++) turn(j, kernel, 1);
-  transform({z.im, z.re}, rootsOf(plan), size);
+  transform<lanes>({z.im, z.re}, rootsOf(plan), size);
   for (int64_t j = 0; j < n; j++) turn(j, chirp, 1 / static_cast<double>(size));
 }
 
@@ -151,9 +168,11 @@ Status prepareFft(Instruction& instruction) {
   for (int32_t d = 0; d < rows; d++) plan->rows.shape[d] = x.shape[d];
   plan->count = plan->rows.count();
   collapse(plan->rows, plan->strides, 2);
-  const size_t scratch = 2 * sizeof(double) * static_cast<size_t>(size);
+  plan->abreast = size <= kAbreast && plan->count >= kLanes / 2;
+  const size_t scratch = 2 * sizeof(double) * static_cast<size_t>(size * (plan->abreast ? kLanes : 1));
   plan->shared = scratch > kThreadScratchBytes;
   plan->rowsPerChunk = size >= kChunkElements ? 1 : kChunkElements / size;
+  if (plan->abreast) plan->rowsPerChunk = (plan->rowsPerChunk + kLanes - 1) / kLanes * kLanes;
   plan->chunks = length == 0 ? 0 : (plan->count + plan->rowsPerChunk - 1) / plan->rowsPerChunk;
   makeRoots(rootsOf(*plan), size);
   if (chirped) makeChirp(*plan);
@@ -162,28 +181,34 @@ Status prepareFft(Instruction& instruction) {
   return {};
 }
 
-void fftRow(const FftPlan& plan, const float* x, float* y, Complex z) {
-  const int64_t n = plan.length, half = n / 2 + 1;
-  const auto re = [&](int64_t j) { return static_cast<double>(x[j * plan.step[0]]); };
-  const auto im = [&](int64_t j) { return static_cast<double>(x[j * plan.step[0] + plan.part[0]]); };
+/// Rows `first` … `first + rows - 1`, at most as many as lanes.
+template <int lanes>
+void fftRows(const FftPlan& plan, const float* x, float* y, int64_t first, int64_t rows, double* scratch) {
+  const Complex z{scratch, scratch + plan.size * lanes};
+  const int64_t n = plan.length, half = n / 2 + 1, given = plan.kind == toReal ? half : n, made = plan.kind == fromReal ? half : n;
   // the inverse is the transform with real and imaginary parts exchanged
   const bool back = plan.kind == inverse || plan.kind == toReal;
   const Complex in = back ? Complex{z.im, z.re} : z;
-  if (plan.kind == toReal) {
-    for (int64_t j = 0; j < half; j++) {
-      in.re[j] = re(j);
-      in.im[j] = j == 0 || 2 * j == n ? 0 : im(j);
-      if (j > 0) in.re[n - j] = in.re[j], in.im[n - j] = -in.im[j];
+  if (rows < lanes) memset(scratch, 0, 2 * sizeof(double) * static_cast<size_t>(plan.size * lanes));
+  for (int64_t l = 0; l < rows; l++) {
+    const float* from = x + offsetOf(plan.rows, plan.strides[0], plan.rows.rank, first + l);
+    for (int64_t j = 0; j < given; j++) {
+      const int64_t i = j * lanes + l;
+      in.re[i] = static_cast<double>(from[j * plan.step[0]]);
+      in.im[i] = plan.kind == fromReal ? 0 : static_cast<double>(from[j * plan.step[0] + plan.part[0]]);
+      if (plan.kind != toReal) continue;
+      // the other half is the conjugate; numbers that are their own have no imaginary part
+      if (j == 0 || 2 * j == n) in.im[i] = 0;
+      if (j > 0) in.re[(n - j) * lanes + l] = in.re[i], in.im[(n - j) * lanes + l] = -in.im[i];
     }
-    if (n % 2 == 0) in.im[n / 2] = 0;
-  } else {
-    for (int64_t j = 0; j < n; j++) in.re[j] = re(j), in.im[j] = plan.kind == fromReal ? 0 : im(j);
   }
-  transformAny(plan, z);
-  const int64_t given = plan.kind == fromReal ? half : n;
-  for (int64_t j = 0; j < given; j++) {
-    y[j * plan.step[1]] = static_cast<float>(in.re[j]);
-    if (plan.kind != toReal) y[j * plan.step[1] + plan.part[1]] = static_cast<float>(in.im[j]);
+  transformAny<lanes>(plan, z);
+  for (int64_t l = 0; l < rows; l++) {
+    float* to = y + offsetOf(plan.rows, plan.strides[1], plan.rows.rank, first + l);
+    for (int64_t j = 0; j < made; j++) {
+      to[j * plan.step[1]] = static_cast<float>(in.re[j * lanes + l]);
+      if (plan.kind != toReal) to[j * plan.step[1] + plan.part[1]] = static_cast<float>(in.im[j * lanes + l]);
+    }
   }
 }
 
@@ -192,14 +217,18 @@ struct Job {
   const Run* run;
 };
 
-void fftRows(const Job& job, int64_t first, int64_t end, std::byte* scratch) {
+void fftRange(const Job& job, int64_t first, int64_t end, std::byte* scratch) {
   const auto& plan = *static_cast<const FftPlan*>(job.instruction->plan);
   const auto* x = job.run->data<float>(job.instruction->inputs[0]);
   auto* y = job.run->data<float>(job.instruction->outputs[0]);
   auto* numbers = reinterpret_cast<double*>(scratch);
-  for (int64_t r = first; r < end; r++) {
-    const int64_t from = offsetOf(plan.rows, plan.strides[0], plan.rows.rank, r), to = offsetOf(plan.rows, plan.strides[1], plan.rows.rank, r);
-    fftRow(plan, x + from, y + to, {numbers, numbers + plan.size});
+  const int64_t lanes = plan.abreast ? kLanes : 1;
+  for (int64_t r = first; r < end; r += lanes) {
+    if (plan.abreast) {
+      fftRows<kLanes>(plan, x, y, r, end - r < lanes ? end - r : lanes, numbers);
+    } else {
+      fftRows<1>(plan, x, y, r, 1, numbers);
+    }
   }
 }
 
@@ -207,7 +236,7 @@ void fftChunk(void* argument, int64_t chunk, std::byte* scratch) {
   const Job& job = *static_cast<const Job*>(argument);
   const auto& plan = *static_cast<const FftPlan*>(job.instruction->plan);
   const int64_t first = chunk * plan.rowsPerChunk, end = first + plan.rowsPerChunk;
-  fftRows(job, first, end < plan.count ? end : plan.count, scratch);
+  fftRange(job, first, end < plan.count ? end : plan.count, scratch);
 }
 
 Status runFft(const Instruction& instruction, const Run& run) {
@@ -215,7 +244,7 @@ Status runFft(const Instruction& instruction, const Run& run) {
   if (plan.chunks == 0) return {};
   Job job{&instruction, &run};
   if (plan.shared) {
-    fftRows(job, 0, plan.count, run.sharedScratch);
+    fftRange(job, 0, plan.count, run.sharedScratch);
   } else {
     parallel(run, plan.chunks, fftChunk, &job);
   }

@@ -69,21 +69,25 @@ void write(const double* from, Matrix to, int64_t rows, int64_t columns, int64_t
   }
 }
 
+void writeTransposed(const double* from, Matrix to, int64_t rows, int64_t columns, int64_t first = 0) {
+  for (int64_t i = 0; i < rows; i++) {
+    for (int64_t j = 0; j < columns; j++) to.at(first + i, j) = static_cast<float>(from[j * rows + i]);
+  }
+}
+
+/// Cosines below this are lost in float32: rotations converge quadratically, so one more sweep would reach the square of it.
+constexpr double kOrthogonal = 1e-12;
+
 /// U (m × k) above V (n × k) above the singular values.
 void writeSvd(const LinalgPlan& plan, Matrix a, Matrix y, double* work, double* v, double* s) {
   const int64_t m = plan.m, n = plan.n;
-  if (m >= n) {
-    read(a, work, m, n);
-    svdInPlace(work, v, s, m, n);
-    write(work, y, m, n);
-    write(v, y, n, n, m);
-  } else {
-    read({a.p, a.column, a.row}, work, n, m);
-    svdInPlace(work, v, s, n, m);
-    write(v, y, m, m);
-    write(work, y, n, m, m);
-  }
-  write(s, y, 1, m < n ? m : n, m + n);
+  const int64_t k = m < n ? m : n;
+  const Matrix turned{a.p, a.column, a.row};
+  read(m < n ? a : turned, work, k, m + n - k);
+  svdInPlace(work, v, s, m + n - k, k, kOrthogonal);
+  writeTransposed(m < n ? v : work, y, m, k);
+  writeTransposed(m < n ? work : v, y, n, k, m);
+  write(s, y, 1, k, m + n);
 }
 
 /// Q (m × k) above the transpose of R (n × k).
@@ -151,7 +155,7 @@ int64_t linalgOne(const LinalgPlan& plan, const int32_t* attributes, Matrix a, M
     case eigh:
       read(a, work, n, n);
       eighInPlace(work, second, row, n);
-      write(second, y, n, n);
+      writeTransposed(second, y, n, n);
       write(row, y, 1, n, n);
       break;
   }

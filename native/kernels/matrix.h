@@ -30,6 +30,14 @@ inline int64_t choleskyInPlace(double* a, int64_t n) {
   return -1;
 }
 
+inline void swapRows(double* a, int64_t i, int64_t j, int64_t n) {
+  for (int64_t c = 0; c < n; c++) {
+    const double t = a[i * n + c];
+    a[i * n + c] = a[j * n + c];
+    a[j * n + c] = t;
+  }
+}
+
 /// LU with row exchanges in place of A, applied to B (n × k) as well when there is one. `scale` has room for n numbers. The sign is that of the
 /// exchanges. A pivot lost to rounding against its column counts as none.
 inline int64_t luInPlace(double* a, int64_t n, double* b, int64_t k, double* scale, double& sign) {
@@ -45,16 +53,8 @@ inline int64_t luInPlace(double* a, int64_t n, double* b, int64_t k, double* sca
     if (singular < 0 && sizeOfNumber(a[pivot * n + j]) <= kEpsilon * static_cast<double>(n) * scale[j]) singular = j;
     if (pivot != j) {
       sign = -sign;
-      for (int64_t c = 0; c < n; c++) {
-        const double t = a[j * n + c];
-        a[j * n + c] = a[pivot * n + c];
-        a[pivot * n + c] = t;
-      }
-      for (int64_t c = 0; c < k; c++) {
-        const double t = b[j * k + c];
-        b[j * k + c] = b[pivot * k + c];
-        b[pivot * k + c] = t;
-      }
+      swapRows(a, j, pivot, n);
+      swapRows(b, j, pivot, k);
     }
     if (a[j * n + j] == 0) continue;
     for (int64_t i = j + 1; i < n; i++) {
@@ -136,83 +136,101 @@ inline void rotateColumns(double* a, int64_t rows, int64_t stride, int64_t p, in
   }
 }
 
-/// Makes column j a unit vector orthogonal to the columns before it, from the first axis that is not among them.
-inline void completeColumn(double* u, int64_t m, int64_t n, int64_t j) {
+/// Makes row j (of m numbers) a unit vector orthogonal to the rows before it, from the first axis that is not among them.
+inline void completeRow(double* u, int64_t m, int64_t j) {
+  double* row = u + j * m;
   for (int64_t axis = 0; axis < m; axis++) {
-    for (int64_t i = 0; i < m; i++) u[i * n + j] = i == axis ? 1 : 0;
+    for (int64_t i = 0; i < m; i++) row[i] = i == axis ? 1 : 0;
     for (int pass = 0; pass < 2; pass++) {
       for (int64_t c = 0; c < j; c++) {
         double s = 0;
-        for (int64_t i = 0; i < m; i++) s += u[i * n + c] * u[i * n + j];
-        for (int64_t i = 0; i < m; i++) u[i * n + j] -= s * u[i * n + c];
+        for (int64_t i = 0; i < m; i++) s += u[c * m + i] * row[i];
+        for (int64_t i = 0; i < m; i++) row[i] -= s * u[c * m + i];
       }
     }
     double norm = 0;
-    for (int64_t i = 0; i < m; i++) norm += u[i * n + j] * u[i * n + j];
+    for (int64_t i = 0; i < m; i++) norm += row[i] * row[i];
     if (norm < 0.25 / static_cast<double>(m)) continue;
-    for (int64_t i = 0; i < m; i++) u[i * n + j] /= root(norm);
+    for (int64_t i = 0; i < m; i++) row[i] /= root(norm);
     return;
   }
 }
 
-/// Swaps columns so that `values` fall (or rise); u has `rows` rows and v `more`, both of n columns.
-inline void sortColumns(double* values, double* u, int64_t rows, double* v, int64_t more, int64_t n, bool falling) {
+/// Swaps rows so that the n `values` fall (or rise): of u, of `width` numbers each, and of v, of `more`.
+inline void sortRows(double* values, double* u, int64_t width, double* v, int64_t more, int64_t n, bool falling) {
   for (int64_t j = 0; j < n; j++) {
     int64_t best = j;
     for (int64_t i = j + 1; i < n; i++) best = (falling ? values[i] > values[best] : values[i] < values[best]) ? i : best;
     if (best == j) continue;
-    const double t = values[j];
-    values[j] = values[best];
-    values[best] = t;
-    for (int64_t i = 0; i < rows + more; i++) {
-      double* row = i < rows ? u + i * n : v + (i - rows) * n;
-      const double x = row[j];
-      row[j] = row[best];
-      row[best] = x;
-    }
+    swapRows(values, j, best, 1);
+    swapRows(u, j, best, width);
+    swapRows(v, j, best, more);
   }
 }
 
-/// One-sided Jacobi rotations (Hestenes 1958) for m >= n: A (m × n) becomes U, `v` (n × n) the right vectors as columns, s the values, falling.
-inline void svdInPlace(double* a, double* v, double* s, int64_t m, int64_t n) {
+/// Rows p and q of a (rows of `n`) turned.
+inline void rotateRows(double* a, int64_t n, int64_t p, int64_t q, double c, double s) {
+  double* x = a + p * n;
+  double* y = a + q * n;
+  for (int64_t i = 0; i < n; i++) {
+    const double t = x[i];
+    x[i] = c * t - s * y[i];
+    y[i] = s * t + c * y[i];
+  }
+}
+
+/// The products of two rows with themselves and with each other, in four sums each.
+inline void productsOf(const double* x, const double* y, int64_t n, double& alpha, double& beta, double& gamma) {
+  double a[4] = {}, b[4] = {}, g[4] = {};
+  for (int64_t i = 0; i < n; i += 4) {
+    const int64_t left = n - i < 4 ? n - i : 4;
+    for (int64_t k = 0; k < left; k++) {
+      a[k] += x[i + k] * x[i + k];
+      b[k] += y[i + k] * y[i + k];
+      g[k] += x[i + k] * y[i + k];
+    }
+  }
+  alpha = (a[0] + a[1]) + (a[2] + a[3]);
+  beta = (b[0] + b[1]) + (b[2] + b[3]);
+  gamma = (g[0] + g[1]) + (g[2] + g[3]);
+}
+
+/// One-sided Jacobi rotations (Hestenes 1958) of Aᵀ (n × m, m >= n), whose rows become those of Uᵀ; `v` (n × n) has the right vectors as rows, s the
+/// values, falling. Rows count as orthogonal when the cosine between them is below `limit`.
+inline void svdInPlace(double* a, double* v, double* s, int64_t m, int64_t n, double limit) {
   for (int64_t i = 0; i < n * n; i++) v[i] = i % (n + 1) == 0 ? 1 : 0;
   bool turned = true;
   for (int sweep = 0; turned && sweep < 60; sweep++) {
     turned = false;
     for (int64_t p = 0; p < n; p++) {
       for (int64_t q = p + 1; q < n; q++) {
-        double alpha = 0, beta = 0, gamma = 0;
-        for (int64_t i = 0; i < m; i++) {
-          const double x = a[i * n + p], y = a[i * n + q];
-          alpha += x * x;
-          beta += y * y;
-          gamma += x * y;
-        }
-        if (!(sizeOfNumber(gamma) > 1e-15 * root(alpha * beta))) continue;
+        double alpha, beta, gamma;
+        productsOf(a + p * m, a + q * m, m, alpha, beta, gamma);
+        if (!(sizeOfNumber(gamma) > limit * root(alpha * beta))) continue;
         turned = true;
         double c, sine;
         rotationOf(alpha, beta, gamma, c, sine);
-        rotateColumns(a, m, n, p, q, c, sine);
-        rotateColumns(v, n, n, p, q, c, sine);
+        rotateRows(a, m, p, q, c, sine);
+        rotateRows(v, n, p, q, c, sine);
       }
     }
   }
   for (int64_t j = 0; j < n; j++) {
     double norm = 0;
-    for (int64_t i = 0; i < m; i++) norm += a[i * n + j] * a[i * n + j];
+    for (int64_t i = 0; i < m; i++) norm += a[j * m + i] * a[j * m + i];
     s[j] = root(norm);
   }
-  sortColumns(s, a, m, v, n, n, true);
+  sortRows(s, a, m, v, n, n, true);
   for (int64_t j = 0; j < n; j++) {
     if (s[j] > kEpsilon * s[0] || s[j] != s[j]) {
-      for (int64_t i = 0; i < m; i++) a[i * n + j] /= s[j];
+      for (int64_t i = 0; i < m; i++) a[j * m + i] /= s[j];
     } else {
-      completeColumn(a, m, n, j);
+      completeRow(a, m, j);
     }
   }
 }
 
-/// Two-sided Jacobi rotations: the symmetric A (n × n, both triangles read) becomes diagonal; `v` its vectors as columns, w the values, rising.
+/// Two-sided Jacobi rotations: the symmetric A (n × n, both triangles read) becomes diagonal; `v` its vectors as rows, w the values, rising.
 inline void eighInPlace(double* a, double* v, double* w, int64_t n) {
   double norm = 0;
   for (int64_t i = 0; i < n * n; i++) {
@@ -229,18 +247,14 @@ inline void eighInPlace(double* a, double* v, double* w, int64_t n) {
         double c, s;
         rotationOf(a[p * n + p], a[q * n + q], a[p * n + q], c, s);
         rotateColumns(a, n, n, p, q, c, s);
-        for (int64_t i = 0; i < n; i++) {
-          const double x = a[p * n + i], y = a[q * n + i];
-          a[p * n + i] = c * x - s * y;
-          a[q * n + i] = s * x + c * y;
-        }
+        rotateRows(a, n, p, q, c, s);
         a[p * n + q] = a[q * n + p] = 0;
-        rotateColumns(v, n, n, p, q, c, s);
+        rotateRows(v, n, p, q, c, s);
       }
     }
   }
   for (int64_t j = 0; j < n; j++) w[j] = a[j * n + j];
-  sortColumns(w, v, n, v, 0, n, false);
+  sortRows(w, v, n, v, 0, n, false);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -116,15 +116,59 @@ CHAINRULE_INLINE F atan2(F y, F x) {
   return select(isNaN(x) | isNaN(y), x + y, copySign(r, y));
 }
 
-// Division with remainder has no vector instruction: lane by lane.
-template <class Operation>
-CHAINRULE_INLINE F eachLane(F a, F b, Operation operation) {
-  float x[kWidth], y[kWidth];
+// Division with remainder has no vector instruction. Floats go through doubles, where quotients below 2^29 and their products are exact: without
+// branches, so that compilers vectorize it. Lanes with larger quotients, zeros, infinities or NaN go to libm.
+
+/// Quotients from here on are not exact.
+constexpr double kLargeQuotient = 0x1p29;
+
+[[gnu::cold, gnu::noinline]] inline void remainderOfHuge(const float* x, const float* y, float* r) {
+  for (int i = 0; i < kWidth; i++) {
+    const double q = static_cast<double>(x[i]) / static_cast<double>(y[i]);
+    if (!(__builtin_fabs(q) < kLargeQuotient) || !(__builtin_fabsf(y[i]) < kInfinity)) r[i] = __builtin_fmodf(x[i], y[i]);
+  }
+}
+
+/// As C's fmodf: with the sign of the dividend.
+CHAINRULE_INLINE F fmod(F a, F b) {
+  alignas(64) float x[kWidth], y[kWidth], r[kWidth];
   store(x, a);
   store(y, b);
-  for (int i = 0; i < kWidth; i++) x[i] = operation(x[i], y[i]);
-  return load(x);
+  int32_t huge = 0;
+  for (int i = 0; i < kWidth; i++) {
+    const double p = x[i], d = y[i], q = p / d;
+    const bool fine = __builtin_fabs(q) < kLargeQuotient && __builtin_fabs(d) < static_cast<double>(kInfinity);
+    huge |= !fine;
+    const auto whole = static_cast<double>(static_cast<int32_t>(fine ? q : 0.0));
+    const double rest = p - whole * (fine ? d : 0.0);
+    // a quotient that was rounded up to a whole number is one too far from zero
+    const bool beyond = p < 0 ? rest > 0 : rest < 0;
+    const double size = __builtin_fabs(d);
+    r[i] = static_cast<float>(beyond ? rest + (p < 0 ? -size : size) : rest);
+  }
+  if (huge) [[unlikely]] remainderOfHuge(x, y, r);
+  const F result = load(r);
+  return select(eq(result, zero()), copySign(result, a), result);
 }
+
+/// With the sign of the divisor.
+CHAINRULE_INLINE F remainder(F a, F b) {
+  const F r = fmod(a, b);
+  return select(ne(r, zero()) & asMask(asInt(lt(r, zero())) ^ asInt(lt(b, zero()))), r + b, r);
+}
+
+/// The quotient rounded down, by way of the exact remainder.
+CHAINRULE_INLINE F floorDivide(F a, F b) {
+  const F r = fmod(a, b), exact = a / b;
+  const M lower = ne(r, zero()) & asMask(asInt(lt(r, zero())) ^ asInt(lt(b, zero())));
+  const F q = (a - r) / b - keep(lower, set1(1.0f));
+  const F whole = floor(q);
+  const F near = select(gt(q - whole, set1(0.5f)), whole + set1(1.0f), whole);
+  return select(eq(b, zero()), exact, select(eq(q, zero()), copySign(zero(), exact), near));
+}
+
+// Integers over 0 give 0.
+
 template <class Operation>
 CHAINRULE_INLINE I eachLane(I a, I b, Operation operation) {
   int32_t x[kWidth], y[kWidth];
@@ -134,42 +178,22 @@ CHAINRULE_INLINE I eachLane(I a, I b, Operation operation) {
   return load(x);
 }
 
-/// With the sign of the dividend; integers over 0 give 0.
-inline float truncRemainder(float a, float b) { return __builtin_fmodf(a, b); }
-inline int32_t truncRemainder(int32_t a, int32_t b) { return b == 0 || b == -1 ? 0 : a % b; }
-
-/// With the sign of the divisor.
-template <class T>
-inline T floorRemainder(T a, T b) {
-  const T r = truncRemainder(a, b);
-  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+CHAINRULE_INLINE I fmod(I a, I b) {
+  return eachLane(a, b, [](int32_t x, int32_t y) { return y == 0 || y == -1 ? 0 : x % y; });
 }
-
-/// Rounded down by way of the exact remainder.
-inline float floorQuotient(float a, float b) {
-  if (b == 0) return a / b;
-  const float r = truncRemainder(a, b);
-  float quotient = (a - r) / b;
-  if (r != 0 && (r < 0) != (b < 0)) quotient -= 1;
-  if (quotient == 0) return __builtin_copysignf(0, a / b);
-  const float whole = __builtin_floorf(quotient);
-  return quotient - whole > 0.5f ? whole + 1 : whole;
+CHAINRULE_INLINE I remainder(I a, I b) {
+  return eachLane(a, b, [](int32_t x, int32_t y) {
+    const int32_t r = y == 0 || y == -1 ? 0 : x % y;
+    return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+  });
 }
-inline int32_t floorQuotient(int32_t a, int32_t b) {
-  if (b == 0) return 0;
-  if (b == -1) return static_cast<int32_t>(0u - static_cast<uint32_t>(a));
-  const int32_t q = a / b;
-  return q * b != a && (a < 0) != (b < 0) ? q - 1 : q;
-}
-
-CHAINRULE_INLINE auto fmod(auto a, auto b) {
-  return eachLane(a, b, [](auto x, auto y) { return truncRemainder(x, y); });
-}
-CHAINRULE_INLINE auto remainder(auto a, auto b) {
-  return eachLane(a, b, [](auto x, auto y) { return floorRemainder(x, y); });
-}
-CHAINRULE_INLINE auto floorDivide(auto a, auto b) {
-  return eachLane(a, b, [](auto x, auto y) { return floorQuotient(x, y); });
+CHAINRULE_INLINE I floorDivide(I a, I b) {
+  return eachLane(a, b, [](int32_t x, int32_t y) {
+    if (y == 0) return 0;
+    if (y == -1) return static_cast<int32_t>(0u - static_cast<uint32_t>(x));
+    const int32_t q = x / y;
+    return q * y != x && (x < 0) != (y < 0) ? q - 1 : q;
+  });
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -114,6 +114,39 @@ void angles() {
   CHECK(worst <= 3.0, "atan2: %.3f ulp", worst);
 }
 
+/// Exact: fmod against C's, remainder and floorDivide against their definitions.
+void remainders() {
+  const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, 3.0f, -3.0f, INFINITY, -INFINITY, NAN, 1e-40f, 1e30f, -1e30f, 0.1f, 0.3f, 16777216.0f};
+  float a[K::kWidth], b[K::kWidth], r[K::kWidth], m[K::kWidth], q[K::kWidth];
+  const auto compare = [&] {
+    K::store(r, K::fmod(K::load(a), K::load(b)));
+    K::store(m, K::remainder(K::load(a), K::load(b)));
+    K::store(q, K::floorDivide(K::load(a), K::load(b)));
+    for (int i = 0; i < K::kWidth; i++) {
+      const float want = std::fmod(a[i], b[i]);
+      CHECK(std::isnan(want) ? std::isnan(r[i]) : want == r[i] && std::signbit(want) == std::signbit(r[i]), "fmod(%g, %g) = %g, not %g", a[i], b[i], r[i], want);
+      const float shifted = want != 0 && (want < 0) != (b[i] < 0) ? want + b[i] : want;
+      CHECK(std::isnan(shifted) ? std::isnan(m[i]) : shifted == m[i], "remainder(%g, %g) = %g, not %g", a[i], b[i], m[i], shifted);
+      const double whole = std::floor(static_cast<double>(a[i]) / static_cast<double>(b[i]));
+      if (std::fabs(whole) < 1e6) CHECK(q[i] == whole || std::fabs(q[i] - whole) <= 1, "floorDivide(%g, %g) = %g, not %g", a[i], b[i], q[i], whole);
+    }
+  };
+  for (float x : special) {
+    for (float y : special) {
+      for (float& v : a) v = x;
+      for (float& v : b) v = y;
+      compare();
+    }
+  }
+  for (int k = 0; k < 400000; k++) {
+    for (int i = 0; i < K::kWidth; i++) {
+      b[i] = std::exp(uniform(-1, 1) * 20) * (k % 2 ? 1.0f : -1.0f);
+      a[i] = k % 3 ? uniform(-1, 1) * std::exp(uniform(-1, 1) * 40) : std::round(uniform(-1, 1) * 1e4f) * b[i];
+    }
+    compare();
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -138,6 +171,7 @@ int main() {
   sample("acosh", apply<K::acosh>, std::acosh, 2.5);
   sample("atanh", apply<K::atanh>, std::atanh, 2.5);
   angles();
+  remainders();
   powers();
   if (gFailures) std::printf("%d failures\n", gFailures);
   return gFailures != 0;

@@ -74,16 +74,16 @@ const works: Record<LinalgKind, Work> = {
   svd: (a, _b, y, at, m, n) => {
     const k = Math.min(m, n)
     const tall = m >= n
-    const u = tall ? a : transposed(a, m, n)
+    const u = tall ? transposed(a, m, n) : a
     const { v, s } = svdInPlace(u, Math.max(m, n), k)
-    put(tall ? u : v, y, at)
-    put(tall ? v : u, y, at + m * k)
+    put(transposed(tall ? u : v, k, m), y, at)
+    put(transposed(tall ? v : u, k, n), y, at + m * k)
     put(s, y, at + (m + n) * k)
     return -1
   },
   eigh: (a, _b, y, at, n) => {
     const { v, w } = eighInPlace(a, n)
-    put(v, y, at)
+    put(transposed(v, n, n), y, at)
     put(w, y, at + n * n)
     return -1
   },

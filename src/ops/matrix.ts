@@ -127,42 +127,54 @@ function rotate(a: Doubles, p: number, q: number, step: number, count: number, c
   }
 }
 
-/** Makes column j a unit vector orthogonal to the columns before it, from the first axis that is not among them. */
-function completeColumn(u: Doubles, m: number, n: number, j: number): void {
+/** Makes row j (of m numbers) a unit vector orthogonal to the rows before it, from the first axis that is not among them. */
+function completeRow(u: Doubles, m: number, j: number): void {
+  const row = u.subarray(j * m, (j + 1) * m)
   for (let axis = 0; axis < m; axis++) {
-    for (let i = 0; i < m; i++) u[i * n + j] = i === axis ? 1 : 0
+    for (let i = 0; i < m; i++) row[i] = i === axis ? 1 : 0
     for (let pass = 0; pass < 2; pass++) {
       for (let c = 0; c < j; c++) {
         let s = 0
-        for (let i = 0; i < m; i++) s += u[i * n + c] * u[i * n + j]
-        for (let i = 0; i < m; i++) u[i * n + j] -= s * u[i * n + c]
+        for (let i = 0; i < m; i++) s += u[c * m + i] * row[i]
+        for (let i = 0; i < m; i++) row[i] -= s * u[c * m + i]
       }
     }
     let norm = 0
-    for (let i = 0; i < m; i++) norm += u[i * n + j] * u[i * n + j]
+    for (let i = 0; i < m; i++) norm += row[i] * row[i]
     if (norm < 0.25 / m) continue
-    for (let i = 0; i < m; i++) u[i * n + j] /= Math.sqrt(norm)
+    for (let i = 0; i < m; i++) row[i] /= Math.sqrt(norm)
     return
   }
 }
 
-/** Swaps columns so that `values` fall (or rise), in all the matrices of n columns given. */
-function sortColumns(values: Doubles, n: number, falling: boolean, ...matrices: Doubles[]): void {
+/** Swaps rows so that `values` fall (or rise), in all the matrices given. */
+function sortRows(values: Doubles, falling: boolean, ...matrices: Doubles[]): void {
+  const n = values.length
   for (let j = 0; j < n; j++) {
     let best = j
     for (let i = j + 1; i < n; i++) if (falling ? values[i] > values[best] : values[i] < values[best]) best = i
     if (best === j) continue
-    for (const a of [values, ...matrices]) {
-      for (let row = 0; row < a.length; row += n) {
-        const t = a[row + j]
-        a[row + j] = a[row + best]
-        a[row + best] = t
-      }
-    }
+    for (const a of [values, ...matrices]) swapRows(a, j, best, a.length / n)
   }
 }
 
-/** One-sided Jacobi rotations (Hestenes 1958) for m >= n: A (m × n) becomes U; V has the right vectors as columns, s the values, falling. */
+/** The products of two rows with themselves and with each other, in four sums each. */
+function productsOf(a: Doubles, p: number, q: number, n: number): { alpha: number; beta: number; gamma: number } {
+  const sums = new Float64Array(12)
+  for (let i = 0; i < n; i++) {
+    const [x, y, k] = [a[p * n + i], a[q * n + i], i % 4]
+    sums[k] += x * x
+    sums[4 + k] += y * y
+    sums[8 + k] += x * y
+  }
+  const total = (at: number): number => sums[at] + sums[at + 1] + (sums[at + 2] + sums[at + 3])
+  return { alpha: total(0), beta: total(4), gamma: total(8) }
+}
+
+/**
+ * One-sided Jacobi rotations (Hestenes 1958) of Aᵀ (n × m, m >= n), whose rows become those of Uᵀ; v has the right vectors as rows, s the values,
+ * falling.
+ */
 export function svdInPlace(a: Doubles, m: number, n: number): { v: Doubles; s: Doubles } {
   const v = new Float64Array(n * n)
   const s = new Float64Array(n)
@@ -172,41 +184,32 @@ export function svdInPlace(a: Doubles, m: number, n: number): { v: Doubles; s: D
     turned = false
     for (let p = 0; p < n; p++) {
       for (let q = p + 1; q < n; q++) {
-        let alpha = 0
-        let beta = 0
-        let gamma = 0
-        for (let i = 0; i < m; i++) {
-          const x = a[i * n + p]
-          const y = a[i * n + q]
-          alpha += x * x
-          beta += y * y
-          gamma += x * y
-        }
+        const { alpha, beta, gamma } = productsOf(a, p, q, m)
         if (!(Math.abs(gamma) > 1e-15 * Math.sqrt(alpha * beta))) continue
         turned = true
         const { c, s: sine } = rotationOf(alpha, beta, gamma)
-        rotate(a, p, q, n, m, c, sine)
-        rotate(v, p, q, n, n, c, sine)
+        rotate(a, p * m, q * m, 1, m, c, sine)
+        rotate(v, p * n, q * n, 1, n, c, sine)
       }
     }
   }
   for (let j = 0; j < n; j++) {
     let norm = 0
-    for (let i = 0; i < m; i++) norm += a[i * n + j] * a[i * n + j]
+    for (let i = 0; i < m; i++) norm += a[j * m + i] * a[j * m + i]
     s[j] = Math.sqrt(norm)
   }
-  sortColumns(s, n, true, a, v)
+  sortRows(s, true, a, v)
   for (let j = 0; j < n; j++) {
     if (s[j] > epsilon * s[0] || Number.isNaN(s[j])) {
-      for (let i = 0; i < m; i++) a[i * n + j] /= s[j]
+      for (let i = 0; i < m; i++) a[j * m + i] /= s[j]
     } else {
-      completeColumn(a, m, n, j)
+      completeRow(a, m, j)
     }
   }
   return { v, s }
 }
 
-/** Two-sided Jacobi rotations of the symmetric A (n × n, both triangles read); v has the vectors as columns, w the values, rising. */
+/** Two-sided Jacobi rotations of the symmetric A (n × n, both triangles read); v has the vectors as rows, w the values, rising. */
 export function eighInPlace(a: Doubles, n: number): { v: Doubles; w: Doubles } {
   const v = new Float64Array(n * n)
   for (let i = 0; i < n; i++) v[i * n + i] = 1
@@ -223,11 +226,11 @@ export function eighInPlace(a: Doubles, n: number): { v: Doubles; w: Doubles } {
         rotate(a, p * n, q * n, 1, n, c, s)
         a[p * n + q] = 0
         a[q * n + p] = 0
-        rotate(v, p, q, n, n, c, s)
+        rotate(v, p * n, q * n, 1, n, c, s)
       }
     }
   }
   const w = Float64Array.from({ length: n }, (_, j) => a[j * n + j])
-  sortColumns(w, n, false, v)
+  sortRows(w, false, v)
   return { v, w }
 }
