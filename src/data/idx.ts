@@ -16,7 +16,6 @@ export interface IdxArray {
 }
 
 const maximumRank = 8
-const unzip = promisify(gunzip)
 
 /** Bytes per element, by the type byte of the magic number. */
 const elementSizes: Readonly<Record<number, number>> = { 0x08: 1, 0x09: 1, 0x0b: 2, 0x0c: 4, 0x0d: 4, 0x0e: 8 }
@@ -44,7 +43,7 @@ export async function readIdx(bytes: Uint8Array, options: { name?: string; maxBy
   if (!isGzip(bytes)) return parseIdx(bytes, name)
   let plain: Uint8Array
   try {
-    plain = await unzip(bytes, { maxOutputLength: maxBytes, finishFlush: constants.Z_FINISH, chunkSize: 2 ** 20 })
+    plain = await promisify(gunzip)(bytes, { maxOutputLength: maxBytes, finishFlush: constants.Z_FINISH, chunkSize: 2 ** 20 })
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new DataError(
