@@ -55,7 +55,7 @@ const matmulRow: OpRow<undefined> = defineOp<undefined>({
   },
   gradient: ({ inputs: [a, b], needs }, g) => [
     needs[0] ? apply(matmulRow, [g, transpose(b)], undefined) : undefined,
-    needs[1] ? apply(matmulRow, [transpose(a), g], undefined) : undefined,
+    needs[1] ? rightGradient(a, b, g) : undefined,
   ],
   lower: ([a, b], [c]) => {
     const batch = batchOf(c.shape)
@@ -64,6 +64,16 @@ const matmulRow: OpRow<undefined> = defineOp<undefined>({
   reference,
   flops: ([a], [c]) => 2 * sizeOf(c.shape) * a.shape[a.shape.length - 1],
 })
+
+/**
+ * Aᵀ·G. Where B is a transposed view, as a linear layer's weight, its transpose is what is computed, so that the layer's gradient lies in memory
+ * as the weight does and needs no copy.
+ */
+function rightGradient(a: Tensor, b: Tensor, g: Tensor): Tensor {
+  const n = b.ndim
+  const transposed = b.strides[n - 2] === 1 && b.strides[n - 1] !== 1
+  return transposed ? transpose(apply(matmulRow, [transpose(g), a], undefined)) : apply(matmulRow, [transpose(a), g], undefined)
+}
 
 registerLoop(Opcode.gemm, reference)
 
