@@ -113,8 +113,21 @@ export class Graph {
     metas: readonly Meta[],
     constant: number | undefined,
   ): Node {
-    const stack = this.keepStacks ? new Error().stack : undefined
-    const node: Node = { id: this.nodes.length, name, row, source, inputs, attrs, outputs: [], scope: this.scope, stack }
+    const made = this.keepStacks ? new Error() : undefined
+    const node: Node = {
+      id: this.nodes.length,
+      name,
+      row,
+      source,
+      inputs,
+      attrs,
+      outputs: [],
+      scope: this.scope,
+      // as text only when asked for: that costs far more than noting where the node was made
+      get stack() {
+        return made?.stack
+      },
+    }
     for (const m of metas) node.outputs.push({ id: this.values++, node, shape: m.shape, dtype: m.dtype, constant, graph: this })
     this.nodes.push(node)
     return node

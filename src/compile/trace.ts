@@ -271,17 +271,17 @@ export function firstDifference(a: Trace, b: Trace): string | undefined {
     const y = b.graph.nodes[i]
     if (x === undefined || y === undefined)
       return `one has ${a.graph.nodes.length} operations, the other ${b.graph.nodes.length}; the first too many is ${(x ?? y).name}`
-    const where = userLine(y.stack)
-    if (x.name !== y.name) return `operation ${i} is ${x.name} the first time and ${y.name} the second${where}`
+    const where = (): string => userLine(y.stack)
+    if (x.name !== y.name) return `operation ${i} is ${x.name} the first time and ${y.name} the second${where()}`
     if (x.source?.kind === 'capture' && y.source?.kind === 'capture' && x.source.storage !== y.source.storage) {
-      return `operation ${i} reads a tensor ${showShape(x.outputs[0].shape)} that is made anew each time${where}. Make it once, outside`
+      return `operation ${i} reads a tensor ${showShape(x.outputs[0].shape)} that is made anew each time${where()}. Make it once, outside`
     }
     if (x.source?.kind === 'constant' && y.source?.kind === 'constant' && !Object.is(x.source.value, y.source.value)) {
-      return `a number is ${x.source.value} the first time and ${y.source.value} the second${where}. Pass it as an argument`
+      return `a number is ${x.source.value} the first time and ${y.source.value} the second${where()}. Pass it as an argument`
     }
     const inputs = x.inputs.every((v, k) => v.id === y.inputs[k]?.id)
     if (!inputs || JSON.stringify(x.attrs) !== JSON.stringify(y.attrs))
-      return `operation ${i}, ${x.name}, has other operands or options the second time${where}`
+      return `operation ${i}, ${x.name}, has other operands or options the second time${where()}`
   }
   return undefined
 }
