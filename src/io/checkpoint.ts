@@ -15,6 +15,7 @@ import type { Module } from '../nn/module.js'
 import { clone } from '../ops/movement.js'
 import { loadState, type StateSlot, tensorSlot } from '../ops/state.js'
 import type { Optimizer } from '../optim/optimizer.js'
+import type { LRScheduler, ReduceLROnPlateau, SchedulerState } from '../optim/schedulers/index.js'
 import { type GeneratorState, getRandomState, setRandomState } from '../random.js'
 import type { Tensor } from '../tensor.js'
 import { loadSafetensors, type Safetensors, saveSafetensors, type WriteSafetensorsOptions } from './safetensors.js'
@@ -37,6 +38,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export interface Checkpoint {
   model: Module
   optimizer?: Optimizer
+  /** Its counters are saved; the rates are part of the optimizer's state. */
+  scheduler?: LRScheduler | ReduceLROnPlateau
   /** Its position is saved, and set when the checkpoint is loaded. */
   loader?: Pick<DataLoader, 'state' | 'setState'>
 }
@@ -61,6 +64,7 @@ interface Progress {
   readonly step: number
   readonly random: GeneratorState
   readonly loader?: LoaderState
+  readonly scheduler?: SchedulerState
   readonly extra?: Json
 }
 
@@ -158,7 +162,7 @@ function stateOf({ tensors }: Safetensors, prefix: string): Map<string, Tensor> 
  */
 export async function saveCheckpoint(path: string, checkpoint: SaveCheckpoint): Promise<void> {
   checkPath('saveCheckpoint', path)
-  const { model, optimizer, loader, epoch = 0, step = 0, extra } = checkpoint
+  const { model, optimizer, scheduler, loader, epoch = 0, step = 0, extra } = checkpoint
   checkModel('saveCheckpoint', model)
   for (const [name, value] of Object.entries({ epoch, step })) {
     if (!Number.isSafeInteger(value) || value < 0)
@@ -166,7 +170,7 @@ export async function saveCheckpoint(path: string, checkpoint: SaveCheckpoint): 
   }
   const tensors = snapshot(() => ({ ...modelState(model, 'model.'), ...(optimizer && optimizerState(optimizer)) }), hasDouble(model))
   // read now: the copies are queued, and what is queued before them has drawn its numbers
-  const progress: Progress = { epoch, step, random: getRandomState(), loader: loader?.state(), extra }
+  const progress: Progress = { epoch, step, random: getRandomState(), loader: loader?.state(), scheduler: scheduler?.stateDict(), extra }
   const metadata = { [versionKey]: String(formatVersion), [kindKey]: 'checkpoint', [progressKey]: jsonOf(progress) }
   await saveSafetensors(path, await tensors, { metadata })
 }
@@ -184,7 +188,7 @@ function jsonOf(progress: Progress): string {
 }
 
 /**
- * Loads a checkpoint into a model, and into an optimizer and a loader where given, and sets the random generator. Returns the counters.
+ * Loads a checkpoint into a model, and into an optimizer, a schedule and a loader where given, and sets the random generator. Returns the counters.
  *
  *     const { epoch, extra } = await loadCheckpoint('last.ckpt', { model, optimizer, loader })
  *
@@ -193,9 +197,10 @@ function jsonOf(progress: Progress): string {
  */
 export async function loadCheckpoint(path: string, checkpoint: Checkpoint): Promise<LoadedCheckpoint> {
   checkPath('loadCheckpoint', path)
-  const { model, optimizer, loader } = checkpoint
+  const { model, optimizer, scheduler, loader } = checkpoint
   checkModel('loadCheckpoint', model)
-  const file = await loadSafetensors(path)
+  // hyper-parameters are saved in double precision
+  const file = await loadSafetensors(path, { float64: true })
   checkVersion('loadCheckpoint', path, file)
   const progress = progressOf(path, file)
   const state = stateOf(file, 'model.')
@@ -206,6 +211,7 @@ export async function loadCheckpoint(path: string, checkpoint: Checkpoint): Prom
   if (loader !== undefined && progress.loader === undefined) {
     throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} was saved without a loader. Load it without one.`)
   }
+  if (scheduler !== undefined) checkSchedule(path, scheduler, progress)
   // all that can fail comes before the first that changes something, or is undone
   checkFits(model, state)
   const position = loader?.state()
@@ -216,9 +222,18 @@ export async function loadCheckpoint(path: string, checkpoint: Checkpoint): Prom
     if (position !== undefined) loader?.setState(position)
     throw error
   }
+  if (progress.scheduler !== undefined) scheduler?.loadStateDict(progress.scheduler)
   model.loadStateDict(state)
   setRandomState(progress.random)
   return { epoch: progress.epoch, step: progress.step, extra: progress.extra }
+}
+
+function checkSchedule(path: string, scheduler: LRScheduler | ReduceLROnPlateau, { scheduler: state }: Progress): void {
+  if (state === undefined)
+    throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} was saved without a schedule. Load it without one.`)
+  const refused = scheduler.refuse(state)
+  if (refused !== undefined)
+    throw new ArgumentError('ERR_STATE_DICT', `loadCheckpoint: the schedule saved in ${path} is of another kind: ${refused}.`)
 }
 
 /** Loads the state into slots that write nothing: throws what `loadStateDict` would. */

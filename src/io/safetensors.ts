@@ -20,6 +20,8 @@ export interface Safetensors {
 export interface ReadSafetensorsOptions {
   /** Which tensors to read; default all. Others are checked for place and size only, whatever their dtype. */
   filter?: (name: string) => boolean
+  /** Keep F64 as float64 instead of making it float32; default false. */
+  float64?: boolean
 }
 
 export interface WriteSafetensorsOptions {
@@ -69,7 +71,7 @@ export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOpti
   const tensors = new Map<string, StoredArray>()
   for (const entry of entries) {
     if (options.filter && !options.filter(entry.name)) continue
-    tensors.set(entry.name, toArray(entry, bytes.subarray(start + entry.begin, start + entry.end)))
+    tensors.set(entry.name, toArray(entry, bytes.subarray(start + entry.begin, start + entry.end), options.float64))
   }
   return { tensors, metadata }
 }
@@ -93,7 +95,7 @@ export async function loadSafetensors(path: string, options: ReadSafetensorsOpti
       const tensors = new Map<string, StoredArray>()
       for (const entry of entries) {
         if (options.filter && !options.filter(entry.name)) continue
-        tensors.set(entry.name, toArray(entry, await readAt(file, start + entry.begin, entry.end - entry.begin)))
+        tensors.set(entry.name, toArray(entry, await readAt(file, start + entry.begin, entry.end - entry.begin), options.float64))
       }
       return { tensors, metadata }
     } finally {
@@ -291,12 +293,12 @@ function parseEntry(name: string, value: unknown): Entry {
   return { name, type: dtype, shape, count, begin, end }
 }
 
-function toArray({ name, type, shape, count }: Entry, bytes: Uint8Array): StoredArray {
+function toArray({ name, type, shape, count }: Entry, bytes: Uint8Array, doubles = false): StoredArray {
   if (!isWireType(type)) {
     throw malformed('DTYPE', `tensor ${show(name)} has dtype ${show(type)}, which has no counterpart here. Leave it out with { filter }`)
   }
-  const data = decode(type, bytes, count, `safetensors: tensor ${show(name)}`)
-  return { data, shape, dtype: wireDTypes[type] }
+  const data = decode(type, bytes, count, `safetensors: tensor ${show(name)}`, doubles)
+  return { data, shape, dtype: doubles && type === 'F64' ? 'float64' : wireDTypes[type] }
 }
 
 function isCount(value: unknown): value is number {

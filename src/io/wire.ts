@@ -75,11 +75,12 @@ export function swapBytes(bytes: Uint8Array, size: number): void {
  *
  * @param bytes exactly `count * wireSize(type)` bytes at any alignment; not kept and not changed.
  * @param what how errors name the array, for example `safetensors: tensor 'fc.weight'`.
+ * @param doubles whether F64 stays float64 instead of becoming float32.
  * @throws DataError `ERR_DATA_RANGE` for a value that does not fit, `ERR_DATA_BOOL` for a bool other than 0 and 1.
  *
  *     decode('BF16', Uint8Array.of(0x80, 0x3f), 1, 'x')   // Float32Array [1]
  */
-export function decode(type: WireType, bytes: Uint8Array, count: number, what: string): TypedArray {
+export function decode(type: WireType, bytes: Uint8Array, count: number, what: string, doubles = false): TypedArray {
   // A copy at the start of its own buffer: any typed array fits on it, and no caller shares it.
   const own = new Uint8Array(bytes)
   if (bigEndianHost) swapBytes(own, wireSizes[type])
@@ -97,7 +98,7 @@ export function decode(type: WireType, bytes: Uint8Array, count: number, what: s
       throw new DataError('ERR_DATA_BOOL', `${what}: a bool is 0 or 1, received ${own[wrong]} at element ${wrong}.`)
     }
     case 'F64':
-      return narrow(new Float64Array(buffer), what)
+      return doubles ? new Float64Array(buffer) : narrow(new Float64Array(buffer), what)
     case 'F16': {
       const table = halfTable()
       return Float32Array.from(new Uint16Array(buffer), (bits) => table[bits])

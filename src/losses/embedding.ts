@@ -4,12 +4,13 @@
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { clamp } from '../ops/activations.js'
 import { arangeTensor, zerosLike } from '../ops/creation.js'
-import { abs, add, div, eq, minimum, mul, ne, neg, pow, rsqrt, sqrt, square, sub, to, where } from '../ops/elementwise.js'
+import { add, div, eq, minimum, mul, ne, neg, rsqrt, square, sub, to, where } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
 import { matmul } from '../ops/matmul.js'
 import { transpose } from '../ops/movement.js'
-import { amax, sum } from '../ops/reduce.js'
+import { sum } from '../ops/reduce.js'
 import { crossEntropyRows } from '../ops/softmax.js'
+import { norm, normalize } from '../ops/vector-norm.js'
 import type { Tensor } from '../tensor.js'
 import { checkFloat, checkOption, checkPair, checkReduction, checkSame, type LossOptions, reduceLoss, type Same } from './check.js'
 
@@ -39,17 +40,6 @@ export function cosineEmbeddingLoss(
   const t = checkPair(op, cosine, target)
   const loss = add(where(eq(t, 1), sub(1, cosine), 0), where(eq(t, -1), clamp(sub(cosine, margin), 0), 0))
   return reduceLoss(loss, reduction)
-}
-
-/** (Σ|d|ᵖ)^(1/p) over the last dimension, with gradient 0 at 0. */
-function lengthOf(d: Tensor, p: number): Tensor {
-  if (p === Infinity) return amax(abs(d), { dim: -1 })
-  if (p === 1) return sum(abs(d), { dim: -1 })
-  const none = eq(d, 0)
-  const total = sum(p === 2 ? square(d) : where(none, 0, pow(where(none, 1, abs(d)), p)), { dim: -1 })
-  const nothing = eq(total, 0)
-  const some = where(nothing, 1, total)
-  return where(nothing, 0, p === 2 ? sqrt(some) : pow(some, 1 / p))
 }
 
 export interface TripletMarginOptions extends LossOptions {
@@ -82,7 +72,7 @@ export function tripletMarginLoss(anchor: Tensor, positive: Tensor, negative: Te
   checkSame(op, 'anchor', anchor, 'positive', positive)
   checkSame(op, 'anchor', anchor, 'negative', negative)
   if (anchor.ndim === 0) throw new ShapeError('ERR_LOSS_SHAPE', `${op}: needs [N, D] or [D], received a scalar.`)
-  const distance = (a: Tensor, b: Tensor): Tensor => lengthOf(add(sub(a, b), eps), p)
+  const distance = (a: Tensor, b: Tensor): Tensor => norm(add(sub(a, b), eps), { p, dim: -1 })
   const near = distance(anchor, positive)
   let far = distance(anchor, negative)
   if (swap) far = minimum(far, distance(positive, negative))
@@ -150,9 +140,8 @@ export function infoNceLoss(query: Tensor, key: Tensor, options: InfoNceOptions 
   checkSame(op, 'queries', query, 'keys', key)
   if (query.ndim !== 2)
     throw new ShapeError('ERR_LOSS_SHAPE', `${op}: queries and keys must be [N, D], received ${showShape(query.shape)}.`)
-  const unit = (x: Tensor): Tensor => mul(x, rsqrt(add(sum(square(x), { dim: 1, keepdim: true }), 1e-12)))
-  const q = unit(query)
-  const k = unit(key)
+  const q = normalize(query)
+  const k = normalize(key)
   const n = query.shape[0]
   if (negatives === undefined)
     return reduceLoss(crossEntropyRows(div(matmul(q, transpose(k)), temperature), arangeTensor(n), -100), reduction)
@@ -161,6 +150,6 @@ export function infoNceLoss(query: Tensor, key: Tensor, options: InfoNceOptions 
     throw new ShapeError('ERR_LOSS_SHAPE', `${op}: negatives must be [M, ${query.shape[1]}], received ${showShape(negatives.shape)}.`)
   }
   const own = sum(mul(q, k), { dim: 1, keepdim: true })
-  const scores = div(concat([own, matmul(q, transpose(unit(negatives)))], 1), temperature)
+  const scores = div(concat([own, matmul(q, transpose(normalize(negatives)))], 1), temperature)
   return reduceLoss(crossEntropyRows(scores, to(zerosLike(arangeTensor(n)), 'int32'), -100), reduction)
 }

@@ -1,5 +1,6 @@
 /** Optimizers and gradient clipping. Exports only. */
 export { Adam, AdamGroup, type AdamOptions, AdamW } from './adam.js'
+export { AveragedModel, type AveragedModelOptions, updateBn } from './averaging.js'
 export { clipGradNorm, clipGradValue } from './clip.js'
 export { LBFGS, type LBFGSOptions } from './lbfgs.js'
 export { Muon, MuonGroup, type MuonOptions } from './muon.js'

@@ -204,12 +204,12 @@ export class LBFGS extends Optimizer {
 
   /** Iterates until a limit or a tolerance is reached; returns the loss at the beginning. */
   override step(closure?: () => Tensor): Tensor {
-    refuseInTrace('LBFGS.step')
     if (typeof closure !== 'function')
       throw new StateError(
         'ERR_CLOSURE',
         'LBFGS: step needs a function that computes the loss and its gradients: optimizer.step(() => { …; loss.backward(); return loss }). fit() cannot give it one.',
       )
+    refuseInTrace('LBFGS.step')
     return noGrad(() => this.iterate(closure))
   }
 

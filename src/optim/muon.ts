@@ -3,10 +3,10 @@
  */
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
-import { add, div, maximum, mul, sqrt, square, sub } from '../ops/elementwise.js'
+import { add, div, maximum, mul, sub } from '../ops/elementwise.js'
 import { matmul } from '../ops/matmul.js'
 import { transpose } from '../ops/movement.js'
-import { sum } from '../ops/reduce.js'
+import { norm } from '../ops/vector-norm.js'
 import type { Tensor } from '../tensor.js'
 import { type Hyper, plain } from './hyper.js'
 import { towards } from './moments.js'
@@ -73,7 +73,7 @@ export class MuonGroup extends ParameterGroup {
 function orthogonal(x: Tensor, { nsCoefficients: [a, b, c], nsSteps }: Required<MuonOptions>, eps: Tensor): Tensor {
   const tall = x.shape[0] > x.shape[1]
   let y = tall ? transpose(x) : x
-  y = div(y, maximum(sqrt(sum(square(y))), eps))
+  y = div(y, maximum(norm(y), eps))
   for (let i = 0; i < nsSteps; i++) {
     const gram = matmul(y, transpose(y))
     y = add(mul(y, a), matmul(add(mul(gram, b), mul(matmul(gram, gram), c)), y))

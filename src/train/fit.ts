@@ -120,7 +120,8 @@ function offer<T>(readers: ReadonlySet<Channel<T>>, value: T): Promise<unknown> 
  *     for await (const { epoch, loss } of fit(model, data, options)) if (loss < 0.01) break
  *
  * The model trains in training mode and is judged in evaluation mode whatever its flags say; they are not touched. Gradients left from
- * before are forgotten. Defaults: `epochs` 1, `batchSize` 32, `shuffle` true, `compile` true, `progress` 'auto'.
+ * before are forgotten. With a `scheduler` the learning rate changes after each epoch (or step), with `accumulate` several batches make one optimizer step.
+ * Defaults: `epochs` 1, `accumulate` 1, `batchSize` 32, `shuffle` true, `compile` true, `progress` 'auto'.
  *
  * @throws ArgumentError `ERR_FIT_OPTION`, `ERR_FIT_DATA`, `ERR_FIT_FIGURE`; GradientError `ERR_FIT_OPTIMIZER` before the first step when a parameter in use is not the
  * optimizer's, `ERR_FIT_NO_GRADIENT` when one of the optimizer's is not in use; StateError `ERR_FIT_RUNNING` for a model that is being trained,

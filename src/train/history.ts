@@ -34,7 +34,7 @@ export interface Epoch<M extends Metrics = Metrics> {
 export class History<M extends Metrics = Metrics> {
   /** Completed epochs. */
   readonly epochs: readonly Epoch<M>[]
-  /** Optimizer steps, those of an epoch that was left included. */
+  /** Batches learnt from, those of an epoch that was left included; each is an optimizer step unless gradients are accumulated. */
   readonly steps: number
   readonly seconds: number
   /** Why it ended: all epochs done, early stopping, or a loop left by `break`. */
@@ -67,8 +67,8 @@ export class History<M extends Metrics = Metrics> {
   }
 }
 
-/** A figure of an epoch by the name early stopping and progress use. */
-function figure(epoch: Epoch, name: string): number | undefined {
+/** A figure of an epoch by the name early stopping, schedules and progress use. */
+export function figure(epoch: Epoch, name: string): number | undefined {
   if (name === 'loss') return epoch.loss
   if (name === 'valLoss') return epoch.valLoss
   const own = Object.entries(epoch.metrics).find(([key]) => key === name)

@@ -13,6 +13,7 @@ import { type Epoch, History, Judge, type Metrics, type Values } from './history
 import type { FitOptions } from './options.js'
 import { Pacer } from './pacer.js'
 import { makeProgress, type Progress, type StepNews } from './progress.js'
+import { Timetable } from './schedule.js'
 import { type Figures, makeSteps, type Steps } from './steps.js'
 
 /** A step of a training. */
@@ -122,6 +123,10 @@ class Training<M extends Metrics> {
   private readonly names: readonly string[]
   private readonly epochs: number
   private readonly progress: Progress
+  private readonly timetable: Timetable<M> | undefined
+  /** Batches an optimizer step, and how many are in the gradients now. */
+  private readonly accumulate: number
+  private gathered = 0
   /** Training losses of the last steps, for the advice when they run away. */
   private readonly trail: number[] = []
   /** Steps queued, and steps whose loss is known. */
@@ -133,11 +138,13 @@ class Training<M extends Metrics> {
   private pace = 0
 
   constructor(model: Module, data: FitData, options: FitOptions<M>, watchers: Watchers<M>) {
-    const { batchSize, shuffle, dropLast, seed, validation, epochs = 1 } = options
+    const { batchSize, shuffle, dropLast, seed, validation, epochs = 1, accumulate = 1, scheduler } = options
     this.model = model
     this.options = options
     this.watchers = watchers
     this.epochs = epochs
+    this.accumulate = accumulate
+    if (scheduler !== undefined) this.timetable = new Timetable(scheduler, validation !== undefined)
     this.names = Object.keys(options.metrics ?? {})
     this.steps = makeSteps(model, options)
     const reuse = !this.steps.eager
@@ -156,10 +163,13 @@ class Training<M extends Metrics> {
     let note: string | undefined
     try {
       await this.rehearse()
+      // what is left from before must not be added to
+      if (this.accumulate > 1) this.options.optimizer.zeroGrad()
       for (let epoch = 1; epoch <= this.epochs; epoch++) {
         const result = await this.epoch(epoch)
         if (result !== undefined) {
           epochs.push(result)
+          this.timetable?.afterEpoch(result)
           this.progress.epoch(result)
           if (judge?.judge(result)) stopped = 'early'
           await this.watchers.onEpoch(result)
@@ -248,6 +258,7 @@ class Training<M extends Metrics> {
         while (pending.length >= depth || pending[0]?.done) await settle()
         if (this.pacer.due) await this.pacer.breathe()
       }
+      if (complete && learnt !== undefined) await this.applyGathered()
       while (pending.length > 0) await settle()
     } finally {
       await Promise.allSettled(pending.map((p) => p.figures))
@@ -260,12 +271,42 @@ class Training<M extends Metrics> {
 
   /** Queues a step. What is returned, if anything, has to be awaited before the next one. */
   private queue(batch: Batch, pending: Pending[], epoch: number, learning: boolean): Promise<unknown> | undefined {
-    const figures = learning ? this.steps.train(batch.x, batch.y) : this.steps.judge(batch.x, batch.y)
+    const figures = learning ? this.learn(batch) : this.steps.judge(batch.x, batch.y)
     pending.push(new Pending(batch, figures))
     if (!learning) return undefined
     const number = ++this.taken
+    // the schedule of a step that is refused does not move
+    const stepped = (): void => {
+      if (this.gathered === 0) this.timetable?.afterStep()
+    }
     // the first step is also the check that everything fits together: nobody is shown a step that was refused
-    return number === 1 ? figures.then(() => this.show(number, epoch, figures)) : this.show(number, epoch, figures)
+    if (number === 1) {
+      return figures.then(() => {
+        stepped()
+        return this.show(number, epoch, figures)
+      })
+    }
+    stepped()
+    return this.show(number, epoch, figures)
+  }
+
+  /** Queues the work of a batch, and the update when it completes a group. */
+  private learn(batch: Batch): Promise<Figures> {
+    if (this.accumulate === 1) return this.steps.train(batch.x, batch.y)
+    const figures = this.steps.gather(batch.x, batch.y)
+    if (++this.gathered < this.accumulate) return figures
+    const applied = this.steps.apply(this.gathered)
+    this.gathered = 0
+    return Promise.all([figures, applied]).then(([f]) => f)
+  }
+
+  /** Updates by what is left at the end of an epoch. */
+  private async applyGathered(): Promise<void> {
+    if (this.gathered === 0) return
+    const count = this.gathered
+    this.gathered = 0
+    await this.steps.apply(count)
+    this.timetable?.afterStep()
   }
 
   private show(step: number, epoch: number, figures: Promise<Figures>): Promise<unknown> | undefined {

@@ -4,6 +4,7 @@
 import { ArgumentError } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { Optimizer } from '../optim/optimizer.js'
+import { LRScheduler, ReduceLROnPlateau } from '../optim/schedulers/index.js'
 import type { Tensor } from '../tensor.js'
 import type { FitData } from './batches.js'
 import type { Epoch, Metrics } from './history.js'
@@ -22,6 +23,15 @@ export interface EarlyStopping<M extends Metrics = Metrics> {
   minDelta?: number
   /** Whether to end with the weights of the best epoch; default false. */
   restoreBest?: boolean
+}
+
+/** A learning-rate schedule, and when it is stepped. */
+export interface FitScheduler<M extends Metrics = Metrics> {
+  scheduler: LRScheduler | ReduceLROnPlateau
+  /** Default 'epoch'; 'step', an optimizer step, for `CyclicLR` and `OneCycleLR`. */
+  every?: 'epoch' | 'step'
+  /** The figure `ReduceLROnPlateau` looks at, named as in `earlyStopping`. Default `'valLoss'` with validation, else `'loss'`. */
+  monitor?: string | ((epoch: Epoch<M>) => number)
 }
 
 export interface FitOptions<M extends Metrics = Metrics> {
@@ -43,6 +53,10 @@ export interface FitOptions<M extends Metrics = Metrics> {
   /** Measured on training and validation data: `{ accuracy: metrics.accuracy }`. */
   metrics?: M
   earlyStopping?: EarlyStopping<M>
+  /** Changes the learning rate as the training goes on: `new optim.lrScheduler.StepLR(optimizer, 10)`, or with when and by what it is stepped. */
+  scheduler?: LRScheduler | ReduceLROnPlateau | FitScheduler<M>
+  /** Batches whose gradients are averaged for one optimizer step, the last step of an epoch of those that are left; default 1. */
+  accumulate?: number
   /** Stops the training; the promise then rejects with the signal's reason. */
   signal?: AbortSignal
   /** Whether to compile the step; default true. Without, all runs op by op, for debugging. */
@@ -74,6 +88,8 @@ const known = new Set([
   'validation',
   'metrics',
   'earlyStopping',
+  'scheduler',
+  'accumulate',
   'signal',
   'compile',
   'progress',
@@ -93,6 +109,7 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
   checkCount('epochs', options.epochs, 1)
   checkCount('batchSize', options.batchSize, 1)
   checkCount('seed', options.seed, 0)
+  checkCount('accumulate', options.accumulate, 1)
   for (const [name, metric] of Object.entries(options.metrics ?? {})) {
     if (typeof metric !== 'function')
       throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
@@ -100,6 +117,18 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
   const { progress = 'auto', earlyStopping } = options
   if (!['auto', 'bar', 'lines', false].includes(progress)) throw wrong("progress must be 'auto', 'bar', 'lines' or false", progress)
   if (earlyStopping !== undefined) checkStopping(earlyStopping, options)
+  if (options.scheduler !== undefined) checkScheduler(options.scheduler, options)
+}
+
+function checkScheduler<M extends Metrics>(given: NonNullable<FitOptions<M>['scheduler']>, options: FitOptions<M>): void {
+  const isSchedule = (x: unknown): x is LRScheduler | ReduceLROnPlateau => x instanceof LRScheduler || x instanceof ReduceLROnPlateau
+  const { scheduler, every, monitor }: Partial<FitScheduler<M>> = isSchedule(given) ? { scheduler: given } : (given ?? {})
+  if (!isSchedule(scheduler))
+    throw wrong('scheduler must be a schedule, like new optim.lrScheduler.StepLR(optimizer, 10)', scheduler ?? given)
+  if (scheduler.optimizer !== options.optimizer) throw wrong('scheduler must belong to the optimizer of this training', 'one of another')
+  if (every !== undefined && every !== 'epoch' && every !== 'step') throw wrong("scheduler.every must be 'epoch' or 'step'", every)
+  if (every === 'step' && scheduler instanceof ReduceLROnPlateau) throw wrong('ReduceLROnPlateau is stepped every epoch', every)
+  checkMonitor('scheduler.monitor', monitor, options)
 }
 
 function checkStopping<M extends Metrics>(stopping: EarlyStopping<M>, options: FitOptions<M>): void {
@@ -107,10 +136,14 @@ function checkStopping<M extends Metrics>(stopping: EarlyStopping<M>, options: F
   checkCount('earlyStopping.patience', patience ?? -1, 0)
   if (!(minDelta >= 0)) throw wrong('earlyStopping.minDelta must be a number from 0', minDelta)
   if (mode !== undefined && mode !== 'min' && mode !== 'max') throw wrong("earlyStopping.mode must be 'min' or 'max'", mode)
+  checkMonitor('earlyStopping.monitor', monitor, options)
+}
+
+function checkMonitor<M extends Metrics>(what: string, monitor: unknown, options: FitOptions<M>): void {
   if (monitor === undefined || typeof monitor === 'function') return
   const metrics = Object.keys(options.metrics ?? {})
   const names = ['loss', ...metrics, ...(options.validation === undefined ? [] : ['loss', ...metrics].map(validationName))]
-  if (!names.includes(monitor)) throw wrong(`earlyStopping.monitor must be one of ${names.join(', ')}, or a function`, monitor)
+  if (!names.includes(monitor as string)) throw wrong(`${what} must be one of ${names.join(', ')}, or a function`, monitor)
 }
 
 /** `accuracy` on validation data is `valAccuracy`. */

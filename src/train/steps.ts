@@ -9,7 +9,9 @@ import { withMode } from '../nn/mode.js'
 import type { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
 import { gradMode } from '../ops/dispatch.js'
+import { mul } from '../ops/elementwise.js'
 import { clone } from '../ops/movement.js'
+import { gradientOf, setGradient } from '../optim/gradient.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { getRandomState, setRandomState } from '../random.js'
 import { Tensor } from '../tensor.js'
@@ -22,6 +24,10 @@ export type Figures = readonly Tensor[]
 export interface Steps {
   /** Updates the parameters. */
   train(x: Tensor, y: Tensor): Promise<Figures>
+  /** Adds to the gradients only. */
+  gather(x: Tensor, y: Tensor): Promise<Figures>
+  /** Updates the parameters by the gradients of `count` batches. */
+  apply(count: number): Promise<void>
   /** Changes nothing. */
   judge(x: Tensor, y: Tensor): Promise<Figures>
   /** Whether code of the user sees the batches themselves. */
@@ -55,20 +61,38 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   const figures = (outputs: Tensor, y: Tensor, loss: Tensor): Figures =>
     noGrad(() => [loss.detach(), ...metrics.map(([name, metric]) => scalar(`the metric ${name}`, metric(outputs, y)))])
 
-  const learn = (x: Tensor, y: Tensor): Figures =>
+  const gather = (x: Tensor, y: Tensor): Figures =>
     withMode(true, () => {
-      optimizer.zeroGrad()
       const outputs = forward(x)
       const loss = scalar('the loss', lossOf(outputs, y))
       loss.backward()
       checkGradients(model, optimizer)
       const measured = figures(outputs, y, loss)
-      // all that can be wrong comes before the update
-      optimizer.step()
-      // nobody looks at the gradients: cleared in here, they need no memory after the step
-      optimizer.zeroGrad()
       return measured
     })
+
+  const learn = (x: Tensor, y: Tensor): Figures => {
+    optimizer.zeroGrad()
+    // all that can be wrong comes before the update
+    const measured = gather(x, y)
+    optimizer.step()
+    // nobody looks at the gradients: cleared in here, they need no memory after the step
+    optimizer.zeroGrad()
+    return measured
+  }
+
+  const apply = (share: number | Tensor): void => {
+    noGrad(() => {
+      for (const { params } of optimizer.groups) {
+        for (const p of params) {
+          const g = gradientOf(p)
+          if (g !== undefined) setGradient(p, mul(g, share))
+        }
+      }
+    })
+    optimizer.step()
+    optimizer.zeroGrad()
+  }
 
   const judge = (x: Tensor, y: Tensor): Figures =>
     noGrad(() =>
@@ -78,8 +102,15 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
       }),
     )
 
-  const train = compile(eager ? undone(model, optimizer, learn) : learn, { name: 'fit', eager })
-  return { train, judge: compile(judge, { name: 'fit, validation', eager }), eager }
+  const once = (step: typeof learn): typeof learn => (eager ? undone(model, optimizer, step) : step)
+  const update = compile(apply, { name: 'fit, update', eager })
+  return {
+    train: compile(once(learn), { name: 'fit', eager }),
+    gather: compile(once(gather), { name: 'fit', eager }),
+    apply: (count) => update(1 / count),
+    judge: compile(judge, { name: 'fit, validation', eager }),
+    eager,
+  }
 }
 
 /** While tracing nothing has happened when a check fails; where ops run at once, the first call has to be undone. */

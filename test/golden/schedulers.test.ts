@@ -30,6 +30,7 @@ const schedulers: Record<string, (optimizer: optim.Optimizer, options: Options) 
   CyclicLR: (p, { baseLr, maxLr, ...o }) => new lrScheduler.CyclicLR(p, baseLr, maxLr, o),
   LambdaLR: (p) => new lrScheduler.LambdaLR(p, (epoch) => 1 / Math.sqrt(epoch + 1)),
   MultiplicativeLR: (p, { factor }) => new lrScheduler.MultiplicativeLR(p, () => factor),
+  SWALR: (p, { swaLr, ...o }) => new lrScheduler.SWALR(p, swaLr, o),
   SequentialLR: (p, o) => new lrScheduler.SequentialLR(p, parts(p, o), o.milestones),
   ChainedScheduler: (p, o) => new lrScheduler.ChainedScheduler(parts(p, o)),
 }

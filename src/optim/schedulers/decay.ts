@@ -174,3 +174,41 @@ export class PolynomialLR extends LRScheduler {
     return base * (1 - Math.min(this.totalIters, this.lastEpoch) / this.totalIters) ** this.power
   }
 }
+
+/**
+ * From the rate as it is to the constant `swaLr`, over `annealEpochs` (default 10), in half a cosine ('cos', the default) or a line ('linear'): for averaging
+ * weights. Source: Izmailov et al. 2018, `torch.optim.swa_utils.SWALR`.
+ *
+ *     new optim.lrScheduler.SWALR(optimizer, 0.05)
+ */
+export class SWALR extends LRScheduler {
+  private readonly swaLrs: readonly number[]
+  private readonly annealEpochs: number
+  private readonly anneal: (part: number) => number
+  constructor(
+    optimizer: Optimizer,
+    swaLr: number | readonly number[],
+    options: { annealEpochs?: number; annealStrategy?: 'cos' | 'linear' } = {},
+  ) {
+    super(optimizer)
+    checkOptions('SWALR', options)
+    const { annealEpochs = 10, annealStrategy = 'cos' } = options
+    if (annealStrategy !== 'cos' && annealStrategy !== 'linear')
+      throw new ArgumentError('ERR_SCHEDULE', `SWALR: annealStrategy must be 'cos' or 'linear', received ${showValue(annealStrategy)}.`)
+    this.swaLrs = perGroup('SWALR', 'swaLr', swaLr, optimizer).map((x) => checkNumber('SWALR', 'swaLr', x, 0))
+    this.annealEpochs = checkCount('SWALR', 'annealEpochs', annealEpochs, 0)
+    this.anneal = annealStrategy === 'cos' ? (part) => (1 - Math.cos(Math.PI * part)) / 2 : (part) => part
+    this.begin()
+  }
+  private share(epoch: number): number {
+    return this.anneal(Math.max(0, Math.min(1, epoch / Math.max(1, this.annealEpochs))))
+  }
+  protected rate(group: ParameterGroup, _base: number, _first: boolean, index: number): number {
+    const epoch = this.annealEpochs === 0 ? Math.max(1, this.lastEpoch) : this.lastEpoch
+    const swaLr = this.swaLrs[index]
+    const before = this.share(epoch - 1)
+    const from = before === 1 ? swaLr : (group.lr - before * swaLr) / (1 - before)
+    const share = this.share(epoch)
+    return swaLr * share + from * (1 - share)
+  }
+}

@@ -18,6 +18,7 @@ export {
   MultiStepLR,
   PolynomialLR,
   StepLR,
+  SWALR,
 } from './decay.js'
 export { type PlateauOptions, ReduceLROnPlateau } from './plateau.js'
 export { LRScheduler, type SchedulerState, type SchedulerValue } from './scheduler.js'
