@@ -17,6 +17,8 @@
     "kernels/micro.cc",
     "kernels/micro_moves.cc",
     "kernels/micro_ops.cc",
+    "kernels/norm.cc",
+    "kernels/norm_rows.cc",
     "kernels/pool2d.cc",
     "kernels/product.cc",
     "kernels/random.cc",

@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0xe0e213a6u;
+constexpr uint32_t kTableHash = 0x7942ac27u;
 
 enum class Opcode : int32_t {
   map = 1,
@@ -27,6 +27,10 @@ enum class Opcode : int32_t {
   sort = 21,
   linalg = 22,
   fft = 23,
+  moments = 30,
+  normSums = 31,
+  normRows = 32,
+  normRowsGrad = 33,
   recurrent = 40,
   recurrentGrad = 41,
   attention = 42,

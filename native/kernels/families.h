@@ -23,6 +23,10 @@ extern const KernelFamily scatterAddFamily;        // gather.cc
 extern const KernelFamily randomFamily;            // random.cc
 extern const KernelFamily attentionFamily;         // attention.cc
 extern const KernelFamily attentionGradFamily;     // attention_grad.cc
+extern const KernelFamily momentsFamily;           // norm.cc
+extern const KernelFamily normSumsFamily;          // norm.cc
+extern const KernelFamily normRowsFamily;          // norm_rows.cc
+extern const KernelFamily normRowsGradFamily;      // norm_rows.cc
 extern const KernelFamily recurrentFamily;         // recurrent.cc
 extern const KernelFamily recurrentGradFamily;     // recurrent_grad.cc
 extern const KernelFamily scanFamily;              // scan.cc

@@ -25,6 +25,10 @@ const KernelTable& kernels() {
   put(Opcode::gather, gatherFamily);
   put(Opcode::scatterAdd, scatterAddFamily);
   put(Opcode::random, randomFamily);
+  put(Opcode::moments, momentsFamily);
+  put(Opcode::normSums, normSumsFamily);
+  put(Opcode::normRows, normRowsFamily);
+  put(Opcode::normRowsGrad, normRowsGradFamily);
   put(Opcode::recurrent, recurrentFamily);
   put(Opcode::recurrentGrad, recurrentGradFamily);
   put(Opcode::attention, attentionFamily);

@@ -106,6 +106,8 @@ struct Checker {
   bool sort();
   bool linalg();
   bool fft();
+  bool groups(bool sums);
+  bool normRows(bool gradient);
   bool run();
 };
 
@@ -428,6 +430,42 @@ bool Checker::fft() {
   return require(kind < 2 ? in == out : kind == 2 ? in >= 1 && out == in / 2 + 1 : out >= 1 && in == out / 2 + 1, Check::operandShape, 1);
 }
 
+/// moments: x → mean, variance; normSums: g, x, mean, rstd → sums.
+bool Checker::groups(bool sums) {
+  if (!counts(sums ? 4 : 1, 2) || !attributes(0)) return false;
+  const View& x = input(sums ? 1 : 0);
+  if (!isFloat(x, 0) || !rank(x, 3, 0) || (sums && (!isFloat(input(0), 0) || !shape(input(0), x, 0)))) return false;
+  auto vector = [&](const View& v, int64_t which) {
+    return isFloat(v, which) && rank(v, 1, which) && require(v.shape[0] == x.shape[1], Check::operandShape, which);
+  };
+  for (int i = 2; i < instruction.inputCount; ++i)
+    if (!vector(input(i), i)) return false;
+  return vector(output(0), instruction.inputCount) && vector(output(1), instruction.inputCount + 1);
+}
+
+/// x, (weight, (bias)) → y, mean, rstd; or g, x, mean, rstd, (weight) → gradients of x, (weight, bias).
+bool Checker::normRows(bool gradient) {
+  if (!attributes(gradient ? 1 : 2) || !inRange(0, 0, 1) || !atLeast(gradient ? 4 : 1, 1)) return false;
+  const int weights = instruction.inputCount - (gradient ? 4 : 1);
+  if (!require(weights <= (gradient ? 1 : 2), Check::operandCount) ||
+      !counts(instruction.inputCount, gradient ? 1 + 2 * weights : 3))
+    return false;
+  const View& x = input(gradient ? 1 : 0);
+  if (!rank(x, 2, gradient ? 1 : 0)) return false;
+  auto is = [&](const View& v, int64_t which, int r, int64_t extent) {
+    return isFloat(v, which) && rank(v, r, which) &&
+           (r == 2 ? shape(v, x, which) : require(v.shape[0] == extent, Check::operandShape, which));
+  };
+  const int wide = gradient ? 2 : 1, rows = gradient ? 4 : 1;
+  for (int i = 0; i < instruction.inputCount; ++i)
+    if (!is(input(i), i, i < wide ? 2 : 1, i < rows ? x.shape[0] : x.shape[1])) return false;
+  for (int i = 0; i < instruction.outputCount; ++i) {
+    const int which = instruction.inputCount + i;
+    if (!is(output(i), which, i == 0 ? 2 : 1, gradient ? x.shape[1] : x.shape[0]) || !contiguous(output(i), which)) return false;
+  }
+  return true;
+}
+
 bool Checker::run() {
   switch (instruction.opcode) {
     case Opcode::map:
@@ -460,6 +498,14 @@ bool Checker::run() {
       return counts(2, 1) && gather(output(0), input(0), true);
     case Opcode::random:
       return random();
+    case Opcode::moments:
+      return groups(false);
+    case Opcode::normSums:
+      return groups(true);
+    case Opcode::normRows:
+      return normRows(false);
+    case Opcode::normRowsGrad:
+      return normRows(true);
     case Opcode::recurrent:
       return recurrent(false);
     case Opcode::recurrentGrad:

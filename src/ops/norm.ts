@@ -9,6 +9,7 @@ import { assign } from './assign.js'
 import { checkTensor } from './dispatch.js'
 import { add, div, mul, pow, rsqrt, square, sub } from './elementwise.js'
 import { reshape } from './movement.js'
+import { normalizeGroups, normalizeRows } from './norm-rows.js'
 import { pad } from './pad.js'
 import { avgPool2d } from './pool.js'
 import { mean } from './reduce.js'
@@ -33,18 +34,6 @@ function checkParameter(op: string, name: string, t: Tensor | undefined, shape: 
 function affine(x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined): Tensor {
   const scaled = weight === undefined ? x : mul(x, weight)
   return bias === undefined ? scaled : add(scaled, bias)
-}
-
-/** Rows `[R, K]` with mean 0 and variance 1. */
-function normalizeRows(x: Tensor, eps: number): Tensor {
-  // centred once, so that its gradients meet in one place
-  const centred = sub(x, mean(x, { dim: -1, keepdim: true }))
-  return mul(centred, rsqrt(add(mean(square(centred), { dim: -1, keepdim: true }), eps)))
-}
-
-/** Rows `[R, K]` with mean square 1. */
-function scaleRows(x: Tensor, eps: number): Tensor {
-  return mul(x, rsqrt(add(mean(square(x), { dim: -1, keepdim: true }), eps)))
 }
 
 export interface RmsNormOptions {
@@ -73,10 +62,12 @@ function normalizedShape(op: string, x: Tensor, given: number | readonly number[
   )
 }
 
-/** `f` on x as rows of the elements normalized together. */
-function overRows(x: Tensor, shape: readonly number[], f: (rows: Tensor) => Tensor): Tensor {
+/** x as rows of the elements normalized together. */
+function overRows(kind: 'layer' | 'rms', x: Tensor, shape: readonly number[], eps: number, weight?: Tensor, bias?: Tensor): Tensor {
   const length = sizeOf(shape)
-  return reshape(f(reshape(x, [sizeOf(x.shape.slice(0, x.ndim - shape.length)), length])), x.shape)
+  const flat = (t: Tensor | undefined): Tensor | undefined => (t === undefined ? undefined : reshape(t, [length]))
+  const rows = reshape(x, [sizeOf(x.shape.slice(0, x.ndim - shape.length)), length])
+  return reshape(normalizeRows(kind, rows, eps, flat(weight), flat(bias)), x.shape)
 }
 
 /**
@@ -95,11 +86,7 @@ export function layerNorm(x: Tensor, shape: number | readonly number[], options:
   const dims = normalizedShape('layerNorm', x, shape)
   checkParameter('layerNorm', 'weight', weight, dims)
   checkParameter('layerNorm', 'bias', bias, dims)
-  return affine(
-    overRows(x, dims, (rows) => normalizeRows(rows, eps)),
-    weight,
-    bias,
-  )
+  return overRows('layer', x, dims, eps, weight, bias)
 }
 
 /**
@@ -117,11 +104,7 @@ export function rmsNorm(x: Tensor, shape: number | readonly number[], options: R
   check('rmsNorm', x, eps)
   const dims = normalizedShape('rmsNorm', x, shape)
   checkParameter('rmsNorm', 'weight', weight, dims)
-  return affine(
-    overRows(x, dims, (rows) => scaleRows(rows, eps)),
-    weight,
-    undefined,
-  )
+  return overRows('rms', x, dims, eps, weight)
 }
 
 export interface GroupNormOptions {
@@ -157,7 +140,7 @@ export function groupNorm(x: Tensor, numGroups: number, options: GroupNormOption
   checkParameter('groupNorm', 'weight', weight, [c])
   checkParameter('groupNorm', 'bias', bias, [c])
   const length = (c / numGroups) * sizeOf(x.shape.slice(2))
-  const y = reshape(normalizeRows(reshape(x, [n * numGroups, length]), eps), x.shape)
+  const y = reshape(normalizeGroups(reshape(x, [1, n * numGroups, length]), eps).y, x.shape)
   return affine(y, overChannels(x, weight), overChannels(x, bias))
 }
 
@@ -225,13 +208,11 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
       `batchNorm: needs more than one value per channel to train, received ${showShape(x.shape)}. Use larger batches.`,
     )
   }
-  const dim = [...x.shape.keys()].filter((d) => d !== 1)
-  const batchMean = mean(x, { dim, keepdim: true })
-  // centred once, so that its gradients meet in one place and are summed over the batch once
-  const centred = sub(x, batchMean)
-  const batchVar = mean(square(centred), { dim, keepdim: true })
-  if (training) noGrad(() => track(options, reshape(batchMean, [channels]), reshape(batchVar, [channels]), count))
-  return finish(centred, batchVar, options)
+  const { weight, bias, eps = 1e-5 } = options
+  const both = weight !== undefined && bias !== undefined
+  const { y, mean: batchMean, variance } = both ? normalizeGroups(x, eps, weight, bias) : normalizeGroups(x, eps)
+  if (training) noGrad(() => track(options, batchMean, variance, count))
+  return both ? y : affine(y, overChannels(x, weight), overChannels(x, bias))
 }
 
 /**
@@ -244,7 +225,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
 export function instanceNorm<T extends Tensor>(x: T, options?: InstanceNormOptions): Tensor<ShapeOf<T>>
 export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tensor {
   prepare('instanceNorm', x, options)
-  const { runningMean, runningVar, useInputStats = true, eps = 1e-5 } = options
+  const { runningMean, useInputStats = true, eps = 1e-5 } = options
   if (x.ndim < 3) throw new ShapeError('ERR_RANK', `instanceNorm: needs x [N, C, …sizes], received ${showShape(x.shape)}.`)
   if (!useInputStats) {
     if (runningMean !== undefined) return batchNorm(x, { ...options })
@@ -258,17 +239,12 @@ export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tens
       `instanceNorm: needs more than one value per channel, received ${showShape(x.shape)}. Use larger images.`,
     )
   }
-  const rows = reshape(x, [n * c, length])
-  if (runningMean !== undefined && runningVar !== undefined) {
-    noGrad(() => {
-      const rowMean = mean(rows, { dim: 1, keepdim: true })
-      const rowVar = mean(square(sub(rows, rowMean)), { dim: 1 })
-      const overSamples = (t: Tensor): Tensor => mean(reshape(t, [n, c]), { dim: 0 })
-      track(options, overSamples(rowMean), overSamples(rowVar), length)
-    })
-  }
-  const y = reshape(normalizeRows(rows, eps), x.shape)
-  return affine(y, overChannels(x, options.weight), overChannels(x, options.bias))
+  const { y, mean: rowMean, variance } = normalizeGroups(reshape(x, [1, n * c, length]), eps)
+  noGrad(() => {
+    const overSamples = (t: Tensor): Tensor => mean(reshape(t, [n, c]), { dim: 0 })
+    if (runningMean !== undefined) track(options, overSamples(rowMean), overSamples(variance), length)
+  })
+  return affine(reshape(y, x.shape), overChannels(x, options.weight), overChannels(x, options.bias))
 }
 
 export interface LocalResponseNormOptions {

@@ -126,6 +126,10 @@ function samples(): Instruction<Memory>[] {
       outputs: [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 2)],
       scalars: [bitsOfFloat(0.5), 0],
     },
+    { opcode: Opcode.moments, inputs: [f(2, 3, 4)], outputs: [f(3), f(3)], scalars: [] },
+    { opcode: Opcode.normSums, inputs: [f(2, 3, 4), f(2, 3, 4), f(3), f(3)], outputs: [f(3), f(3)], scalars: [] },
+    { opcode: Opcode.normRows, inputs: [f(3, 4), f(4), f(4)], outputs: [f(3, 4), f(3), f(3)], scalars: [0, 0x3727c5ac] },
+    { opcode: Opcode.normRowsGrad, inputs: [f(3, 4), f(3, 4), f(3), f(3), f(4)], outputs: [f(3, 4), f(4), f(4)], scalars: [1] },
   ]
 }
 

@@ -208,6 +208,13 @@ describe('a program that breaks a rule', () => {
       of(Opcode.attention, [f(1, 2, 3, 513), f(1, 2, 5, 513), f(1, 2, 5, 4)], [f(1, 2, 3, 4), f(1, 2, 3)], [0, 0]),
       of(Opcode.attention, [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 4)], [f(1, 2, 3, 4), f(1, 2, 3)], [0, 2]),
       of(Opcode.attentionGrad, [f(1, 2, 3, 4), f(1, 2, 5, 4), f(1, 2, 5, 4)], [f(1, 2, 3, 4)], [0, 0]),
+      of(Opcode.moments, [f(2, 3)], [f(3), f(3)]),
+      of(Opcode.moments, [f(2, 3, 4)], [f(2), f(3)]),
+      of(Opcode.normSums, [f(2, 3, 4), f(2, 3, 5), f(3), f(3)], [f(3), f(3)]),
+      of(Opcode.normRows, [f(3, 4)], [f(3, 4), f(3), f(3)], [2, 0]),
+      of(Opcode.normRows, [f(3, 4), f(3)], [f(3, 4), f(3), f(3)], [0, 0]),
+      of(Opcode.normRowsGrad, [f(3, 4), f(3, 4), f(3), f(3), f(4)], [f(3, 4)], [0]),
+      of(Opcode.normRowsGrad, [f(3, 4)], [f(3, 4)], [0]),
       of(Opcode.collective, [f(2)], [f(2)]),
     ]
     cases.forEach((instruction, i) => {

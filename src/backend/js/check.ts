@@ -91,6 +91,12 @@ class Checker {
         return this.gather(this.outputs[0], this.inputs[0])
       case Opcode.random:
         return this.random()
+      case Opcode.moments:
+      case Opcode.normSums:
+        return this.groups(this.opcode === Opcode.normSums)
+      case Opcode.normRows:
+      case Opcode.normRowsGrad:
+        return this.normRows(this.opcode === Opcode.normRowsGrad)
       case Opcode.recurrent:
       case Opcode.recurrentGrad:
         return this.recurrent(this.opcode === Opcode.recurrentGrad)
@@ -501,5 +507,52 @@ class Checker {
       'complex numbers are not pairs',
     )
     return { scalars }
+  }
+
+  /** moments: x → mean, variance; normSums: g, x, mean, rstd → sums. */
+  private groups(sums: boolean): Attributes {
+    this.attributes()
+    this.counts(sums ? 4 : 1, 2)
+    const x = this.inputs[sums ? 1 : 0]
+    this.require(x?.shape.length === 3, 'groups are of three dimensions')
+    const vectors = [...this.inputs.slice(2), ...this.outputs]
+    for (const view of this.inputs.slice(0, 2)) this.float(view)
+    if (sums) this.shape(this.inputs[0], x.shape)
+    for (const view of vectors) {
+      this.float(view)
+      this.shape(view, [x.shape[1]])
+    }
+    return { scalars: this.scalars }
+  }
+
+  /** x, (weight, (bias)) → y, mean, rstd; or g, x, mean, rstd, (weight) → gradients. */
+  private normRows(gradient: boolean): Attributes {
+    this.attributes(
+      ...((gradient
+        ? [[0, 1]]
+        : [
+            [0, 1],
+            [-(2 ** 31), 2 ** 31 - 1],
+          ]) as [number, number][]),
+    )
+    const { inputs, outputs } = this
+    const x = inputs[gradient ? 1 : 0]
+    this.require(x?.shape.length === 2, 'rows are of two dimensions')
+    const [rows, columns] = x.shape
+    const weights = gradient ? inputs.length - 4 : inputs.length - 1
+    this.require(weights >= 0 && weights <= (gradient ? 1 : 2), 'the number of operands')
+    this.counts(inputs.length, gradient ? 1 + 2 * weights : 3)
+    const wide = [rows, columns]
+    const shapes = gradient ? [wide, wide, [rows], [rows], [columns]] : [wide, [columns], [columns]]
+    const results = gradient ? [wide, [columns], [columns]] : [wide, [rows], [rows]]
+    const check = (views: readonly View<number>[], wanted: readonly number[][]): void =>
+      views.forEach((view, i) => {
+        this.float(view)
+        this.shape(view, wanted[i])
+      })
+    check(inputs, shapes)
+    check(outputs, results)
+    for (const view of outputs) this.contiguous(view)
+    return { scalars: this.scalars }
   }
 }
