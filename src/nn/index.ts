@@ -61,6 +61,7 @@ export {
 } from './pool.js'
 export { PositionalEncoding, type PositionalEncodingOptions, RotaryEmbedding, type RotaryEmbeddingOptions } from './positions.js'
 export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, type RecurrentWeights, RNN } from './recurrent.js'
+export { type SpectralNormOptions, spectralNorm, weightNorm } from './reparametrize.js'
 export { Fold, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample } from './shape.js'
 export {
   type DecoderLayerCall,
