@@ -48,6 +48,18 @@ export {
   padPackedSequence,
   padSequence,
 } from './packed.js'
+export {
+  CircularPad1d,
+  CircularPad2d,
+  ConstantPad1d,
+  ConstantPad2d,
+  ReflectionPad1d,
+  ReflectionPad2d,
+  ReplicationPad1d,
+  ReplicationPad2d,
+  ZeroPad1d,
+  ZeroPad2d,
+} from './pad.js'
 export { Parameter } from './parameter.js'
 export {
   AdaptiveAvgPool1d,
