@@ -36,7 +36,7 @@ endif()
 # CHAINRULE_KERNEL_TESTS asks for them. gemm_bench is built by its name only.
 if(TARGET chainrule_kernels AND (CHAINRULE_KERNEL_TESTS OR NOT CHAINRULE_SANITIZE))
   foreach(_isa IN LISTS CHAINRULE_ISAS)
-    foreach(_test gemm_test conv2d_test map_test kernels_test math_test gemm_bench)
+    foreach(_test gemm_test conv2d_test map_test kernels_test arrays_test math_test gemm_bench)
       set(_name ${_test}_${_isa})
       add_executable(${_name} native/test/${_test}.cc $<TARGET_OBJECTS:chainrule_${_isa}>)
       target_link_libraries(${_name} PRIVATE chainrule_flags)

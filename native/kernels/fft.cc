@@ -1,6 +1,6 @@
-// Discrete Fourier transforms along the last dimension, not scaled; complex numbers are pairs in a dimension of size 2 behind it. Computed in double
-// precision: powers of two by radix 2, other sizes as a convolution with a chirp (Bluestein 1970). Rows are independent and run in parallel, and
-// short ones several abreast: number j of lane l lies at j·lanes + l.
+// Discrete Fourier transforms along the last dimension, not scaled; complex numbers are pairs in a dimension of size 2 behind it. Computed
+// in double precision: powers of two by radix 2, other sizes as a convolution with a chirp (Bluestein 1970). Rows are independent and run
+// in parallel, and short ones several abreast: number j of lane l lies at j·lanes + l.
 #include <cstdlib>
 #include <cstring>
 

@@ -1,5 +1,5 @@
-// Factorizations and solutions of small dense matrices (matrix.h), one matrix after another. In: matrices of float32 in any layout; out: factors,
-// where there are several below one another in one output (docs/program-format.md). Matrices are independent and run in parallel.
+// Factorizations and solutions of small dense matrices (matrix.h), one matrix after another. In: matrices of float32 in any layout; out:
+// factors, where there are several below one another in one output (docs/program-format.md). Matrices are independent and run in parallel.
 #include <cstdlib>
 #include <cstring>
 
@@ -178,8 +178,9 @@ void linalgChunk(void* argument, int64_t chunk, std::byte*) {
   job.failed[chunk][0] = -1;
   for (int64_t i = chunk; i < plan.count; i += plan.chunks) {
     const auto offset = [&](int v) { return offsetOf(plan.batch, plan.strides[v], plan.batch.rank, i); };
-    const int64_t failed = linalgOne(plan, instruction.attributes, matrixOf(a, job.run->data<float>(a), offset(0)),
-                                     matrixOf(b, job.run->data<float>(b), offset(2)), matrixOf(y, job.run->data<float>(y), offset(1)), work);
+    const int64_t failed =
+        linalgOne(plan, instruction.attributes, matrixOf(a, job.run->data<float>(a), offset(0)),
+                  matrixOf(b, job.run->data<float>(b), offset(2)), matrixOf(y, job.run->data<float>(y), offset(1)), work);
     if (failed < 0 || job.failed[chunk][0] >= 0) continue;
     job.failed[chunk][0] = i;
     job.failed[chunk][1] = failed;

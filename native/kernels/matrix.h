@@ -1,5 +1,5 @@
-// Factorizations of small dense matrices in double precision, row-major, plain loops: the same, line for line, as src/ops/matrix.ts. In: matrices
-// that may be overwritten; out: factors. Those that can meet a singular matrix return the row or column where they did, others -1.
+// Factorizations of small dense matrices in double precision, row-major, plain loops: the same, line for line, as src/ops/matrix.ts. In:
+// matrices that may be overwritten; out: factors. Those that can meet a singular matrix return the row or column where they did, others -1.
 #pragma once
 #include <cstdint>
 
@@ -38,8 +38,8 @@ inline void swapRows(double* a, int64_t i, int64_t j, int64_t n) {
   }
 }
 
-/// LU with row exchanges in place of A, applied to B (n × k) as well when there is one. `scale` has room for n numbers. The sign is that of the
-/// exchanges. A pivot lost to rounding against its column counts as none.
+/// LU with row exchanges in place of A, applied to B (n × k) as well when there is one. `scale` has room for n numbers. The sign is that of
+/// the exchanges. A pivot lost to rounding against its column counts as none.
 inline int64_t luInPlace(double* a, int64_t n, double* b, int64_t k, double* scale, double& sign) {
   sign = 1;
   int64_t singular = -1;
@@ -84,7 +84,8 @@ inline int64_t solveTriangularInPlace(const double* a, double* b, int64_t n, int
   return -1;
 }
 
-/// Householder reflections as LAPACK's: A (m × n) becomes R in its upper triangle; Q (m × k), k = min(m, n), is written out. `factors` has room for k.
+/// Householder reflections as LAPACK's: A (m × n) becomes R in its upper triangle; Q (m × k), k = min(m, n), is written out. `factors` has
+/// room for k.
 inline void qrInPlace(double* a, double* q, double* factors, int64_t m, int64_t n) {
   const int64_t k = m < n ? m : n;
   for (int64_t j = 0; j < k; j++) {
@@ -195,8 +196,8 @@ inline void productsOf(const double* x, const double* y, int64_t n, double& alph
   gamma = (g[0] + g[1]) + (g[2] + g[3]);
 }
 
-/// One-sided Jacobi rotations (Hestenes 1958) of Aᵀ (n × m, m >= n), whose rows become those of Uᵀ; `v` (n × n) has the right vectors as rows, s the
-/// values, falling. Rows count as orthogonal when the cosine between them is below `limit`.
+/// One-sided Jacobi rotations (Hestenes 1958) of Aᵀ (n × m, m >= n), whose rows become those of Uᵀ; `v` (n × n) has the right vectors as
+/// rows, s the values, falling. Rows count as orthogonal when the cosine between them is below `limit`.
 inline void svdInPlace(double* a, double* v, double* s, int64_t m, int64_t n, double limit) {
   for (int64_t i = 0; i < n * n; i++) v[i] = i % (n + 1) == 0 ? 1 : 0;
   bool turned = true;
@@ -230,7 +231,8 @@ inline void svdInPlace(double* a, double* v, double* s, int64_t m, int64_t n, do
   }
 }
 
-/// Two-sided Jacobi rotations: the symmetric A (n × n, both triangles read) becomes diagonal; `v` its vectors as rows, w the values, rising.
+/// Two-sided Jacobi rotations: the symmetric A (n × n, both triangles read) becomes diagonal; `v` its vectors as rows, w the values,
+/// rising.
 inline void eighInPlace(double* a, double* v, double* w, int64_t n) {
   double norm = 0;
   for (int64_t i = 0; i < n * n; i++) {

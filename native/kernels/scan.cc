@@ -136,7 +136,8 @@ Status runScan(const Instruction& instruction, const Run& run) {
   parallel(run, plan.chunks,
            kind == 2   ? scanChunk<LinearStep, float>
            : kind == 1 ? floats ? scanChunk<ProductStep, float> : scanChunk<ProductStep, int32_t>
-                       : floats ? scanChunk<SumStep, float> : scanChunk<SumStep, int32_t>,
+           : floats ? scanChunk<SumStep, float>
+                       : scanChunk<SumStep, int32_t>,
            &job);
   return {};
 }

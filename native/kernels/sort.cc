@@ -1,5 +1,5 @@
-// Stable sorting along one axis. In: x; out: the first elements in order and where they were, as many as the outputs are long (all of them, or
-// the k first). NaN counts as the greatest number. Rows are independent and run in parallel.
+// Stable sorting along one axis. In: x; out: the first elements in order and where they were, as many as the outputs are long (all of them,
+// or the k first). NaN counts as the greatest number. Rows are independent and run in parallel.
 //
 // An element becomes one 64-bit word: a key whose order as an unsigned number is the order wanted, above its position. Short rows are
 // sorted by insertion, long ones by counting bytes; a few first elements are kept in a list of their own.

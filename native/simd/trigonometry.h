@@ -1,6 +1,6 @@
 // Tangent, hyperbolic functions and the inverses of both on vectors of floats, after Cephes (single precision) and identities of exp, log
-// and their like in math.h. In: any float; out: as C's math.h at infinities, NaN, denormals and signed zeros. Each comment states the largest
-// error found over dense samples of all floats, with and without fma (native/test/math_test.cc checks it).
+// and their like in math.h. In: any float; out: as C's math.h at infinities, NaN, denormals and signed zeros. Each comment states the
+// largest error found over dense samples of all floats, with and without fma (native/test/math_test.cc checks it).
 #pragma once
 #include "math.h"
 
@@ -116,8 +116,8 @@ CHAINRULE_INLINE F atan2(F y, F x) {
   return select(isNaN(x) | isNaN(y), x + y, copySign(r, y));
 }
 
-// Division with remainder has no vector instruction. Floats go through doubles, where quotients below 2^29 and their products are exact: without
-// branches, so that compilers vectorize it. Lanes with larger quotients, zeros, infinities or NaN go to libm.
+// Division with remainder has no vector instruction. Floats go through doubles, where quotients below 2^29 and their products are exact:
+// without branches, so that compilers vectorize it. Lanes with larger quotients, zeros, infinities or NaN go to libm.
 
 /// Quotients from here on are not exact.
 constexpr double kLargeQuotient = 0x1p29;
@@ -146,7 +146,8 @@ CHAINRULE_INLINE F fmod(F a, F b) {
     const double size = __builtin_fabs(d);
     r[i] = static_cast<float>(beyond ? rest + (p < 0 ? -size : size) : rest);
   }
-  if (huge) [[unlikely]] remainderOfHuge(x, y, r);
+  if (huge) [[unlikely]]
+    remainderOfHuge(x, y, r);
   const F result = load(r);
   return select(eq(result, zero()), copySign(result, a), result);
 }

@@ -1,5 +1,5 @@
-// scan, sort, linalg and fft against plain loops in double precision: random shapes, strides and edges; the same bits by one thread and by two;
-// nothing written outside the outputs.
+// scan, sort, linalg and fft against plain loops in double precision: random shapes, strides and edges; the same bits by one thread and by
+// two; nothing written outside the outputs.
 #include <algorithm>
 
 #include "../simd/simd.h"
@@ -14,7 +14,8 @@ Team* gOne;
 Team* gTwo;
 
 /// Runs by two threads, then by one, and compares the bytes of the outputs.
-Status both(const char* what, const KernelFamily& family, Opcode opcode, const std::vector<Tensor*>& in, const std::vector<Tensor*>& out, const std::vector<int32_t>& attributes) {
+Status both(const char* what, const KernelFamily& family, Opcode opcode, const std::vector<Tensor*>& in, const std::vector<Tensor*>& out,
+            const std::vector<int32_t>& attributes) {
   Call call(opcode, in, out, attributes);
   Status s = call(family, *gTwo);
   std::vector<Bytes> first;
@@ -26,7 +27,9 @@ Status both(const char* what, const KernelFamily& family, Opcode opcode, const s
   }
   return s;
 }
-bool near(double got, double want, double tolerance) { return got == want || std::fabs(got - want) <= tolerance * std::fmax(1.0, std::fabs(want)); }
+bool near(double got, double want, double tolerance) {
+  return got == want || std::fabs(got - want) <= tolerance * std::fmax(1.0, std::fabs(want));
+}
 
 /// A tensor of the shape in one of four layouts.
 Tensor arranged(DType type, const std::vector<int64_t>& shape, int form) {
@@ -36,7 +39,8 @@ Tensor arranged(DType type, const std::vector<int64_t>& shape, int form) {
   return make(type, shape, order, form == 2 ? 2 : 0, form == 3);
 }
 
-const std::vector<std::vector<int64_t>> kShapes = {{1}, {50}, {4, 9}, {3, 0}, {0, 3}, {30, 200}, {3, 5, 7}, {2, 300, 2}, {64, 130}, {5, 20000}};
+const std::vector<std::vector<int64_t>> kShapes = {{1},       {50},      {4, 9},      {3, 0},    {0, 3},
+                                                   {30, 200}, {3, 5, 7}, {2, 300, 2}, {64, 130}, {5, 20000}};
 
 /// Calls visit(the linear position of element i of a run, i) along the axis of a row-major shape, run by run.
 template <class Visit>
@@ -89,7 +93,8 @@ void sorts() {
         const int64_t n = shape[axis], wanted = form % 2 ? n : pick(0, n);
         std::vector<int64_t> outShape = shape;
         outShape[axis] = wanted;
-        Tensor x = arranged(type, shape, form), values = arranged(type, outShape, (form + 1) % 4), indices = arranged(DType::int32, outShape, (form + 2) % 4);
+        Tensor x = arranged(type, shape, form), values = arranged(type, outShape, (form + 1) % 4),
+               indices = arranged(DType::int32, outShape, (form + 2) % 4);
         fill(x);
         if (type == DType::float32) {
           for (int64_t i = 0; i < x.count(); i += 3) x.set(i, i % 2 ? NAN : std::round(x.get(i)));
@@ -118,7 +123,8 @@ void sorts() {
           for (int64_t i = 0; i < wanted; i++) {
             const auto from = orders[next][static_cast<size_t>(i)];
             const double want = rows[next][static_cast<size_t>(from)], got = values.get(at(i));
-            CHECK(indices.get(at(i)) == static_cast<double>(from), "sort: index %g, not %lld", indices.get(at(i)), static_cast<long long>(from));
+            CHECK(indices.get(at(i)) == static_cast<double>(from), "sort: index %g, not %lld", indices.get(at(i)),
+                  static_cast<long long>(from));
             CHECK(got == want || (std::isnan(got) && std::isnan(want)), "sort: value %g, not %g", got, want);
           }
           next++;
@@ -132,7 +138,8 @@ void transforms() {
   for (int64_t n : {1, 2, 3, 4, 5, 8, 15, 16, 31, 64, 100, 127, 1024}) {
     for (int form = 0; form < 4; form++) {
       Tensor z = arranged(DType::float32, {3, n, 2}, form), y = arranged(DType::float32, {3, n, 2}, (form + 1) % 4);
-      Tensor x = arranged(DType::float32, {3, n}, form), h = arranged(DType::float32, {3, n / 2 + 1, 2}, (form + 2) % 4), back = arranged(DType::float32, {3, n}, form);
+      Tensor x = arranged(DType::float32, {3, n}, form), h = arranged(DType::float32, {3, n / 2 + 1, 2}, (form + 2) % 4),
+             back = arranged(DType::float32, {3, n}, form);
       fill(z), fill(x);
       const double tolerance = 1e-6 * std::sqrt(static_cast<double>(n));
       for (int32_t kind = 0; kind < 2; kind++) {
@@ -146,14 +153,16 @@ void transforms() {
               re += a * std::cos(angle) - b * std::sin(angle);
               im += a * std::sin(angle) + b * std::cos(angle);
             }
-            CHECK(near(y.get((r * n + k) * 2), re, tolerance) && near(y.get((r * n + k) * 2 + 1), im, tolerance), "fft of %lld points", static_cast<long long>(n));
+            CHECK(near(y.get((r * n + k) * 2), re, tolerance) && near(y.get((r * n + k) * 2 + 1), im, tolerance), "fft of %lld points",
+                  static_cast<long long>(n));
           }
         }
       }
       CHECK(both("fft of real", K::fftFamily, Opcode::fft, {&x}, {&h}, {2}).ok(), "fft");
       CHECK(both("fft to real", K::fftFamily, Opcode::fft, {&h}, {&back}, {3}).ok(), "fft");
       for (int64_t i = 0; i < x.count(); i++)
-        CHECK(near(back.get(i) / static_cast<double>(n), x.get(i), 2e-6), "fft there and back of %lld points: %g, not %g", static_cast<long long>(n), back.get(i) / static_cast<double>(n), x.get(i));
+        CHECK(near(back.get(i) / static_cast<double>(n), x.get(i), 2e-6), "fft there and back of %lld points: %g, not %g",
+              static_cast<long long>(n), back.get(i) / static_cast<double>(n), x.get(i));
     }
   }
 }
@@ -173,7 +182,8 @@ void matrices() {
               for (int64_t j = 0; j < n; j++) {
                 double sum = 0;
                 for (int64_t c = 0; c < k; c++) sum += part(b, i, c) * part(b, m + n, c) * part(b, m + j, c);
-                CHECK(near(sum, a.get((b * m + i) * n + j), 1e-5), "svd of %lld x %lld: %g", static_cast<long long>(m), static_cast<long long>(n), sum);
+                CHECK(near(sum, a.get((b * m + i) * n + j), 1e-5), "svd of %lld x %lld: %g", static_cast<long long>(m),
+                      static_cast<long long>(n), sum);
               }
             }
           }
@@ -181,7 +191,8 @@ void matrices() {
           for (int64_t b = 0; b < batch; b++) {
             for (int64_t i = 0; i < n; i++) a.set((b * n + i) * n + i, a.get((b * n + i) * n + i) + static_cast<double>(n) + 1);
           }
-          Tensor right = arranged(DType::float32, {batch, n, 3}, (form + 1) % 4), x = arranged(DType::float32, {batch, n, 3}, (form + 2) % 4);
+          Tensor right = arranged(DType::float32, {batch, n, 3}, (form + 1) % 4),
+                 x = arranged(DType::float32, {batch, n, 3}, (form + 2) % 4);
           fill(right);
           CHECK(both("solve", K::linalgFamily, Opcode::linalg, {&a, &right}, {&x}, {1, 0}).ok(), "solve");
           for (int64_t i = 0; i < x.count(); i++) {

@@ -1,7 +1,6 @@
 // simd/math.h against the C library in double precision: a dense sample of all floats, and every special pair of pow. Out: the largest
 // error of each function in ulps, and a failure where it exceeds what the function's comment states.
 #include "../simd/trigonometry.h"
-
 #include "tensors.h"
 
 using namespace chainrule;
@@ -124,11 +123,13 @@ void remainders() {
     K::store(q, K::floorDivide(K::load(a), K::load(b)));
     for (int i = 0; i < K::kWidth; i++) {
       const float want = std::fmod(a[i], b[i]);
-      CHECK(std::isnan(want) ? std::isnan(r[i]) : want == r[i] && std::signbit(want) == std::signbit(r[i]), "fmod(%g, %g) = %g, not %g", a[i], b[i], r[i], want);
+      CHECK(std::isnan(want) ? std::isnan(r[i]) : want == r[i] && std::signbit(want) == std::signbit(r[i]), "fmod(%g, %g) = %g, not %g",
+            a[i], b[i], r[i], want);
       const float shifted = want != 0 && (want < 0) != (b[i] < 0) ? want + b[i] : want;
       CHECK(std::isnan(shifted) ? std::isnan(m[i]) : shifted == m[i], "remainder(%g, %g) = %g, not %g", a[i], b[i], m[i], shifted);
       const double whole = std::floor(static_cast<double>(a[i]) / static_cast<double>(b[i]));
-      if (std::fabs(whole) < 1e6) CHECK(q[i] == whole || std::fabs(q[i] - whole) <= 1, "floorDivide(%g, %g) = %g, not %g", a[i], b[i], q[i], whole);
+      if (std::fabs(whole) < 1e6)
+        CHECK(q[i] == whole || std::fabs(q[i] - whole) <= 1, "floorDivide(%g, %g) = %g, not %g", a[i], b[i], q[i], whole);
     }
   };
   for (float x : special) {
