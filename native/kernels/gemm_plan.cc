@@ -112,12 +112,14 @@ int64_t planBlocks(GemmPlan& p) {
   }
 
   // The left operand: read in place where k is contiguous, unless its rows lie at multiples of a page. Then the same lines of
-  // six rows share one set of L1, and push the right panel out of it (a fifth slower). Contiguous rows are read in place only
-  // while all of it stays in L1: each step of k is another line.
+  // six rows share one set of L1, and push the right panel out of it (a fifth slower). Contiguous rows, where
+  // each step of k is another line, are read in place while all of it stays in L1, or in L2 if there are too few columns to pay
+  // for packing: all threads would have to wait for it.
   const bool rows = p.a.n == 1 || p.k == 1, columns = p.a.m == 1 || p.m == 1;
   const bool collide = p.nPanels >= 16 && (p.a.m * 4) % 4096 == 0;
-  const bool inL1 = (p.a.n < 0 ? -p.a.n : p.a.n) * p.k * 4 <= (16 << 10);
-  p.left = !collide && rows ? LeftForm::rows : inL1 && columns ? LeftForm::columns : LeftForm::local;
+  const int64_t columnBytes = (p.a.n < 0 ? -p.a.n : p.a.n) * 4;
+  const bool cached = columnBytes * p.k <= (16 << 10) || (columnBytes * p.k <= (256 << 10) && p.n <= 512 && columnBytes % 4096 != 0);
+  p.left = !collide && rows ? LeftForm::rows : cached && columns ? LeftForm::columns : LeftForm::local;
   // Packed once for all, by all threads, where each chunk would pack the same again (right: where that is not cheap beside
   // the use of it), unless it is too large.
   const bool alone = p.batch == 1 || p.sequential;
