@@ -3,6 +3,7 @@
  * overlap. Where the sizes divide, this is ordinary pooling; else the windows are laid side by side first.
  */
 import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
+import { checkSize } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { SameChannels, SameSignals } from '../types.js'
 import { arangeTensor, tableTensor } from './creation.js'
@@ -65,6 +66,8 @@ function averageAlong(x: Tensor, dim: number, count: number): Tensor {
 function prepare(op: string, rank: 1 | 2, x: Tensor, outputSize: AdaptivePair | AdaptiveSingle): { image: Tensor; size: number[] } {
   checkPlanes(op, x, rank)
   const size = adaptiveSizes(op, rank, outputSize).map((s, d) => s ?? x.shape[2 + d])
+  checkSize(op, size)
+  checkSize(op, [...x.shape.slice(0, 2), ...size])
   if (x.shape.slice(2).includes(0))
     throw new ShapeError('ERR_POOL_SIZE', `${op}: there is nothing to choose from in ${showShape(x.shape)}.`)
   return rank === 1 ? { image: unsqueeze(x, 2), size: [1, ...size] } : { image: x, size }

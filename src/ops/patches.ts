@@ -2,6 +2,7 @@
  * Windows of images as columns, and columns summed back into images: one look-up, and its transpose.
  */
 import { checkOptions, ShapeError, showShape } from '../errors.js'
+import { checkSize } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import type { AnyShape } from '../types.js'
 import { convSize } from './conv-rows.js'
@@ -45,7 +46,9 @@ function patches(op: string, size: readonly number[], kernelSize: Pair, o: Unfol
       `${op}: the window ${kernel.join('x')} (dilation ${dilation.join('x')}) is larger than the padded image ${size.join('x')}, padding ${padding.join('x')}.`,
     )
   }
+  checkSize(op, [...kernel, rows, columns])
   const padded: [number, number] = [size[0] + 2 * padding[0], size[1] + 2 * padding[1]]
+  checkSize(op, padded)
   const index = tableTensor(`patches ${[kernel, stride, dilation, rows, columns, padded[1]].join(' ')}`, 'int32', () => {
     const positions = new Int32Array(kernel[0] * kernel[1] * rows * columns)
     let at = 0

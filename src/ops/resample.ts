@@ -2,7 +2,7 @@
  * Resampling to another size, and moving channels into space and back.
  */
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { sizeOf } from '../shape.js'
+import { checkSize, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { AnyShape, Rescaled } from '../types.js'
 import { adaptiveAvgPool1d, adaptiveAvgPool2d } from './adaptive-pool.js'
@@ -153,6 +153,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   if (x.shape.slice(2).includes(0))
     throw new ShapeError('ERR_INTERPOLATE', `interpolate: there is nothing to resample in ${showShape(x.shape)}.`)
   const { sizes, steps } = targets(x, options)
+  checkSize('interpolate', sizes)
+  checkSize('interpolate', [...x.shape.slice(0, 2), ...sizes])
   if (mode === 'area') return rank === 1 ? adaptiveAvgPool1d(x, sizes[0]) : adaptiveAvgPool2d(x, [sizes[0], sizes[1]])
   let y = x
   sizes.forEach((size, d) => {
