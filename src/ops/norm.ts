@@ -272,6 +272,6 @@ export function localResponseNorm(x: Tensor, size: number, options: LocalRespons
     throw new ArgumentError('ERR_OPTION', `localResponseNorm: size must be an integer from 1, received ${showValue(size)}.`)
   const [n, c] = x.shape
   const squares = reshape(square(x), [n, 1, c, sizeOf(x.shape.slice(2))])
-  const sums = avgPool2d(pad(squares, [0, 0, size >> 1, (size - 1) >> 1]), [size, 1], { stride: 1 })
+  const sums = avgPool2d(pad(squares, [0, 0, Math.floor(size / 2), Math.floor((size - 1) / 2)]), [size, 1], { stride: 1 })
   return div(x, pow(add(mul(reshape(sums, x.shape), alpha), k), beta))
 }
