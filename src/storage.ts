@@ -156,11 +156,6 @@ export class Storage {
     return this.lastWriter !== 0
   }
 
-  /** Whether a queued program that is not done yet reads or writes this storage. */
-  get inUse(): boolean {
-    return this.beingWritten || this.lastReaders.some((ticket) => ticket !== 0 && !tickets.completed(ticket))
-  }
-
   /** Notes that JavaScript gets hold of the memory. Whatever reads it from now on without being asked to wait has its own copy. */
   handOut(): void {
     if (!this.shared) for (const ticket of this.lastReaders) if (ticket !== 0) tickets.admit(ticket)

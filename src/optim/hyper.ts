@@ -3,7 +3,6 @@
  * 0-d tensors, which compiled programs read at each call; what a user sees are numbers, in double precision, so that schedules can go on from them.
  */
 import { noGrad } from '../autograd/backward.js'
-import { type Compiled, compile } from '../compile/compile.js'
 import { ArgumentError, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { refuseInTrace, stateZeros } from '../ops/state.js'
@@ -42,7 +41,6 @@ export class Hyper<D extends Derived> {
   private readonly derived: D
   private readonly followers: Hyper<Derived>[] = []
   private number = 0
-  private writer: Compiled<[number[]], void> | undefined
 
   constructor(name: string, value: number, range: HyperRange, derived: D) {
     this.name = name
@@ -79,21 +77,10 @@ export class Hyper<D extends Derived> {
     return follower
   }
 
-  /**
-   * Steps that are queued still compute with the old numbers, those queued later with the new ones. To write at once would mean to wait for the former, so
-   * the writing is queued as well.
-   */
-  private write(numbers: number[]): void {
+  /** Steps that are queued go on computing with the old numbers: `assign` leaves them that memory, and does not wait. */
+  private write(numbers: readonly number[]): void {
     const tensors = Object.values(this.tensors) as Tensor[]
-    const now = (): void => noGrad(() => tensors.forEach((t, i) => void assign(t, numbers[i])))
-    if (!tensors.some((t) => t.storage.inUse)) {
-      now()
-      return
-    }
-    this.writer ??= compile((values: readonly (number | Tensor)[]) => noGrad(() => tensors.forEach((t, i) => void assign(t, values[i]))), {
-      name: this.name,
-    }) as unknown as Compiled<[number[]], void>
-    this.writer(numbers).catch(now)
+    noGrad(() => tensors.forEach((t, i) => void assign(t, numbers[i])))
   }
 
   /** Whether it is 0. That decides what is recorded: a change from or to 0 makes `compile` record again. */

@@ -1,5 +1,5 @@
 /** Arguments nobody should pass: every public function answers with a typed error, or with a result, and never with a mistake from inside. */
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { withBackend } from '../../src/backend/select.js'
 import * as cr from '../../src/index.js'
 import { ChainruleError, Tensor, tensor } from '../../src/index.js'
@@ -121,6 +121,9 @@ const methods = Object.getOwnPropertyNames(Tensor.prototype).filter((m) => {
   const { value } = Object.getOwnPropertyDescriptor(Tensor.prototype, m) as PropertyDescriptor
   return typeof value === 'function' && m !== 'constructor' && m !== 'dispose'
 })
+
+// `true` is a good argument for it
+afterEach(() => cr.anomaly(false))
 
 describe.each(backends)('hostile arguments on %s', (which) => {
   it.each(targets('', cr))('%s', async (name, call) => {
