@@ -2,7 +2,7 @@
  * Functions with gradients of their own. In: how to compute, and how gradients flow back, both in ops. Out: a function of tensors that
  * `backward`, `grad` and `compile` treat like any op.
  */
-import { ArgumentError, GradientError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, GradientError, showShape } from '../errors.js'
 import { detach } from '../ops/alias.js'
 import { zerosLike } from '../ops/creation.js'
 import { checkTensor, noteGradient } from '../ops/dispatch.js'
@@ -44,6 +44,7 @@ export interface CustomFunction {
 export function customGradient(definition: CustomFunction & { outputs?: 1 }): (...inputs: Tensor[]) => Tensor
 export function customGradient(definition: CustomFunction & { outputs: number }): (...inputs: Tensor[]) => Tensor[]
 export function customGradient(definition: CustomFunction & { outputs?: number }): (...inputs: Tensor[]) => Tensor | Tensor[] {
+  checkOptions('customGradient', definition)
   const { name = 'customGradient', forward, backward, outputs: count = 1 } = definition
   if (typeof forward !== 'function' || typeof backward !== 'function')
     throw new ArgumentError('ERR_NOT_A_FUNCTION', `${name}: needs { forward, backward }, both functions.`)

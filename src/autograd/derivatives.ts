@@ -23,8 +23,12 @@ interface Point {
   pull(gradient: Tensor): Tensor[]
 }
 
-function pointOf(op: string, fn: TensorFunction, primals: readonly Tensor[]): Point {
+function checkFunction(op: string, fn: unknown): void {
   if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `${op}: expected a function, received ${typeof fn}.`)
+}
+
+function pointOf(op: string, fn: TensorFunction, primals: readonly Tensor[]): Point {
+  checkFunction(op, fn)
   const variables = primals.map((t, i) => {
     checkTensor(op, `input ${i}`, t)
     if (t.dtype !== 'float32' && t.dtype !== 'float64')
@@ -124,6 +128,7 @@ export function jacobian(fn: TensorFunction, inputs: Tensor | readonly Tensor[])
 export function hessian(fn: TensorFunction, inputs: Tensor): Tensor
 export function hessian(fn: TensorFunction, inputs: readonly Tensor[]): Tensor[][]
 export function hessian(fn: TensorFunction, inputs: Tensor | readonly Tensor[]): Tensor | Tensor[][] {
+  checkFunction('hessian', fn)
   const gradient = (i: number): TensorFunction => {
     const both = valueAndGrad(fn)
     return (...args) => both(...args)[1][i]

@@ -136,6 +136,8 @@ const hasNoRecorder = (t: Tensor): boolean => !t.traced && tracing.recorder === 
 /** Lengths as int32 `[N, 1]`, none above `most`. */
 function lengthsOf(name: string, given: Lengths, n: number, most: number): Tensor {
   const plain = typeof given === 'number' ? [given] : given
+  if (!(plain instanceof Tensor) && !Array.isArray(plain))
+    throw new ArgumentError('ERR_NOT_A_TENSOR', `${op}: ${name} must be a number, an array or a tensor, received ${showValue(plain)}.`)
   const list = plain instanceof Tensor ? plain : vectorOf(plain, 'int32')
   checkTensor(op, name, list)
   if (list.dtype !== 'int32' && list.dtype !== 'uint8')

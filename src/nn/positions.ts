@@ -6,6 +6,7 @@ import { dropout } from '../ops/dropout.js'
 import { add, mul, neg } from '../ops/elementwise.js'
 import { concat, stack } from '../ops/join.js'
 import { narrow, reshape, slice } from '../ops/movement.js'
+import { checkShape } from '../shape.js'
 import { type ShapeOf, type Tensor, tensor } from '../tensor.js'
 import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
 import { Module } from './module.js'
@@ -13,9 +14,13 @@ import { Module } from './module.js'
 /** sin and cos of position · frequency, `[positions, size / 2]` each. */
 function angles(positions: number, size: number, base: number): { sin: Tensor; cos: Tensor } {
   const half = size / 2
+  checkShape('positions', [positions, half])
   const table = (f: (x: number) => number): Tensor => {
     const values = new Float32Array(positions * half)
-    for (let p = 0; p < positions; p++) for (let i = 0; i < half; i++) values[p * half + i] = f(p * base ** ((-2 * i) / size))
+    for (let i = 0; i < half; i++) {
+      const frequency = base ** ((-2 * i) / size)
+      for (let p = 0; p < positions; p++) values[p * half + i] = f(p * frequency)
+    }
     return tensor(values, { shape: [positions, half] })
   }
   return { sin: table(Math.sin), cos: table(Math.cos) }

@@ -2,7 +2,7 @@
  * Running moments of gradients: what Adam and its relatives share.
  */
 import { ArgumentError, showValue } from '../errors.js'
-import { add, expm1, mul, neg, square, sub } from '../ops/elementwise.js'
+import { add, expm1, maximum, mul, neg, square, sub } from '../ops/elementwise.js'
 import type { Tensor } from '../tensor.js'
 import { type Hyper, type HyperRange, plain } from './hyper.js'
 import { type OptimizerOptions, ParameterGroup } from './optimizer.js'
@@ -28,7 +28,8 @@ export function towards(mean: Tensor, value: Tensor, beta: Hyper<{ rest: (b: num
 
 /** 1 − βᵗ: how much of a running mean that began at zero is filled. */
 export function filled(steps: Tensor, beta: Beta): Tensor {
-  return neg(expm1(mul(steps, beta.tensors.log)))
+  // a parameter that never had a gradient has no steps, and no use for its entry: it must only not be a division by zero
+  return neg(expm1(mul(maximum(steps, 1), beta.tensors.log)))
 }
 
 /** A group with two betas and a running mean. */
