@@ -153,7 +153,8 @@ export function threshold(x: Tensor, threshold: number, value: number): Tensor {
 /** x moved towards 0 by `lambd` (default 0.5), 0 where it is nearer. Source: `torch.nn.functional.softshrink`. */
 export function softshrink<T extends Tensor>(x: T, lambd?: number): Tensor<ShapeOf<T>>
 export function softshrink(x: Tensor, lambd = 0.5): Tensor {
-  if (!(lambd >= 0)) throw new ArgumentError('ERR_OPTION', `softshrink: lambd must be a number from 0, received ${showValue(lambd)}.`)
+  if (!(checkReal('softshrink', 'lambd', lambd) >= 0))
+    throw new ArgumentError('ERR_OPTION', `softshrink: lambd must be a number from 0, received ${showValue(lambd)}.`)
   return where(le(abs(x), lambd), 0, sub(x, mul(sign(x), lambd)))
 }
 

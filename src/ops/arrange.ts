@@ -2,7 +2,7 @@
  * Elements in another arrangement, all compositions of views, copies and look-ups: flip, roll, repeat, tile, chunk, unbind, meshgrid and the like.
  */
 import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
-import { checkList, checkShape, normalizeDim, normalizeDims, sizeOf } from '../shape.js'
+import { checkList, checkShape, checkSize, normalizeDim, normalizeDims, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Resized, Transposed } from '../types.js'
 import { checkTensor } from './dispatch.js'
@@ -129,17 +129,27 @@ export function repeatInterleave(x: Tensor, repeats: number | readonly number[],
       'ERR_REPEAT',
       `repeatInterleave: ${repeats.length} repeats for the ${n} elements of dim ${d} of ${showShape(source.shape)}.`,
     )
-  const positions = Array.from({ length: n }, (_, i) => new Array<number>(repeats[repeats.length === 1 ? 0 : i]).fill(i)).flat()
+  const times = (i: number): number => repeats[repeats.length === 1 ? 0 : i]
+  let total = 0
+  for (let i = 0; i < n; i++) total += times(i)
+  checkSize('repeatInterleave', [...source.shape.slice(0, d), total, ...source.shape.slice(d + 1)])
+  const positions = Array.from({ length: n }, (_, i) => new Array<number>(times(i)).fill(i)).flat()
   return indexSelect(source, positions, d)
 }
 
-/** About `chunks` equal pieces along `dim`, the last may be smaller; views. */
+const maxChunks = 65_536
+
+/** About `chunks` equal pieces along `dim`, at most 65,536, the last may be smaller; views. */
 export function chunk<T extends Tensor, D extends number = 0>(x: T, chunks: number, dim?: D): Tensor<Resized<ShapeOf<T>, D>>[]
 export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
   checkTensor('chunk', 'x', x)
   const d = normalizeDim('chunk', dim, x.ndim)
-  if (!Number.isInteger(chunks) || chunks < 1)
-    throw new ArgumentError('ERR_CHUNK', `chunk: the number of chunks must be a positive integer, received ${showValue(chunks)}.`)
+  // more are no use to anybody, and an empty dimension would give as many handles
+  if (!Number.isInteger(chunks) || chunks < 1 || chunks > maxChunks)
+    throw new ArgumentError(
+      'ERR_CHUNK',
+      `chunk: the number of chunks must be an integer from 1 to ${maxChunks}, received ${showValue(chunks)}.`,
+    )
   if (x.shape[d] === 0) return new Array<Tensor>(chunks).fill(x)
   return split(x, Math.ceil(x.shape[d] / chunks), d)
 }

@@ -5,7 +5,7 @@
 import { registerLoop } from '../backend/registry.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { FftKind, Opcode } from '../ir/format.js'
-import { normalizeDim, sizeOf } from '../shape.js'
+import { normalizeDim, normalizeDims, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { roll } from './arrange.js'
 import { arange } from './creation.js'
@@ -291,10 +291,10 @@ export function ifftshift(x: Tensor, dims?: number | readonly number[]): Tensor 
 
 function shifted(op: string, x: Tensor, dims: number | readonly number[] | undefined, by: (n: number) => number): Tensor {
   checkTensor(op, 'x', x)
-  const list = dims === undefined ? [...x.shape.keys()] : typeof dims === 'number' ? [dims] : dims
+  const list = normalizeDims(op, dims, x.ndim)
   return roll(
     x,
-    list.map((d) => by(x.shape[normalizeDim(op, d, x.ndim)])),
+    list.map((d) => by(x.shape[d])),
     list,
   )
 }

@@ -54,7 +54,13 @@ export interface StftOptions {
 export function stft(x: Tensor, nFft: number, options: StftOptions = {}): Tensor {
   checkOptions('stft', options)
   checkTensor('stft', 'x', x)
-  const { hopLength = Math.floor(nFft / 4), window, center = true, padMode = 'reflect', normalized = false } = options
+  const {
+    hopLength = typeof nFft === 'number' ? Math.floor(nFft / 4) : 0,
+    window,
+    center = true,
+    padMode = 'reflect',
+    normalized = false,
+  } = options
   if (!Number.isInteger(nFft) || nFft < 1 || !Number.isInteger(hopLength) || hopLength < 1) {
     throw new ArgumentError(
       'ERR_STFT',

@@ -92,6 +92,7 @@ export async function updateBn(
   batches: Iterable<unknown> | AsyncIterable<unknown>,
   model: Module & { forward(x: Tensor): unknown },
 ): Promise<void> {
+  if (!(model instanceof Module)) throw new ArgumentError('ERR_NOT_A_MODULE', `updateBn: expected a model, received ${showValue(model)}.`)
   const layers = model.modules().filter(normalizes)
   if (layers.length === 0) return
   const before = layers.map((layer) => ({ layer, momentum: layer.momentum, training: layer.training }))
