@@ -136,6 +136,7 @@ function samples(): Instruction<Memory>[] {
 /** What the format allows no strided results. */
 const contiguousResults: ReadonlySet<number> = new Set([
   ...[Opcode.random, Opcode.recurrent, Opcode.recurrentGrad, Opcode.attention, Opcode.attentionGrad],
+  ...[Opcode.normRows, Opcode.normRowsGrad],
 ])
 
 describe.runIf(addon !== undefined)('native and TypeScript', () => {
