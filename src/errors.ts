@@ -87,3 +87,8 @@ export function userLine(stack: string | undefined): string {
   })
   return line === undefined ? '' : ` (${line.trim()})`
 }
+
+/** Checks an argument that has to be a function. */
+export function checkFunction(op: string, fn: unknown): void {
+  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `${op}: expected a function, received ${showValue(fn)}.`)
+}

@@ -8,26 +8,10 @@ namespace K = chainrule::CHAINRULE_ISA;
 
 namespace {
 
-Team* gOne;
-Team* gTwo;
 constexpr int32_t op(MapOp o) { return static_cast<int32_t>(o); }
 int32_t bits(float f) { return __builtin_bit_cast(int32_t, f); }
 void append(std::vector<int32_t>& to, const std::vector<int32_t>& from) { to.insert(to.end(), from.begin(), from.end()); }
 
-/// Runs by two threads, then by one, and compares the bytes of the outputs.
-Status both(const char* what, const KernelFamily& family, Opcode opcode, const std::vector<Tensor*>& in, const std::vector<Tensor*>& out,
-            const std::vector<int32_t>& attributes) {
-  Call call(opcode, in, out, attributes);
-  Status s = call(family, *gTwo);
-  std::vector<Bytes> first;
-  for (Tensor* t : out) first.push_back(t->memory);
-  if (s.ok()) s = call.run(family, *gOne);
-  for (size_t j = 0; j < out.size(); j++) {
-    CHECK(first[j] == out[j]->memory, "%s: one thread and two differ", what);
-    CHECK(out[j]->guarded(), "%s: written outside output %zu", what, j);
-  }
-  return s;
-}
 bool near(double got, double want, double tolerance) {
   if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got);
   return got == want || std::fabs(got - want) <= tolerance * std::fmax(1.0, std::fabs(want));

@@ -161,6 +161,25 @@ struct Call {
   }
 };
 
+// The teams of `both`, which a test's main sets.
+inline Team* gOne = nullptr;
+inline Team* gTwo = nullptr;
+
+/// Runs by two threads, then by one, and compares the bytes of the outputs.
+inline Status both(const char* what, const KernelFamily& family, Opcode opcode, const std::vector<Tensor*>& in, const std::vector<Tensor*>& out,
+                   const std::vector<int32_t>& attributes) {
+  Call call(opcode, in, out, attributes);
+  Status s = call(family, *gTwo);
+  std::vector<Bytes> first;
+  for (Tensor* t : out) first.push_back(t->memory);
+  if (s.ok()) s = call.run(family, *gOne);
+  for (size_t j = 0; j < out.size(); j++) {
+    CHECK(first[j] == out[j]->memory, "%s: one thread and two differ", what);
+    CHECK(out[j]->guarded(), "%s: written outside output %zu", what, j);
+  }
+  return s;
+}
+
 /// A micro-program: constants (type, bits), operations (op, a, b, c), results.
 struct Program {
   std::vector<std::pair<int32_t, int32_t>> constants;

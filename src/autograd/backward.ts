@@ -2,7 +2,7 @@
  * The backward walk: from a result to the leaves, gradients by the rules of the op table. Un-broadcasting happens here and nowhere
  * else. Rules are ordinary ops, so gradients of gradients work and `compile` records the walk like anything else.
  */
-import { ArgumentError, checkOptions, GradientError, ShapeError, StateError, showShape, showValue } from '../errors.js'
+import { checkFunction, checkOptions, GradientError, ShapeError, StateError, showShape } from '../errors.js'
 import { checkTensor, gradMode, versionOf } from '../ops/dispatch.js'
 import { add, to } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
@@ -27,7 +27,7 @@ export function enableGrad<T>(fn: () => T): T {
 }
 
 function withGradMode<T>(enabled: boolean, name: string, fn: () => T): T {
-  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `${name}: expected a function, received ${showValue(fn)}.`)
+  checkFunction(name, fn)
   const before = gradMode.enabled
   gradMode.enabled = enabled
   try {

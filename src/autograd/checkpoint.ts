@@ -1,7 +1,7 @@
 /**
  * Recomputing instead of keeping: a part of a model whose intermediates are dropped after the forward pass and made again in the backward one.
  */
-import { ArgumentError, showValue } from '../errors.js'
+import { checkFunction } from '../errors.js'
 import { alias, detach } from '../ops/alias.js'
 import { suspendWrites } from '../ops/assign.js'
 import { checkTensor, gradMode, noteGradient } from '../ops/dispatch.js'
@@ -25,7 +25,7 @@ const isFloating = (t: Tensor): boolean => t.dtype === 'float32' || t.dtype === 
  * @throws ArgumentError when `fn` is no function of tensors that gives a tensor.
  */
 export function checkpoint(fn: Segment, ...inputs: Tensor[]): Tensor {
-  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `checkpoint: expected a function, received ${showValue(fn)}.`)
+  checkFunction('checkpoint', fn)
   inputs.forEach((t, i) => checkTensor('checkpoint', `input ${i}`, t))
   if (!gradMode.enabled) return fn(...inputs)
   const random = position()

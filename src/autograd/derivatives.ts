@@ -2,7 +2,7 @@
  * Derivatives of functions of tensors as a whole: products with vectors from either side, Jacobians, Hessians. All are made of backward walks, so
  * they need gradient rules only, nest, and work under `compile`.
  */
-import { ArgumentError, GradientError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkFunction, GradientError, ShapeError, showShape } from '../errors.js'
 import { alias } from '../ops/alias.js'
 import { arangeTensor, zeros, zerosLike } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
@@ -21,10 +21,6 @@ interface Point {
   readonly value: Tensor
   readonly variables: readonly Tensor[]
   pull(gradient: Tensor): Tensor[]
-}
-
-function checkFunction(op: string, fn: unknown): void {
-  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `${op}: expected a function, received ${typeof fn}.`)
 }
 
 function pointOf(op: string, fn: TensorFunction, primals: readonly Tensor[]): Point {
