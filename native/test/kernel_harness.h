@@ -1,6 +1,7 @@
 // For the stand-alone tests and benchmarks of single kernel families: a tiny parallel(), and instructions built by hand.
 // Compiled with CHAINRULE_ISA set, as the kernels under test.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
@@ -22,9 +23,9 @@ namespace chainrule {
 /// Threads that spin while a test runs; chunks are claimed in any order.
 class Team {
  public:
-  explicit Team(int threads) : threads_(threads) {
-    for (int i = 0; i < threads; i++) scratch_.push_back(static_cast<std::byte*>(std::aligned_alloc(64, kThreadScratchBytes)));
-    for (int i = 1; i < threads; i++) workers_.emplace_back([this, i] { work(i); });
+  explicit Team(int threads) : threads_(std::min(threads, most())) {
+    for (int i = 0; i < threads_; i++) scratch_.push_back(static_cast<std::byte*>(std::aligned_alloc(64, kThreadScratchBytes)));
+    for (int i = 1; i < threads_; i++) workers_.emplace_back([this, i] { work(i); });
   }
   ~Team() {
     stop_ = true;
@@ -47,6 +48,11 @@ class Team {
   bool poison = false;  ///< fill scratch with NaN before each chunk
 
  private:
+  /// Emulated processors crawl where more threads spin than there are real ones.
+  static int most() {
+    const char* wanted = std::getenv("CHAINRULE_TEST_THREADS");
+    return wanted ? std::max(1, std::atoi(wanted)) : 64;
+  }
   static void pause() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

@@ -1,13 +1,13 @@
 /**
- * The Electron example: its logic in Node, its page in Chromium against the functions its preload script exposes, the traits Electron asks of a
- * binary, and, where there is an Electron, the application itself.
+ * The Electron example: its logic in Node, its page in Chromium against the functions its preload script exposes, and, where there is an
+ * Electron, the application itself. What Electron asks of a binary is in binaries.test.ts.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { has, installedFolder, root, run, tool } from './support.js'
+import { installedFolder, root, run, tool } from './support.js'
 
 interface Progress {
   readonly step: number
@@ -111,33 +111,5 @@ describe('the application', () => {
     const { status, out } = run(electron, ['.', '--smoke', '--no-sandbox'], app)
     expect(status, out).toBe(0)
     expect(out).toContain('"backend":"native"')
-  })
-})
-
-describe('the binary', () => {
-  const binary = join(root, 'prebuilds/linux-x64/node.napi.node')
-
-  it('asks for no memory that V8 did not allocate, and exports only what Node-API wants', (context) => {
-    if (!existsSync(binary) || !has('nm')) return context.skip('no binary, or no nm')
-    const symbols = run('nm', ['-D', binary], root).out.split('\n')
-    expect(symbols.filter((line) => /napi_create_external_(array)?buffer/.test(line))).toEqual([])
-    const defined = symbols.filter((line) => / [TDBRVW] /.test(line)).map((line) => line.split(' ').at(-1))
-    expect(defined.sort()).toEqual(['napi_register_module_v1', 'node_api_module_get_api_version_v1'])
-  })
-
-  it('needs a C library of 2012 at most, and no C++ library', (context) => {
-    if (!existsSync(binary) || !has('objdump')) return context.skip('no binary, or no objdump')
-    const { out } = run('objdump', ['-p', binary], root)
-    const minors = [...out.matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor))
-    expect(Math.max(...minors)).toBeLessThanOrEqual(17)
-    expect(out).not.toMatch(/NEEDED +lib(stdc\+\+|c\+\+|gcc_s)/)
-  })
-
-  it('is what node-gyp-build finds for Electron', (context) => {
-    const finder = join(root, 'node_modules/node-gyp-build/node-gyp-build.js')
-    if (!existsSync(finder) || process.platform !== 'linux') return context.skip('node-gyp-build is not there')
-    const code = `console.log(require(${JSON.stringify(finder)}).path(${JSON.stringify(join(installedFolder(), 'node_modules/chainrule'))}))`
-    const { out } = run(process.execPath, ['-e', code], root, { ELECTRON_RUN_AS_NODE: '1', PREBUILDS_ONLY: '1' })
-    expect(out.trim()).toMatch(/prebuilds\/linux-x64\/node\.napi\.node$/)
   })
 })

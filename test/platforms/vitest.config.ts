@@ -1,6 +1,8 @@
 /** How `npm run test:platforms` finds and runs its tests: the packed tarball in other package managers, runtimes, bundlers, compilers. */
 import { defineConfig } from 'vitest/config'
 
+const results = process.env.CHAINRULE_TEST_RESULTS
+
 export default defineConfig({
   test: {
     include: ['test/platforms/*.test.ts'],
@@ -8,6 +10,8 @@ export default defineConfig({
     // one thing at a time: they share the tools, and the machine
     pool: 'forks',
     fileParallelism: false,
+    // why a part is skipped is said in its line
+    reporters: results === undefined ? ['verbose'] : ['verbose', ['json', { outputFile: results }]],
     testTimeout: 300_000,
     hookTimeout: 600_000,
   },

