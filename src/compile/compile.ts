@@ -9,7 +9,7 @@ import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { type FlatArguments, flattenArguments } from './arguments.js'
 import { Entry } from './entry.js'
-import { explainProgram } from './explain.js'
+import { explainPrograms } from './explain.js'
 import { firstDifference, trace } from './trace.js'
 
 export interface CompileOptions {
@@ -17,6 +17,11 @@ export interface CompileOptions {
   eager?: boolean
   /** A name for warnings and `explain`. */
   name?: string
+  /**
+   * What is computed from captured tensors alone is kept between calls, until the library writes one of them. Tensors whose `.data` was handed out
+   * could be written unseen, so what depends on them is computed at each call; with `frozen` you promise not to write them that way.
+   */
+  frozen?: boolean
   /** @internal many shapes are expected */
   anyShape?: boolean
   /** @internal ahead of other programs, where the function only reads */
@@ -64,11 +69,13 @@ class Cache {
   private readonly fn: (...args: never[]) => unknown
   private readonly name: string
   private readonly shapes = new Set<string>()
+  private readonly options: { readonly ahead: boolean; readonly frozen: boolean }
   private warned: boolean
 
-  constructor(fn: (...args: never[]) => unknown, name: string, anyShape: boolean) {
+  constructor(fn: (...args: never[]) => unknown, name: string, { anyShape = false, ahead = false, frozen = false }: CompileOptions) {
     this.fn = fn
     this.name = name
+    this.options = { ahead, frozen }
     this.warned = anyShape
   }
 
@@ -102,7 +109,7 @@ class Cache {
         )
       }
     }
-    return new Entry(args, first)
+    return new Entry(args, first, this.options)
   }
 
   private warnAboutShapes(args: FlatArguments): void {
@@ -137,11 +144,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
   }
   const call = fn as unknown as (...args: unknown[]) => R
   const eager = options.eager ?? process.env.CHAINRULE_COMPILE === '0'
-  const cache = new Cache(
-    fn as unknown as (...args: never[]) => unknown,
-    options.name ?? (fn.name || 'anonymous'),
-    options.anyShape ?? false,
-  )
+  const cache = new Cache(fn as unknown as (...args: never[]) => unknown, options.name ?? (fn.name || 'anonymous'), options)
   const direct = (): boolean => eager || gradMode.anomaly || tracing.recorder !== undefined
   const runDirect = (args: readonly unknown[]): R => {
     if (tracing.recorder !== undefined) return call(...args)
@@ -153,15 +156,15 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
       tracing.opByOp = outer
     }
   }
-  const queue = options.ahead ? 1 : 0
 
   const run = (args: readonly unknown[]): Promise<R> => {
     const flat = flattenArguments(args)
     const entry = cache.find(flat)
-    if (entry.microseconds < inlineLimit && spent + entry.microseconds < inlineBudget && nativeBackend()?.busy === false) {
+    const { estimate } = entry
+    if (estimate < inlineLimit && spent + estimate < inlineBudget && nativeBackend()?.busy === false) {
       return Promise.resolve(runInline(entry, flat) as R)
     }
-    return entry.submit(flat, entry.pure ? queue : 0) as Promise<R>
+    return entry.submit(flat) as Promise<R>
   }
   // not an async function: handing on a promise costs those three turns of the microtask queue
   const compiled = ((...args: unknown[]) => {
@@ -183,7 +186,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     explain: {
       value: (...args: unknown[]) => {
         const flat = flattenArguments(args)
-        return explainProgram(options.name ?? fn.name, cache.find(flat).program)
+        return explainPrograms(options.name ?? fn.name, cache.find(flat).programs)
       },
     },
     variants: { get: () => cache.entries.length },
@@ -192,10 +195,11 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
 }
 
 function runInline(entry: Entry, flat: FlatArguments): unknown {
+  const { prepared } = entry
   const start = performance.now()
   const result = entry.runSync(flat)
   const took = (performance.now() - start) * 1000
-  entry.observe(took)
+  if (prepared) entry.observe(took)
   chargeInline(took)
   return result
 }

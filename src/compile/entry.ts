@@ -12,7 +12,7 @@ import { Tensor } from '../tensor.js'
 import { type FlatArguments, mapTree } from './arguments.js'
 import { Backlog } from './backlog.js'
 import { costOf } from './cost.js'
-import { buildProgram, type Program } from './program.js'
+import { buildPrograms, type Program, type Programs } from './program.js'
 import { type Trace, valueOfTraced } from './trace.js'
 
 interface ArgumentKey {
@@ -23,6 +23,7 @@ interface ArgumentKey {
 
 /** What one call holds while it runs. */
 interface Call {
+  readonly program: Program
   readonly slots: Slot[]
   /** Bytes of arguments that are copied when the call is queued. */
   copied: number
@@ -57,10 +58,13 @@ const backlogs = [new Backlog(), new Backlog()] as const
 const callBytes = 2048
 
 export class Entry {
-  readonly program: Program
+  readonly programs: Programs
   readonly trace: Trace
-  /** Microseconds a run is estimated to take. */
-  microseconds: number
+  /** Microseconds a run is estimated to take, the prologue left out. */
+  private microseconds: number
+  private readonly prologueMicroseconds: number
+  /** Ahead of other programs where this one only reads. */
+  private readonly queue: 0 | 1
   private readonly keys: readonly ArgumentKey[]
   private readonly statics: readonly unknown[]
   private readonly numberCount: number
@@ -71,7 +75,7 @@ export class Entry {
   private readonly spare = new Map<Tensor, Storage>()
   private readonly own = new WeakSet<Storage>()
 
-  constructor(args: FlatArguments, trace: Trace) {
+  constructor(args: FlatArguments, trace: Trace, options: { ahead: boolean; frozen: boolean }) {
     this.keys = args.tensors.map(({ shape, dtype, requiresGrad }) => ({ shape, dtype, requiresGrad }))
     this.statics = args.statics
     this.numberCount = args.numbers.length
@@ -84,15 +88,18 @@ export class Entry {
     })
     for (const { shape, dtype } of outputs) this.outputMetas.push({ shape, dtype })
     this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
-    this.program = buildProgram(trace, outputs, args.numbers.length)
-    this.microseconds = costOf(this.program.steps).microseconds
+    this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
+    this.programs = buildPrograms(trace, outputs, args.numbers.length, { queue: this.queue, frozen: options.frozen })
+    const { first, main } = this.programs
+    this.microseconds = costOf(main.steps).microseconds
+    this.prologueMicroseconds = first === undefined ? 0 : costOf(first.steps).microseconds
   }
 
   /** Whether this variant serves a call. */
   matches(args: FlatArguments): boolean {
     if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length)
       return false
-    if (this.gradEnabled !== gradMode.enabled || this.program.native !== (nativeBackend() !== undefined)) return false
+    if (this.gradEnabled !== gradMode.enabled || this.programs.main.native !== (nativeBackend() !== undefined)) return false
     for (let i = 0; i < this.keys.length; i++) {
       const t = args.tensors[i]
       const k = this.keys[i]
@@ -102,9 +109,15 @@ export class Entry {
     return this.trace.guards.every((g) => Object.is(g.read(), g.expected))
   }
 
-  /** Only reads what is outside: it may go ahead of other programs. */
-  get pure(): boolean {
-    return this.trace.assigns.size === 0 && this.trace.grads.size === 0
+  /** Whether the next call has no prologue to run. */
+  get prepared(): boolean {
+    const { first } = this.programs
+    return first === undefined || first.prologue.current
+  }
+
+  /** Microseconds the next call is estimated to take. */
+  get estimate(): number {
+    return this.microseconds + (this.prepared ? 0 : this.prologueMicroseconds)
   }
 
   /**
@@ -120,8 +133,10 @@ export class Entry {
     const call = this.bind(args)
     for (const s of call.reads) s.waitToRead()
     for (const s of call.writes) s.waitToWrite()
+    const stamp = this.stamp(call)
     this.allocateOutputs(call)
-    this.program.runSync(call.slots)
+    call.program.runSync(call.slots)
+    this.ended(call, stamp)
     this.showGrads(call)
     return this.result(call)
   }
@@ -141,14 +156,16 @@ export class Entry {
   /**
    * Queues a run, or has it wait where too many are queued. Gradients are shown at once; reading them waits. A failed run puts them back.
    */
-  submit(args: FlatArguments, queue: 0 | 1): Promise<unknown> {
+  submit(args: FlatArguments): Promise<unknown> {
+    const { queue } = this
     const call = this.bind(args)
+    const stamp = this.stamp(call)
     const place = backlogs[queue].add({
       bytes: this.outputBytes + call.copied + callBytes,
       takeCopies: () => copyExposed(call),
       submit: () => {
         this.allocateOutputs(call)
-        return this.program.submit(call.slots, queue)
+        return call.program.submit(call.slots, queue)
       },
     })
     const { ticket, done } = place
@@ -160,7 +177,8 @@ export class Entry {
     return done.then(
       (microseconds) => {
         place.end()
-        if (microseconds !== undefined) this.observe(microseconds)
+        if (microseconds !== undefined && call.program === this.programs.main) this.observe(microseconds)
+        this.ended(call, stamp)
         for (const change of call.grads) change.previous = undefined
         return this.result(call)
       },
@@ -170,6 +188,18 @@ export class Entry {
         throw error
       },
     )
+  }
+
+  /** For a call that computes the prologue: the state of the tensors it computes it from. */
+  private stamp(call: Call): readonly number[] | undefined {
+    const { first } = this.programs
+    return call.program === first?.program ? first.prologue.stamp() : undefined
+  }
+
+  /** A call has ended well. */
+  private ended(call: Call, stamp: readonly number[] | undefined): void {
+    const { first } = this.programs
+    if (call.program === first?.program) first.prologue.computed(stamp)
   }
 
   /** Puts back what a failed call replaced, and failed calls before it, unless a later call or the user has replaced it again. */
@@ -193,9 +223,10 @@ export class Entry {
   }
 
   private bind(args: FlatArguments): Call {
-    const { program } = this
+    const { main, first } = this.programs
+    const program = first === undefined || this.prepared ? main : first.program
     const slots = new Array<Slot>(program.slots.length)
-    const call: Call = { slots, copied: 0, made: 0, exposed: [], outputs: [], reads: [], writes: [], grads: [] }
+    const call: Call = { program, slots, copied: 0, made: 0, exposed: [], outputs: [], reads: [], writes: [], grads: [] }
     const after = new Map<Tensor, Tensor | undefined>()
     for (const [leaf, value] of this.trace.grads) after.set(leaf, value === undefined ? undefined : this.gradMemory(leaf))
     for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
@@ -207,7 +238,7 @@ export class Entry {
   }
 
   private bindSlot(i: number, args: FlatArguments, call: Call, grads: ReadonlyMap<Tensor, Tensor | undefined>): Slot {
-    const binding = this.program.slots[i]
+    const binding = call.program.slots[i]
     switch (binding.kind) {
       case 'argument':
         return argumentSlot(args.tensors[binding.index], call, this.trace.assigns)
@@ -217,8 +248,13 @@ export class Entry {
         return drawBlocks(this.trace.randomBlocks)
       case 'capture': {
         const { storage } = binding
-        ;(this.program.writes[i] ? call.writes : call.reads).push(storage)
+        ;(call.program.writes[i] ? call.writes : call.reads).push(storage)
         if (!storage.shared) noteCopied(call, storage, storage.byteLength)
+        return storage.bytes
+      }
+      case 'derived': {
+        const storage = this.programs.first?.prologue.storages[binding.index] as Storage
+        ;(call.program.writes[i] ? call.writes : call.reads).push(storage)
         return storage.bytes
       }
       case 'grad':
@@ -238,7 +274,7 @@ export class Entry {
     const outputs = this.outputMetas.map(({ shape, dtype }) =>
       Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype),
     )
-    this.program.slots.forEach((binding, i) => {
+    call.program.slots.forEach((binding, i) => {
       if (binding.kind === 'output') call.slots[i] = outputs[binding.index].storage.bytes
     })
     call.outputs = outputs

@@ -205,7 +205,10 @@ export function schedule(lowered: Lowered): Schedule {
   const { steps, results: unique } = separateResults(inlineComparisons(lowered.steps, results), results)
   const update = updateSteps(steps, unique)
   const copies = bindResults(unique)
-  const scheduler = new Scheduler(countReaders([...steps, ...copies]), new Set(unique.map((r) => r.view.buffer)))
+  const scheduler = new Scheduler(
+    countReaders([...steps, ...copies]),
+    new Set([...unique.map((r) => r.view.buffer), ...boundResults(steps)]),
+  )
   for (const s of steps) if (!update.has(s)) scheduler.add(s)
   for (const c of copies) scheduler.add(c)
   scheduler.barrier()
@@ -217,11 +220,16 @@ export function schedule(lowered: Lowered): Schedule {
   return { steps: markRegions(all), commitIndex: commitIndex < 0 ? all.length : commitIndex }
 }
 
+/** What steps make that is kept for others to read. */
+function boundResults(steps: readonly Step[]): Buf[] {
+  return steps.flatMap((s) => s.instruction.outputs.flatMap((v) => (v.buffer.binding === undefined ? [] : [v.buffer])))
+}
+
 /**
  * Computes comparisons with a constant where they are used instead of storing masks: the number compared is in memory anyway.
  */
 function inlineComparisons(steps: readonly Step[], results: readonly Result[]): Step[] {
-  const wanted = new Set(results.map((r) => r.view.buffer))
+  const wanted = new Set([...results.map((r) => r.view.buffer), ...boundResults(steps)])
   const cheap = new Map<Buf, Step>()
   const kept = new Set<Step>()
   const out = steps.map((step) => {

@@ -18,6 +18,8 @@ export type Binding =
   | { readonly kind: 'numbers' }
   | { readonly kind: 'random' }
   | { readonly kind: 'capture'; readonly storage: Storage }
+  /** What the program's prologue makes; kept between calls. */
+  | { readonly kind: 'derived'; readonly index: number }
   | { readonly kind: 'grad'; readonly leaf: Tensor }
   | { readonly kind: 'output'; readonly index: number }
   | { readonly kind: 'gradOutput'; readonly leaf: Tensor }

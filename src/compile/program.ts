@@ -11,10 +11,11 @@ import { nativeBackend } from '../backend/select.js'
 import { showShape, userLine } from '../errors.js'
 import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
-import { schedule } from './fuse.js'
+import { type Schedule, schedule } from './fuse.js'
 import type { Value } from './graph.js'
 import { type Binding, Buf, lower, type Step } from './lower.js'
 import { type Plan, plan } from './plan.js'
+import { divide, Prologue } from './prologue.js'
 import type { Trace } from './trace.js'
 
 export interface Program {
@@ -54,9 +55,35 @@ function gradientFallbacks(buffers: Buf[]): Map<Buf, number> {
   return found
 }
 
-/** Builds and loads the program of a trace whose returned tensors are `outputs`. */
-export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: number): Program {
-  const { steps, commitIndex } = schedule(lower(trace, outputs, numbers))
+/** The programs of a compiled function. */
+export interface Programs {
+  /** What a call runs; where there is a prologue, with what that made. */
+  readonly main: Program
+  /** The prologue and all the rest, and what the prologue keeps. */
+  readonly first?: { readonly program: Program; readonly prologue: Prologue; readonly steps: readonly Step[] }
+}
+
+/** Builds and loads what runs a trace whose returned tensors are `outputs`. */
+export function buildPrograms(
+  trace: Trace,
+  outputs: readonly Value[],
+  numbers: number,
+  options: { readonly queue: 0 | 1; readonly frozen: boolean },
+): Programs {
+  const lowered = lower(trace, outputs, numbers)
+  const division = divide(lowered)
+  if (division === undefined) return { main: load(schedule(lowered)) }
+  const { sources, derived } = division
+  const { steps } = schedule(division.prologue)
+  const { words: signature } = encode({ steps, commitIndex: steps.length })
+  const prologue = Prologue.of({ ...options, sources, signature }, derived)
+  // one program and not two, so that no training step comes between the prologue and what uses it
+  const rest = schedule(division.rest)
+  const program = load({ steps: [...steps, ...rest.steps], commitIndex: steps.length + rest.commitIndex })
+  return { main: load(rest), first: { program, prologue, steps } }
+}
+
+function encode({ steps, commitIndex }: Schedule): Pick<Program, 'words' | 'plan' | 'slots' | 'writes'> {
   const memory = plan(steps)
   const buffers = collectBuffers(steps)
   const fallbacks = gradientFallbacks(buffers)
@@ -76,19 +103,16 @@ export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: n
     tableHash: tableHash(),
   })
   const written = new Set(steps.flatMap((s) => s.instruction.outputs.map((v) => v.buffer)))
-  const describe = (i: number): string => describeStep(steps[i])
+  return { words, plan: memory, slots: external.map((b) => b.binding as Binding), writes: external.map((b) => written.has(b)) }
+}
+
+function load(scheduled: Schedule): Program {
+  const encoded = encode(scheduled)
+  const { words, writes } = encoded
+  const describe = (i: number): string => describeStep(scheduled.steps[i])
   const native = nativeBackend()
-  const shared = {
-    words,
-    steps,
-    plan: memory,
-    commitIndex,
-    slots: external.map((b) => b.binding as Binding),
-    writes: external.map((b) => written.has(b)),
-  }
-  return native === undefined
-    ? { ...shared, ...onInterpreter(words, describe, shared.writes) }
-    : { ...shared, ...onNative(native, words, describe) }
+  const runs = native === undefined ? onInterpreter(words, describe, writes) : onNative(native, words, describe)
+  return { ...scheduled, ...encoded, ...runs }
 }
 
 function onNative(

@@ -7,7 +7,7 @@ import { sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { assign } from './assign.js'
 import { checkTensor } from './dispatch.js'
-import { add, div, mul, pow, rsqrt, square, sub } from './elementwise.js'
+import { add, div, mul, neg, pow, rsqrt, square, sub } from './elementwise.js'
 import { reshape } from './movement.js'
 import { normalizeGroups, normalizeRows } from './norm-rows.js'
 import { pad } from './pad.js'
@@ -179,11 +179,12 @@ function track(options: RunningOptions, batchMean: Tensor, batchVar: Tensor, cou
   assign(runningVar, add(runningVar, mul(sub(unbiased, runningVar), momentum)))
 }
 
-/** centred / √(variance + eps) · weight + bias; the factors of a channel are multiplied first. */
-function finish(centred: Tensor, variance: Tensor, { weight, bias, eps = 1e-5 }: GroupNormOptions): Tensor {
-  const scale = rsqrt(add(variance, eps))
-  const factor = weight === undefined ? scale : mul(scale, overChannels(centred, weight) as Tensor)
-  return affine(centred, factor, overChannels(centred, bias))
+/** (x − mean) / √(variance + eps) · weight + bias as x · scale + shift, which a compiled program computes once for all calls. */
+function withStatistics(x: Tensor, mean: Tensor, variance: Tensor, { weight, bias, eps = 1e-5 }: GroupNormOptions): Tensor {
+  const scale = affine(rsqrt(add(variance, eps)), weight, undefined)
+  const offset = mul(mean, scale)
+  const shift = bias === undefined ? neg(offset) : sub(bias, offset)
+  return affine(x, overChannels(x, scale), overChannels(x, shift))
 }
 
 /**
@@ -198,8 +199,7 @@ export function batchNorm<T extends Tensor>(x: T, options: BatchNormOptions): Te
 export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
   prepare('batchNorm', x, options)
   const { runningMean, runningVar, training = false } = options
-  if (!training && runningMean !== undefined && runningVar !== undefined)
-    return finish(sub(x, overChannels(x, runningMean) as Tensor), overChannels(x, runningVar) as Tensor, options)
+  if (!training && runningMean !== undefined && runningVar !== undefined) return withStatistics(x, runningMean, runningVar, options)
   const channels = x.shape[1]
   const count = x.size / channels
   if (training && count <= 1) {

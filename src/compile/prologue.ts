@@ -1,0 +1,192 @@
+/**
+ * What a program computes from captured tensors alone, which it does not write (transformed weights, folded batch norm): computed by the
+ * first call, kept, and computed again when one of those tensors has changed. In: lowered steps. Out: the steps divided in two, and what is
+ * kept between calls, shared by all programs that keep the same.
+ */
+import { Opcode } from '../ir/format.js'
+import { sizeOf } from '../shape.js'
+import { Storage } from '../storage.js'
+import type { Buf, Lowered, Step } from './lower.js'
+
+export interface Division {
+  /** Steps of the prologue, in order. */
+  readonly prologue: Lowered
+  readonly rest: Lowered
+  /** The captured storages the prologue reads. */
+  readonly sources: readonly Storage[]
+  /** What the prologue makes and the rest reads; bound to slots from now on. */
+  readonly derived: readonly Buf[]
+}
+
+/** Work on single numbers costs less than keeping its result: it is done wherever it is needed. */
+function isTrifle({ instruction }: Step): boolean {
+  return [...instruction.inputs, ...instruction.outputs].every((v) => sizeOf(v.shape) <= 1)
+}
+
+/** A map whose result is larger than its operands: where it is used that is computed from the cache, kept it would be read from memory. */
+function spreads({ instruction }: Step): boolean {
+  if (instruction.opcode !== Opcode.map) return false
+  const elements = (dims: readonly number[], strides: readonly number[]): number =>
+    dims.reduce((n, d, i) => (strides[i] === 0 ? n : n * d), 1)
+  const read = instruction.inputs.reduce((sum, v) => sum + elements(v.shape, v.strides), 0)
+  return instruction.outputs.some((v) => sizeOf(v.shape) > read)
+}
+
+/** The steps that depend on nothing but `kept` buffers and each other. */
+function independentSteps(steps: readonly Step[], kept: ReadonlySet<Buf>): Set<Step> {
+  const chosen = new Set(steps.filter((s) => !spreads(s) || isTrifle(s)))
+  // a buffer written in parts belongs to one side as a whole, so that a refusal may reach back
+  for (let before = -1; before !== chosen.size; ) {
+    before = chosen.size
+    const others = new Set<Buf>()
+    for (const s of steps) if (!chosen.has(s)) for (const v of s.instruction.outputs) others.add(v.buffer)
+    const made = new Set<Buf>()
+    for (const s of steps) {
+      if (!chosen.has(s)) continue
+      const { inputs, outputs } = s.instruction
+      const free = inputs.every(({ buffer }) => kept.has(buffer) || (made.has(buffer) && !others.has(buffer)))
+      if (free && outputs.every((v) => !others.has(v.buffer))) {
+        for (const v of outputs) made.add(v.buffer)
+      } else {
+        chosen.delete(s)
+        for (const v of outputs) others.add(v.buffer)
+      }
+    }
+  }
+  return chosen
+}
+
+/** The steps among `candidates` that make, directly or not, what is read. */
+function makersOf(wanted: Iterable<Buf>, candidates: readonly Step[]): Set<Step> {
+  const read = new Set(wanted)
+  const makers = new Set<Step>()
+  for (const s of [...candidates].reverse()) {
+    if (!s.instruction.outputs.some((v) => read.has(v.buffer))) continue
+    makers.add(s)
+    for (const v of s.instruction.inputs) read.add(v.buffer)
+  }
+  return makers
+}
+
+const inputsOf = (steps: readonly Step[]): Buf[] => steps.flatMap((s) => s.instruction.inputs.map((v) => v.buffer))
+const outputsOf = (steps: readonly Step[]): Buf[] => steps.flatMap((s) => s.instruction.outputs.map((v) => v.buffer))
+
+/** Divides a program; `undefined` where nothing is worth keeping. */
+export function divide(lowered: Lowered): Division | undefined {
+  const { steps, results, captures } = lowered
+  const written = new Set(results.flatMap(({ target }) => (target.kind === 'state' ? [target.storage] : [])))
+  const kept = new Map<Buf, Storage>()
+  for (const [storage, buffer] of captures) if (!written.has(storage)) kept.set(buffer, storage)
+  const independent = independentSteps(steps, new Set(kept.keys()))
+  const derives = fromCaptures(steps, independent, kept)
+  const worthy = steps.filter((s) => derives.has(s) && !isTrifle(s))
+  if (worthy.length === 0) return undefined
+  // what is neither kept nor depends on a call is done on both sides, where they need it
+  const either = steps.filter((s) => independent.has(s) && !worthy.includes(s))
+  const own = steps.filter((s) => !independent.has(s))
+  const before = makersOf(inputsOf(worthy), either)
+  const after = makersOf([...inputsOf(own), ...results.map((r) => r.view.buffer)], either)
+  const prologue = steps.filter((s) => before.has(s) || (derives.has(s) && !isTrifle(s)))
+  const rest = steps.filter((s) => !independent.has(s) || after.has(s))
+  const read = new Set([...inputsOf(rest), ...results.map((r) => r.view.buffer)])
+  const derived = [...new Set(outputsOf(worthy))].filter((b) => read.has(b))
+  for (const [index, buffer] of derived.entries()) buffer.binding = { kind: 'derived', index }
+  const seen = new Set(inputsOf(prologue))
+  return {
+    prologue: { steps: prologue, results: [], captures },
+    rest: { ...lowered, steps: rest },
+    sources: [...kept].flatMap(([buffer, storage]) => (seen.has(buffer) ? [storage] : [])),
+    derived,
+  }
+}
+
+/** The independent steps that a captured tensor has a part in; the others make constants. */
+function fromCaptures(steps: readonly Step[], independent: ReadonlySet<Step>, kept: ReadonlyMap<Buf, Storage>): Set<Step> {
+  const derived = new Set<Buf>(kept.keys())
+  const found = new Set<Step>()
+  for (const s of steps) {
+    if (!independent.has(s) || !s.instruction.inputs.some((v) => derived.has(v.buffer))) continue
+    found.add(s)
+    for (const v of s.instruction.outputs) derived.add(v.buffer)
+  }
+  return found
+}
+
+export interface Keeping {
+  readonly sources: readonly Storage[]
+  /** The prologue's program: two that are equal keep the same. */
+  readonly signature: Int32Array
+  /** The queue of the programs that use it, so that they run in the order of their calls. */
+  readonly queue: 0 | 1
+  /** Writes that JavaScript may make through `.data` are none, says the user. */
+  readonly frozen: boolean
+}
+
+/** By the first source. */
+const known = new WeakMap<Storage, WeakRef<Prologue>[]>()
+
+/** What is kept between calls, and from which state of the sources. */
+export class Prologue {
+  /** Memory of the derived buffers, in the order of their numbers. */
+  readonly storages: readonly Storage[]
+  private readonly keeping: Keeping
+  private versions: readonly number[] | undefined
+
+  private constructor(keeping: Keeping, derived: readonly Buf[]) {
+    this.keeping = keeping
+    this.storages = derived.map((b) => Storage.allocateShared(b.bytes))
+  }
+
+  /** The prologue that another variant (another batch size) has, or a new one. */
+  static of(keeping: Keeping, derived: readonly Buf[]): Prologue {
+    const [first] = keeping.sources
+    const alive = (known.get(first) ?? []).flatMap((r) => r.deref() ?? [])
+    let found = alive.find((p) => p.serves(keeping))
+    if (found === undefined) {
+      found = new Prologue(keeping, derived)
+      alive.push(found)
+    }
+    known.set(
+      first,
+      alive.map((p) => new WeakRef(p)),
+    )
+    return found
+  }
+
+  private serves({ sources, signature, queue, frozen }: Keeping): boolean {
+    const own = this.keeping
+    return (
+      own.queue === queue &&
+      own.frozen === frozen &&
+      own.sources.length === sources.length &&
+      own.sources.every((s, i) => s === sources[i]) &&
+      own.signature.length === signature.length &&
+      own.signature.every((w, i) => w === signature[i])
+    )
+  }
+
+  private get unseenWrites(): boolean {
+    return !this.keeping.frozen && this.keeping.sources.some((s) => s.exposed)
+  }
+
+  /** Whether what is kept belongs to the sources as they are now. */
+  get current(): boolean {
+    const { versions } = this
+    return versions !== undefined && this.keeping.sources.every((s, i) => s.version === versions[i]) && !this.unseenWrites
+  }
+
+  /**
+   * The state of the sources that a call made now finds when it runs; `undefined` where that is not known: a call that goes ahead of queued writes
+   * comes before some of them.
+   */
+  stamp(): readonly number[] | undefined {
+    const { sources, queue } = this.keeping
+    if (queue === 1 && sources.some((s) => s.beingWritten)) return undefined
+    return sources.map((s) => s.version)
+  }
+
+  /** Notes that a call which computed the prologue has ended well. */
+  computed(stamp: readonly number[] | undefined): void {
+    this.versions = stamp
+  }
+}
