@@ -28,15 +28,23 @@ export function storageUse(): { pool: number; largest: Owner[] } {
   return { pool: pooledBytes, largest: [...owners].sort((a, b) => b.bytes - a.bytes).slice(0, 10) }
 }
 
-/** Freed large buffers by size class, for reuse: fresh memory is dear (2 µs per 4 KB page). */
-const pool = new Map<number, Uint8Array[]>()
+/** A freed buffer, and where the memory was asked for, as `Owner` has it, if its next owner will be of the same kind. */
+interface Pooled {
+  readonly memory: Uint8Array
+  readonly where: string | undefined
+}
+
+/** Freed buffers by size class, for reuse: fresh memory is dear (2 µs per 4 KB page), and small buffers cost a call into the engine. */
+const pool = new Map<number, Pooled[]>()
 let pooledBytes = 0
-const poolMinimum = 64 * 1024
+const poolMinimum = 256
 const poolLimit = 256 * 1024 * 1024
+/** From here on the engine's zeroing costs more than a call out for memory that is not zeroed. */
+const zeroingMost = 64 * 1024
 
 /** Sizes are rounded up to an eighth of a power of two. */
 function sizeClass(bytes: number): number {
-  const step = 2 ** Math.max(0, Math.floor(Math.log2(bytes)) - 3)
+  const step = bytes < 2 ** 31 ? 2 ** Math.max(0, 28 - Math.clz32(bytes)) : 2 ** Math.max(0, Math.floor(Math.log2(bytes)) - 3)
   return Math.ceil(bytes / step) * step
 }
 
@@ -57,6 +65,8 @@ export class Storage {
   private memory: Uint8Array | undefined
   readonly byteLength: number
   shared: boolean
+  /** True for memory that only the library's own `.grad` of one leaf refers to, as long as nobody looks at that. */
+  sole = false
   /** Counts writes by the library; caches of what was derived from the contents compare it. */
   version = 0
   /** True once JavaScript got hold of the memory and may write it unseen. */
@@ -68,35 +78,34 @@ export class Storage {
 
   private owner: Owner | undefined
 
-  constructor(memory: Uint8Array, shared: boolean) {
+  /** `where` the memory was asked for, if that is known. */
+  constructor(memory: Uint8Array, shared: boolean, where?: string) {
     this.memory = memory
     this.byteLength = memory.byteLength
     this.shared = shared
-    if (memory.byteLength >= ownerMinimum && process.env.NODE_ENV !== 'production') this.noteOwner()
+    if (memory.byteLength >= ownerMinimum && process.env.NODE_ENV !== 'production') this.noteOwner(where)
   }
 
-  private noteOwner(): void {
+  private noteOwner(where = userLine(deepStack()).slice(2, -1)): void {
     if (owners.size >= mostOwners) return
-    const where = userLine(deepStack()).slice(2, -1)
     this.owner = { bytes: this.byteLength, kind: this.shared ? 'shared' : 'tensor', where }
     owners.add(this.owner)
     deaths.register(this, this.owner, this)
   }
 
-  /** Memory whose contents are unspecified. */
-  static allocate(bytes: number): Storage {
-    if (bytes >= poolMinimum) {
-      const size = sizeClass(bytes)
-      const free = pool.get(size)?.pop()
-      if (free !== undefined) {
-        pooledBytes -= size
-        return new Storage(new Uint8Array(free.buffer, 0, bytes), false)
-      }
-      const memory = attempt(size, () => Buffer.allocUnsafeSlow(size))
-      return new Storage(new Uint8Array(memory.buffer, 0, bytes), false)
+  /** Memory whose contents are unspecified; `passing` if it is one of those that are recycled. */
+  static allocate(bytes: number, passing = false): Storage {
+    if (bytes < poolMinimum) return new Storage(new Uint8Array(bytes), false)
+    const size = sizeClass(bytes)
+    const free = pool.get(size)?.pop()
+    if (free !== undefined) {
+      pooledBytes -= size
+      const { memory } = free
+      const own = memory.byteLength === bytes ? memory : new Uint8Array(memory.buffer, 0, bytes)
+      return new Storage(own, false, passing ? free.where : undefined)
     }
-    // small buffers: the engine's zeroing costs less than a call out
-    return new Storage(new Uint8Array(bytes), false)
+    const memory = attempt(size, () => (size < zeroingMost ? new Uint8Array(size) : Buffer.allocUnsafeSlow(size)))
+    return new Storage(size === bytes && size < zeroingMost ? memory : new Uint8Array(memory.buffer, 0, bytes), false)
   }
 
   /** Zeroed memory that background programs may use by reference. */
@@ -182,8 +191,7 @@ export class Storage {
    * before.
    */
   waitToReplace(): void {
-    const beingRead = this.lastReaders.some((ticket) => ticket !== 0 && !tickets.completed(ticket))
-    if (!beingRead || !this.shared || this.exposed || this.byteLength > replaceable || this.beingWritten) {
+    if (this.idle || !this.shared || this.exposed || this.byteLength > replaceable || this.beingWritten) {
       this.waitToWrite()
       return
     }
@@ -213,21 +221,37 @@ export class Storage {
 
   /** Gives the memory back for reuse. Harmless when called twice. */
   dispose(): void {
-    const memory = this.memory
-    if (memory === undefined) return
+    if (this.memory === undefined) return
     this.waitToWrite()
+    this.release(undefined)
+  }
+
+  /**
+   * As `dispose`, for memory of the library's own that nothing refers to any more, but never waits: what queued programs use is left to the
+   * collector.
+   */
+  recycle(): void {
+    if (this.memory !== undefined && this.idle) this.release(this.owner?.where)
+  }
+
+  /** Whether no queued program uses this storage. */
+  get idle(): boolean {
+    return !this.beingWritten && this.lastReaders.every((ticket) => ticket === 0 || tickets.completed(ticket))
+  }
+
+  private release(where: string | undefined): void {
+    const memory = this.memory as Uint8Array
     this.memory = undefined
     if (this.owner !== undefined) {
       owners.delete(this.owner)
       deaths.unregister(this)
     }
     const size = memory.buffer.byteLength
-    if (!this.shared && !this.exposed && size >= poolMinimum && sizeClass(size) === size && pooledBytes + size <= poolLimit) {
-      pooledBytes += size
-      const list = pool.get(size)
-      const whole = new Uint8Array(memory.buffer)
-      if (list === undefined) pool.set(size, [whole])
-      else list.push(whole)
-    }
+    if (this.shared || this.exposed || size < poolMinimum || sizeClass(size) !== size || pooledBytes + size > poolLimit) return
+    pooledBytes += size
+    const list = pool.get(size)
+    const free: Pooled = { memory, where }
+    if (list === undefined) pool.set(size, [free])
+    else list.push(free)
   }
 }

@@ -153,10 +153,29 @@ export class Tensor<S = AnyShape> {
   }
 
   set grad(grad: Tensor | undefined) {
-    if (tracing.recorder === undefined) this.gradChange = undefined
-    else if (this.value === undefined) tracing.recorder.setGrad(this, grad)
-    this.leafGrad = grad
+    this.replaceGrad(grad)
     this.gradSeen = true
+  }
+
+  /**
+   * @internal Replaces the gradient by one that nobody has seen; `sole` if nothing else refers to its memory either. That of the one before
+   * is used again, if that was so.
+   */
+  replaceGrad(grad: Tensor | undefined, sole = false): void {
+    if (tracing.recorder !== undefined) {
+      if (this.value === undefined) tracing.recorder.setGrad(this, grad)
+    } else {
+      if (this.gradIsOurs && grad?.memory !== this.leafGrad?.memory) this.leafGrad?.memory?.recycle()
+      if (sole && grad?.memory !== undefined) grad.memory.sole = true
+      this.gradChange = undefined
+    }
+    this.leafGrad = grad
+    this.gradSeen = false
+  }
+
+  /** @internal whether nothing else refers to the memory of the gradient */
+  get gradIsOurs(): boolean {
+    return !this.gradSeen && this.leafGrad?.memory?.sole === true && this.gradChange === undefined
   }
 
   /**

@@ -14,7 +14,8 @@ import { type GradNode, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { checkGradient, unwatched } from './anomaly.js'
 import { countStep } from './hint.js'
-import { hooked, observeHooks } from './hooks.js'
+import { hooked, isHooked, observeHooks } from './hooks.js'
+import { foreign, PassingMemory } from './passing.js'
 
 /** Runs `fn` without noting how to differentiate what it does. */
 export function noGrad<T>(fn: () => T): T {
@@ -113,7 +114,12 @@ function joined(t: Tensor, pieces: readonly Piece[]): Tensor {
   return rest.length === 0 ? whole : add(whole, joined(t, rest))
 }
 
-function applyRule(node: GradNode, upstream: readonly (Tensor | undefined)[], needs: readonly boolean[]): readonly (Tensor | undefined)[] {
+function applyRule(
+  node: GradNode,
+  upstream: readonly (Tensor | undefined)[],
+  needs: readonly boolean[],
+  memory: PassingMemory | undefined,
+): readonly (Tensor | undefined)[] {
   const row = node.row as OpRow<unknown>
   if (row.gradient === null) {
     throw new GradientError('ERR_NO_GRADIENT', `backward: ${row.name} has no gradient. Use detach() on its input if none should flow.`)
@@ -123,7 +129,10 @@ function applyRule(node: GradNode, upstream: readonly (Tensor | undefined)[], ne
   const rule = row.gradient as GradientRule<unknown>
   // most ops have one output that carries gradients, the first; those with more look at all of them
   const first = upstream[0] ?? expand(Tensor.scalar(0, node.outputs[0].dtype), node.outputs[0].shape)
-  return rule({ inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs, upstream }, first)
+  const run = () => rule({ inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs, upstream }, first)
+  if (!row.foreign) return run()
+  for (const g of upstream) memory?.show(g)
+  return foreign(run)
 }
 
 /**
@@ -135,17 +144,38 @@ export function walk(
   wanted?: ReadonlySet<Tensor>,
   ends?: ReadonlySet<Tensor>,
 ): Map<Tensor, Tensor> {
+  return walkIn(PassingMemory.begin(), outputs, seeds, wanted, ends)
+}
+
+function walkIn(memory: PassingMemory | undefined, ...args: Parameters<typeof walk>): Map<Tensor, Tensor> {
+  return memory === undefined ? steps(memory, ...args) : memory.during(() => steps(memory, ...args))
+}
+
+function steps(
+  memory: PassingMemory | undefined,
+  outputs: readonly Tensor[],
+  seeds: readonly Tensor[],
+  wanted?: ReadonlySet<Tensor>,
+  ends?: ReadonlySet<Tensor>,
+): Map<Tensor, Tensor> {
   const grads = new Map<Tensor, Tensor>()
   const pieces = new Map<Tensor, Piece[]>()
+  const keep = (t: Tensor, g: Tensor): void => {
+    const before = grads.get(t)
+    grads.set(t, g)
+    memory?.hold(g)
+    if (before !== undefined) memory?.drop(before)
+  }
   const deliver = (t: Tensor, g: Tensor): void => {
     const sofar = grads.get(t)
-    grads.set(t, sofar === undefined ? g : add(sofar, g))
+    keep(t, sofar === undefined ? g : add(sofar, g))
   }
   const settle = (t: Tensor): void => {
     const own = pieces.get(t)
     if (own === undefined) return
     pieces.delete(t)
     deliver(t, joined(t, own))
+    for (const { grad } of own) memory?.drop(grad)
   }
   observeHooks()
   const done = new Set<Tensor>()
@@ -154,9 +184,11 @@ export function walk(
     settle(t)
     const g = grads.get(t)
     if (g === undefined || done.has(t) || ends?.has(t)) return
-    const seen = hooked(t, g)
-    if (seen !== g) grads.set(t, seen)
     done.add(t)
+    if (!isHooked(t)) return
+    memory?.show(g)
+    const seen = foreign(() => hooked(t, g))
+    if (seen !== g) keep(t, seen)
   }
   outputs.forEach((t, i) => deliver(t, seeds[i]))
   for (const node of reachable(outputs, wanted, ends)) {
@@ -168,10 +200,11 @@ export function walk(
     if (stretch !== undefined && upstream[0] !== undefined && needs[0]) {
       checkUnchanged(node)
       const own = pieces.get(input)
+      memory?.hold(upstream[0])
       if (own === undefined) pieces.set(input, [{ ...stretch, grad: upstream[0] }])
       else own.push({ ...stretch, grad: upstream[0] })
     }
-    const ruled = (): readonly (Tensor | undefined)[] => (stretch === undefined ? applyRule(node, upstream, needs) : [])
+    const ruled = (): readonly (Tensor | undefined)[] => (stretch === undefined ? applyRule(node, upstream, needs, memory) : [])
     const results = gradMode.anomaly ? unwatched(ruled) : ruled()
     node.inputs.forEach((t, i) => {
       const g = results[i]
@@ -180,9 +213,16 @@ export function walk(
       deliver(t, sumTo(g.dtype === t.dtype ? g : to(g, t.dtype), t.shape))
     })
     // an intermediate's gradient is complete and used up here
-    for (const t of node.outputs) if (wanted === undefined || !wanted.has(t)) grads.delete(t)
+    for (const t of node.outputs) {
+      const g = grads.get(t)
+      if (g === undefined || wanted?.has(t)) continue
+      grads.delete(t)
+      memory?.drop(g)
+    }
+    memory?.settle()
   }
   for (const t of [...pieces.keys(), ...grads.keys()]) complete(t)
+  memory?.settle()
   return grads
 }
 
@@ -222,19 +262,27 @@ export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}
     )
   }
   countStep()
-  const run = (): Map<Tensor, Tensor> => walk([t], [seedFor(t, seed)])
-  const grads = options.createGraph ? enableGrad(run) : noGrad(run)
-  for (const [leaf, g] of grads) {
-    if (leaf.gradNode !== undefined || !leaf.requiresGrad) continue
-    // observed first: inside compile the recorder then puts a stand-in there
-    if (tracing.recorder !== undefined && leaf.value === undefined) {
-      tracing.recorder.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
-    }
-    const before = leaf.leafGrad
-    const total = before === undefined ? g : options.createGraph ? add(before, g) : noGrad(() => add(before, g))
-    if (tracing.recorder === undefined) leaf.gradChange = undefined
-    else if (leaf.value === undefined) tracing.recorder.setGrad(leaf, total)
-    leaf.leafGrad = total
-    leaf.gradSeen = false
+  const graph = options.createGraph ?? false
+  const mode = graph ? enableGrad : noGrad
+  mode(() => {
+    const memory = PassingMemory.begin()
+    for (const [leaf, g] of walkIn(memory, [t], [seedFor(t, seed)]))
+      if (leaf.gradNode === undefined && leaf.requiresGrad) collect(leaf, g, memory)
+  })
+}
+
+/** Adds to the `.grad` of a leaf. */
+function collect(leaf: Tensor, g: Tensor, memory: PassingMemory | undefined): void {
+  const { recorder } = tracing
+  // observed first: inside compile the recorder then puts a stand-in there
+  if (recorder !== undefined && leaf.value === undefined) recorder.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
+  const before = leaf.leafGrad
+  const own = memory?.owns(g) ?? false
+  if (before === undefined) {
+    leaf.replaceGrad(g, own)
+    return
   }
+  if (memory !== undefined && leaf.gradIsOurs && before.storage.idle) add(before, g, { out: before })
+  else leaf.replaceGrad(add(before, g), memory !== undefined)
+  if (own) g.storage.recycle()
 }

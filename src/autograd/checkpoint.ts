@@ -35,6 +35,7 @@ export function checkpoint(fn: Segment, ...inputs: Tensor[]): Tensor {
   const output = detach(first.result)
   const row: OpRow<undefined> = {
     name: 'checkpoint',
+    foreign: true,
     infer: (metas) => [...metas],
     gradient: (_context, g) => again(random, () => gradients(fn, inputs, used, g)),
     reference: () => {

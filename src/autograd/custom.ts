@@ -68,6 +68,7 @@ export function customGradient(definition: CustomFunction & { outputs?: number }
 function customRow(name: string, backward: CustomFunction['backward'], saved: readonly Tensor[]): OpRow<undefined> {
   return {
     name,
+    foreign: true,
     infer: (inputs) => [...inputs],
     gradient: (context) => {
       const { inputs, outputs, needs, upstream } = context as GradientContext<undefined>

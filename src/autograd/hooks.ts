@@ -50,6 +50,11 @@ export function registerHook(t: Tensor, hook: GradientHook): HookHandle {
   }
 }
 
+/** @internal whether user code sees the gradient of a tensor */
+export function isHooked(t: Tensor): boolean {
+  return (hooks.get(t)?.size ?? 0) > 0
+}
+
 /** @internal the gradient of a tensor after its hooks have seen it */
 export function hooked(t: Tensor, gradient: Tensor): Tensor {
   const set = hooks.get(t)

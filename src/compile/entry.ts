@@ -212,6 +212,8 @@ export class Entry {
       leaf.leafGrad = good.before
       good = good.previous
     }
+    // somebody may have looked at it before the call
+    leaf.gradSeen = true
     leaf.gradChange = good
     // what is in use again is no longer free
     if (leaf.leafGrad?.constant === undefined && this.spare.get(leaf) === leaf.leafGrad?.storage) this.spare.delete(leaf)

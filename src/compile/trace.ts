@@ -53,7 +53,7 @@ class GraphRecorder implements Recorder {
   readonly graph: Graph
   readonly assigns = new Map<Storage, Value>()
   readonly guards: Guard[] = []
-  readonly originalGrads = new Map<Tensor, Tensor | undefined>()
+  readonly originalGrads = new Map<Tensor, { grad: Tensor | undefined; seen: boolean }>()
   blocks = 0
   private readonly bases = new Map<Storage, Value>()
   private readonly updateCounts = new Map<Storage, number>()
@@ -185,7 +185,7 @@ class GraphRecorder implements Recorder {
     if (grad.dtype === 'float64') throw refuseDouble('grad')
     const { shape, dtype } = grad
     const standIn = tracedTensor(this.graph.source({ kind: 'grad', leaf }, { shape, dtype }))
-    this.originalGrads.set(leaf, grad)
+    this.originalGrads.set(leaf, { grad, seen: leaf.gradSeen })
     this.gradStandIns.set(leaf, standIn)
     leaf.leafGrad = standIn
   }
@@ -212,7 +212,7 @@ class GraphRecorder implements Recorder {
   }
 
   setGrad(leaf: Tensor): void {
-    if (!this.originalGrads.has(leaf)) this.originalGrads.set(leaf, leaf.leafGrad)
+    if (!this.originalGrads.has(leaf)) this.originalGrads.set(leaf, { grad: leaf.leafGrad, seen: leaf.gradSeen })
   }
 }
 
@@ -253,13 +253,16 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
     const result = mapTree(returned, (leaf) => recorder.resultOf(leaf))
     for (const [leaf, original] of recorder.originalGrads) {
       const grad = leaf.leafGrad
-      const untouched = grad === original || (grad !== undefined && grad === recorder.gradStandIns.get(leaf))
+      const untouched = grad === original.grad || (grad !== undefined && grad === recorder.gradStandIns.get(leaf))
       if (!untouched) grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
     }
     return { graph: recorder.graph, result, assigns: recorder.assigns, grads, guards: recorder.guards, randomBlocks: recorder.blocks }
   } finally {
     tracing.recorder = undefined
-    for (const [leaf, original] of recorder.originalGrads) leaf.leafGrad = original
+    for (const [leaf, { grad, seen }] of recorder.originalGrads) {
+      leaf.leafGrad = grad
+      leaf.gradSeen = seen
+    }
   }
 }
 

@@ -302,7 +302,7 @@ export abstract class Module {
 
   /** Forgets the gradients of all parameters. */
   zeroGrad(): void {
-    for (const p of this.parameters()) p.grad = undefined
+    for (const p of this.parameters()) p.replaceGrad(undefined)
   }
 
   /** Sets whether gradients are collected for all parameters. Returns the module. */

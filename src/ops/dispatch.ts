@@ -17,6 +17,9 @@ import type { Dense, OpRow } from './table.js'
 /** Whether ops note how to differentiate them (see `noGrad`), and where they were called (see `anomaly`). */
 export const gradMode = { enabled: true, anomaly: false, nextNode: 1 }
 
+/** @internal Told of the memory of eager results while a backward walk goes on (see autograd/passing.ts). */
+export const passing: { memory: { add(storage: Storage): void } | undefined } = { memory: undefined }
+
 /** Called after each eager op, in anomaly mode. */
 export const eagerHooks: { afterOp: ((node: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]) => void) | undefined } = {
   afterOp: undefined,
@@ -88,7 +91,10 @@ function checkOut(op: string, out: Tensor, meta: Meta): void {
 }
 
 function allocate(meta: Meta): Tensor {
-  return Tensor.contiguous(Storage.allocate(sizeOf(meta.shape) * itemSize(meta.dtype)), meta.shape, meta.dtype)
+  const memory = gradMode.enabled ? undefined : passing.memory
+  const storage = Storage.allocate(sizeOf(meta.shape) * itemSize(meta.dtype), memory !== undefined)
+  memory?.add(storage)
+  return Tensor.contiguous(storage, meta.shape, meta.dtype)
 }
 
 function runEager<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, metas: Meta[], out: Tensor | undefined): Tensor[] {

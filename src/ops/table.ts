@@ -42,6 +42,8 @@ export interface OpRow<A = unknown> {
   infer(inputs: readonly Meta[], attrs: A): Meta[]
   /** `null`: not differentiable; asking for the gradient is an error that names the op. */
   readonly gradient: GradientRule<A> | null
+  /** The gradient rule runs code of the user, who may keep what it sees. */
+  readonly foreign?: true
   /** For ops that only look at the same memory otherwise; `undefined` where that takes a copy. */
   view?(input: Strided, attrs: A): Strided | undefined
   /** For a view of a stretch of one dimension: which. Gradients of such views of one tensor meet in one concat. */

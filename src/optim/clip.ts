@@ -8,7 +8,7 @@ import { zeros } from '../ops/creation.js'
 import { abs, add, div, maximum, minimum, mul, pow, sqrt, square } from '../ops/elementwise.js'
 import { amax, sum } from '../ops/reduce.js'
 import type { Tensor } from '../tensor.js'
-import { gradientOf, setGradient, tensorList } from './gradient.js'
+import { gradientOf, tensorList } from './gradient.js'
 
 /** Σ|g|ᵖ over one gradient, or its maximum. */
 function share(g: Tensor, p: number): Tensor {
@@ -43,7 +43,8 @@ export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: num
     const merged = clipped.map(({ g }) => share(g, normType)).reduce((a, b) => (normType === Infinity ? maximum(a, b) : add(a, b)))
     const total = normType === 2 ? sqrt(merged) : normType === Infinity || normType === 1 ? merged : pow(merged, 1 / normType)
     const factor = minimum(div(maxNorm, add(total, 1e-6)), 1)
-    for (const { leaf, g } of clipped) setGradient(leaf, mul(g, factor))
+    const scaled = clipped.map(({ g }) => mul(g, factor))
+    clipped.forEach(({ leaf }, i) => void leaf.replaceGrad(scaled[i], true))
     return total
   })
 }
@@ -63,7 +64,7 @@ export function clipGradValue(parameters: Iterable<Tensor> | Tensor, clipValue: 
   noGrad(() => {
     for (const leaf of leaves) {
       const g = gradientOf(leaf)
-      if (g !== undefined) setGradient(leaf, clamp(g, -clipValue, clipValue))
+      if (g !== undefined) leaf.replaceGrad(clamp(g, -clipValue, clipValue), true)
     }
   })
 }

@@ -12,14 +12,6 @@ export function gradientOf(leaf: Tensor): Tensor | undefined {
   return leaf.leafGrad
 }
 
-/** Replaces the gradient of a leaf. */
-export function setGradient(leaf: Tensor, gradient: Tensor | undefined): void {
-  if (tracing.recorder === undefined) leaf.gradChange = undefined
-  else if (leaf.value === undefined) tracing.recorder.setGrad(leaf, gradient)
-  leaf.leafGrad = gradient
-  leaf.gradSeen = false
-}
-
 /** A tensor or an iterable of them as an array, checked. */
 export function tensorList(op: string, parameters: Iterable<Tensor> | Tensor): Tensor[] {
   const iterable = parameters instanceof Tensor ? [parameters] : parameters

@@ -13,7 +13,7 @@ import { clone, narrow, reshape } from '../ops/movement.js'
 import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSource, stateZeros, tensorSlot } from '../ops/state.js'
 import { Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
-import { gradientOf, setGradient, tensorList } from './gradient.js'
+import { gradientOf, tensorList } from './gradient.js'
 import { Hyper, type HyperRange, plain, shortestDecimal } from './hyper.js'
 
 const positive: HyperRange = { low: 0 }
@@ -289,7 +289,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
 
   /** Forgets the gradients of all parameters. */
   zeroGrad(): void {
-    for (const { params } of this.groups) for (const p of params) setGradient(p, undefined)
+    for (const { params } of this.groups) for (const p of params) p.replaceGrad(undefined)
   }
 
   /** @internal what a `stateDict()` consists of */

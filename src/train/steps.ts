@@ -11,7 +11,7 @@ import { assign } from '../ops/assign.js'
 import { gradMode } from '../ops/dispatch.js'
 import { mul } from '../ops/elementwise.js'
 import { clone } from '../ops/movement.js'
-import { gradientOf, setGradient } from '../optim/gradient.js'
+import { gradientOf } from '../optim/gradient.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { getRandomState, setRandomState } from '../random.js'
 import { Tensor } from '../tensor.js'
@@ -86,7 +86,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
       for (const { params } of optimizer.groups) {
         for (const p of params) {
           const g = gradientOf(p)
-          if (g !== undefined) setGradient(p, mul(g, share))
+          if (g !== undefined) p.replaceGrad(mul(g, share), true)
         }
       }
     })
