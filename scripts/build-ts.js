@@ -1,18 +1,19 @@
 /**
  * Builds the package's JavaScript and types. In: src/index.ts. Out, in dist/:
  *
- * - chainrule.cjs, the one implementation, a CommonJS bundle;
+ * - chainrule.cjs and the parts beside it (parts.js), the one implementation, CommonJS bundles;
  * - index.cjs, which hands it on, and index.mjs, which re-exports its names, so that `import` and `require` in one process share all state;
  * - cli.cjs, the command `chainrule`;
  * - models.cjs and models.mjs, chainrule/models, which takes all else from index.cjs;
  * - types/, the declarations, with index.d.ts and index.d.cts (models.d.ts and models.d.cts) pointing at them. They are marked CommonJS, as
  *   the implementation is: both module systems may import such declarations, and there is one class `Tensor` for tsc as well.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { build } from 'esbuild'
 import { fail, root, run } from './common.js'
+import { libraryParts, link } from './parts.js'
 
 const dist = join(root, 'dist')
 
@@ -61,18 +62,19 @@ function requireLate(text) {
   })
 }
 
-async function bundle() {
-  const outfile = join(dist, 'chainrule.cjs')
+async function bundlePart({ file, contents, heading, plugin }) {
+  const outfile = join(dist, file)
   await build({
     ...options,
-    entryPoints: ['src/index.ts'],
+    stdin: { contents, resolveDir: root, sourcefile: file },
+    banner: { js: heading },
     outfile,
     // `sideEffects: false` in package.json speaks of the bundle; our modules do register things when they load
     ignoreAnnotations: true,
     external: ['node:*'],
     // the loader asks for its folder in another way where it is bundled
     define: { BUNDLED: 'true', 'import.meta.dirname': 'undefined', VERSION: JSON.stringify(version) },
-    plugins: [binaries],
+    plugins: [binaries, plugin],
     // For the time an import takes: V8 reads this text faster without comments and in ASCII. Names stay, for stack traces, and lines stay
     // short, since Node prints the line of an uncaught error.
     charset: 'ascii',
@@ -80,7 +82,14 @@ async function bundle() {
     minifySyntax: true,
     lineLimit: 160,
   })
-  writeFileSync(outfile, requireLate(readFileSync(outfile, 'utf8')))
+  writeFileSync(outfile, requireLate(link(readFileSync(outfile, 'utf8'))))
+}
+
+async function bundle() {
+  const parts = await libraryParts()
+  const stale = readdirSync(dist).filter((name) => /^chainrule\..*cjs$/.test(name) && parts.every(({ file }) => file !== name))
+  for (const name of stale) rmSync(join(dist, name))
+  await Promise.all(parts.map(bundlePart))
 }
 
 /** Takes chainrule itself from beside the bundle. */
@@ -112,12 +121,9 @@ async function bundleCommand() {
 
 function writeEntries() {
   // Not `module.exports = require(…)`: Node follows that to look for names, and reading the whole bundle for them takes 100 ms.
-  writeFileSync(join(dist, 'index.cjs'), `'use strict'\nconst chainrule = require('./chainrule.cjs')\nmodule.exports = chainrule\n`)
-  for (const [entry, implementation] of [
-    ['index', 'chainrule'],
-    ['models', 'models'],
-  ]) {
-    const names = Object.keys(createRequire(import.meta.url)(join(dist, `${implementation}.cjs`))).sort()
+  writeFileSync(join(dist, 'index.cjs'), `'use strict'\nconst { surface } = require('./chainrule.cjs')\nmodule.exports = surface\n`)
+  for (const entry of ['index', 'models']) {
+    const names = Object.keys(createRequire(import.meta.url)(join(dist, `${entry}.cjs`))).sort()
     writeFileSync(join(dist, `${entry}.mjs`), `import $all from './${entry}.cjs'\nexport const {\n  ${names.join(',\n  ')},\n} = $all\n`)
   }
 }

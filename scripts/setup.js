@@ -36,6 +36,9 @@ const packages = 'node_modules/.package-lock.json'
 if (!existsSync(join(root, packages)))
   step('packages', ['package.json', 'package-lock.json'], packages, () => npm('ci', '--no-audit', '--no-fund'))
 step('native build', ['native', 'cmake', 'CMakeLists.txt'], 'build/chainrule.node', () => script('build-native.js', '--quiet'))
-step('typescript build', ['src', 'scripts/build-ts.js', 'tsconfig.json', 'tsconfig.build.json', 'package.json'], 'dist/index.d.ts', () =>
-  script('build-ts.js'),
+step(
+  'typescript build',
+  ['src', 'scripts/build-ts.js', 'scripts/parts.js', 'tsconfig.json', 'tsconfig.build.json', 'package.json'],
+  'dist/index.d.ts',
+  () => script('build-ts.js'),
 )

@@ -69,10 +69,10 @@ function fileOf(line: string): string | undefined {
   return found?.replace('file://', '').replaceAll('\\', '/')
 }
 
-/** Where the library lies: a directory of sources, or the one file of a bundle. */
+/** How the library's files begin: a directory of sources, dist/chainrule.*, or the one file of a user's bundle. */
 function ownPlace(): string {
   const file = fileOf(new Error().stack?.split('\n')[1] ?? '') ?? ''
-  return file.endsWith('/errors.ts') ? file.slice(0, -'errors.ts'.length) : file
+  return file.replace(/\/errors\.ts$/, '/').replace(/\/chainrule\.cjs$/, '/chainrule.')
 }
 
 let own: string | undefined

@@ -1,9 +1,11 @@
 /** The package as npm would publish it: what is in the tarball, how large it is, and that it works from a folder nobody chose for us. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as source from '../src/index.js'
 import { hasNative } from './support/backends.js'
 
 const root = resolve(import.meta.dirname, '..')
@@ -39,6 +41,9 @@ beforeAll(() => {
   writeFileSync(join(folder, 'package.json'), '{ "name": "user", "private": true }')
 }, 120_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** Without a prebuilt binary of this platform, the one of the checkout stands in. */
+const env: Record<string, string> = hasNative ? { CHAINRULE_BINARY: join(root, 'build/chainrule.node') } : {}
 
 describe('the tarball', () => {
   it('has what users need', () => {
@@ -76,9 +81,51 @@ describe('the tarball', () => {
   })
 })
 
+describe('the parts of the library', () => {
+  /** What the names stand for, those of namespaces included. */
+  const outline = (surface: object): object =>
+    Object.fromEntries(
+      Object.entries(surface)
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, value]) => [name, typeof value === 'object' && value !== null ? outline(value) : typeof value]),
+    )
+
+  it('have the names of the source', () => {
+    expect(outline(createRequire(import.meta.url)(join(root, 'dist/index.cjs')))).toEqual(outline({ ...source }))
+  })
+
+  it('are read when they are used', () => {
+    const parts = `Object.keys(require.cache).flatMap((file) => /chainrule\\.(\\w+)\\.cjs$/.exec(file)?.[1] ?? []).sort().join()`
+    const code = (use: string): string => `const c = require('chainrule'); ${use}; console.log(${parts})`
+    const read = (use: string): string => run(process.execPath, ['-e', code(use)], root).out.trim()
+    expect(read('')).toBe('')
+    expect(read('c.ones([2]).add(1).sum()')).toBe('')
+    expect(read('c.rfft(c.ones([4]))')).toBe('arrays')
+    expect(read('c.ones([2, 2]).inverse; c.nn; c.losses; c.metrics; c.datasets')).toBe('')
+    expect(read('c.optim.lrScheduler')).toBe('nn')
+    expect(read('c.compile((x) => x.add(1))')).toBe('compile')
+  })
+
+  it.each(['mjs', 'cjs'])('are one implementation, whoever asks first (%s)', (kind) => {
+    const [first, second] = kind === 'mjs' ? ['imported', 'required'] : ['required', 'imported']
+    const code = `
+      import { createRequire } from 'node:module'
+      const load = { imported: () => import('chainrule'), required: () => createRequire(import.meta.url)('chainrule') }
+      const a = await load.${first}(), layer = new a.nn.Linear(2, 2)
+      const b = await load.${second}()
+      console.log(a.nn === b.nn, layer instanceof b.nn.Linear, layer.weight instanceof b.Tensor, a.fit === b.fit)`
+    writeFileSync(join(folder, 'both.mjs'), code)
+    expect(run(process.execPath, ['both.mjs'], folder, env).out).toBe('true true true true\n')
+  })
+
+  it('are no lines of the user: errors name those', () => {
+    const code = `const c = require('chainrule')\nfunction ofTheUser() { c.anomaly(true); c.losses.mseLoss(c.ones([1]).log().log(), c.ones([1])) }\ntry { ofTheUser() } catch (error) { console.log(error.message) }`
+    writeFileSync(join(folder, 'line.cjs'), code)
+    expect(run(process.execPath, ['line.cjs'], folder, env).out).toMatch(/ofTheUser \(.*line\.cjs:2/)
+  })
+})
+
 describe('the installed package', () => {
-  // without a prebuilt binary of this platform, the one of the checkout stands in
-  const env: Record<string, string> = hasNative ? { CHAINRULE_BINARY: join(root, 'build/chainrule.node') } : {}
   const training = `
     const net = new c.nn.Linear(2, 1), optimizer = new c.optim.SGD(net.parameters(), { lr: 0.1 })
     const step = c.compile((x, y) => { const loss = c.losses.mseLoss(net.forward(x), y); optimizer.zeroGrad(); loss.backward(); optimizer.step(); return loss })

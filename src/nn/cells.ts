@@ -108,7 +108,7 @@ export class RNNCell<I extends number = number> extends RecurrentCell {
   readonly nonlinearity: 'tanh' | 'relu'
 
   constructor(inputSize: I, hiddenSize: number, options: RecurrentCellOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
-    super(inputSize, hiddenSize, gateCount.tanh, options)
+    super(inputSize, hiddenSize, gateCount('tanh'), options)
     this.nonlinearity = checkNonlinearity('RNNCell', options.nonlinearity)
   }
 
@@ -128,7 +128,7 @@ export class RNNCell<I extends number = number> extends RecurrentCell {
  */
 export class LSTMCell<I extends number = number> extends RecurrentCell {
   constructor(inputSize: I, hiddenSize: number, options: RecurrentCellOptions = {}) {
-    super(inputSize, hiddenSize, gateCount.lstm, options)
+    super(inputSize, hiddenSize, gateCount('lstm'), options)
   }
 
   forward<T extends Tensor>(x: T & ExpectLast<'LSTMCell', I, ShapeOf<T>>, state?: readonly [Tensor, Tensor]): [Tensor, Tensor]
@@ -149,7 +149,7 @@ export class LSTMCell<I extends number = number> extends RecurrentCell {
  */
 export class GRUCell<I extends number = number> extends RecurrentCell {
   constructor(inputSize: I, hiddenSize: number, options: RecurrentCellOptions = {}) {
-    super(inputSize, hiddenSize, gateCount.gru, options)
+    super(inputSize, hiddenSize, gateCount('gru'), options)
   }
 
   forward<T extends Tensor>(x: T & ExpectLast<'GRUCell', I, ShapeOf<T>>, h?: Tensor): Tensor<WithLast<ShapeOf<T>, number>>

@@ -261,7 +261,7 @@ export class RNN<I extends number = number> extends Recurrent {
   protected readonly kind: 'tanh' | 'relu'
 
   constructor(inputSize: I, hiddenSize: number, options: RecurrentOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
-    super(inputSize, hiddenSize, gateCount.tanh, options)
+    super(inputSize, hiddenSize, gateCount('tanh'), options)
     this.kind = checkNonlinearity('RNN', options.nonlinearity)
   }
 
@@ -290,7 +290,7 @@ export class LSTM<I extends number = number> extends Recurrent {
   protected readonly kind = 'lstm'
 
   constructor(inputSize: I, hiddenSize: number, options: LSTMOptions = {}) {
-    super(inputSize, hiddenSize, gateCount.lstm, options)
+    super(inputSize, hiddenSize, gateCount('lstm'), options)
   }
 
   forward<T extends Tensor | PackedSequence>(x: Input<'LSTM', I, T>, state?: readonly [Tensor, Tensor]): [Output<T>, [Tensor, Tensor]]
@@ -313,7 +313,7 @@ export class GRU<I extends number = number> extends Recurrent {
   protected readonly kind = 'gru'
 
   constructor(inputSize: I, hiddenSize: number, options: RecurrentOptions = {}) {
-    super(inputSize, hiddenSize, gateCount.gru, options)
+    super(inputSize, hiddenSize, gateCount('gru'), options)
   }
 
   forward<T extends Tensor | PackedSequence>(x: Input<'GRU', I, T>, h0?: Tensor): [Output<T>, Tensor]

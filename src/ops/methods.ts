@@ -5,30 +5,110 @@ import { backward } from '../autograd/backward.js'
 import { registerHook } from '../autograd/hooks.js'
 import { Tensor } from '../tensor.js'
 import type { AnyShape } from '../types.js'
-import * as activations from './activations.js'
+import {
+  celu,
+  clamp,
+  elu,
+  gelu,
+  glu,
+  hardshrink,
+  hardsigmoid,
+  hardswish,
+  hardtanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  prelu,
+  relu6,
+  selu,
+  silu,
+  softplus,
+  softshrink,
+  softsign,
+  tanhshrink,
+  threshold,
+} from './activations.js'
 import { alias, detach } from './alias.js'
-import * as arrange from './arrange.js'
+import { chunk, flip, movedim, repeat, repeatInterleave, roll, swapaxes, tile, unbind, unflatten } from './arrange.js'
 import { assign } from './assign.js'
 import { at } from './at.js'
-import * as comparisons from './compare.js'
-import * as diagonals from './diagonal.js'
-import * as dynamics from './dynamic.js'
-import * as elementwise from './elementwise.js'
+import { all, allclose, any, countNonzero, equal, isclose, isfinite, isinf, isnan, logicalXor, maskedFill, nanToNum } from './compare.js'
+import { diag, diagonal, trace, tril, triu } from './diagonal.js'
+import { maskedSelect, nonzero, unique } from './dynamic.js'
+import {
+  abs,
+  add,
+  ceil,
+  cos,
+  div,
+  eq,
+  erf,
+  exp,
+  expm1,
+  floor,
+  ge,
+  gt,
+  le,
+  log,
+  log1p,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  lt,
+  maximum,
+  minimum,
+  mul,
+  ne,
+  neg,
+  pow,
+  reciprocal,
+  relu,
+  round,
+  rsqrt,
+  sigmoid,
+  sign,
+  sin,
+  sqrt,
+  square,
+  sub,
+  tanh,
+  to,
+  trunc,
+} from './elementwise.js'
 import type { FluentTensor } from './fluent.js'
-import * as functions from './functions.js'
-import * as gathers from './gather.js'
-import * as joins from './join.js'
-import * as linalg from './linalg.js'
-import * as products from './matmul.js'
-import * as movement from './movement.js'
-import * as padding from './pad.js'
-import * as reduces from './reduce.js'
-import * as scans from './scan.js'
-import * as scatters from './scatter.js'
-import * as rows from './softmax.js'
-import * as sorts from './sort.js'
-import * as statistics from './statistics.js'
-import * as norms from './vector-norm.js'
+import {
+  acos,
+  acosh,
+  asin,
+  asinh,
+  atan,
+  atan2,
+  atanh,
+  cosh,
+  exp2,
+  floorDivide,
+  fmod,
+  frac,
+  lerp,
+  log2,
+  log10,
+  remainder,
+  sinh,
+  tan,
+} from './functions.js'
+import { gather, indexSelect } from './gather.js'
+import { split } from './join.js'
+import { cholesky, det, inverse } from './linalg.js'
+import { dot, matmul, outer } from './matmul.js'
+import { clone, expand, flatten, narrow, permute, reshape, slice, squeeze, transpose, unsqueeze } from './movement.js'
+import { pad } from './pad.js'
+import { amax, amin, argmax, argmin, logsumexp, mean, prod, std, sum, variance } from './reduce.js'
+import { cumprod, cumsum, diff } from './scan.js'
+import { indexAdd, indexCopy, scatter, scatterAdd, take } from './scatter.js'
+import { logSoftmax, softmax } from './softmax.js'
+import { argsort, sort, topk } from './sort.js'
+import { kthvalue, max, median, min, quantile } from './statistics.js'
+import { norm } from './vector-norm.js'
 
 export type { Index } from './fluent.js'
 
@@ -36,33 +116,6 @@ declare module '../tensor.js' {
   // merges with the class, whose default this repeats
   interface Tensor<S = AnyShape> extends FluentTensor {}
 }
-
-const { neg, abs, sign, floor, ceil, round, trunc, sqrt, rsqrt, reciprocal, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, erf } =
-  elementwise
-const { square, relu, add, sub, mul, div, pow, maximum, minimum, eq, ne, lt, le, gt, ge, logicalAnd, logicalOr, logicalNot, to } =
-  elementwise
-const { leakyRelu, gelu, silu, softplus, logSigmoid, clamp, elu, selu, celu, mish, softsign, hardtanh, relu6 } = activations
-const { hardsigmoid, hardswish, softshrink, hardshrink, tanhshrink, threshold, prelu, glu } = activations
-const { softmax, logSoftmax } = rows
-const { sum, mean, prod, amax, amin, argmax, argmin, variance, std, logsumexp } = reduces
-const { reshape, flatten, squeeze, unsqueeze, permute, transpose, expand, slice, narrow, clone } = movement
-const { split } = joins
-const { gather, indexSelect } = gathers
-const { matmul } = products
-const { tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, atan2, fmod, remainder, floorDivide, exp2, log2, log10, frac, lerp } =
-  functions
-const { isnan, isinf, isfinite, nanToNum, logicalXor, any, all, countNonzero, isclose, allclose, equal, maskedFill } = comparisons
-const { cumsum, cumprod, diff } = scans
-const { sort, argsort, topk } = sorts
-const { max, min, kthvalue, median, quantile } = statistics
-const { norm } = norms
-const { dot, outer } = products
-const { flip, roll, repeat, tile, repeatInterleave, chunk, unbind, movedim, swapaxes, unflatten } = arrange
-const { pad } = padding
-const { diag, diagonal, trace, tril, triu } = diagonals
-const { scatter, scatterAdd, indexAdd, indexCopy, take } = scatters
-const { nonzero, maskedSelect, unique } = dynamics
-const { inverse, cholesky, det } = linalg
 
 const methods = {
   neg,

@@ -22,8 +22,10 @@ export type RecurrentKind = 'tanh' | 'relu' | 'lstm' | 'gru'
 
 const kindNames: readonly RecurrentKind[] = ['tanh', 'relu', 'lstm', 'gru']
 
-/** Gates of each kind: rows of the weights by hidden size. */
-export const gateCount: Readonly<Record<RecurrentKind, number>> = { tanh: 1, relu: 1, lstm: 4, gru: 3 }
+/** Gates of a kind: rows of the weights by hidden size. */
+export function gateCount(kind: RecurrentKind): number {
+  return kind === 'lstm' ? 4 : kind === 'gru' ? 3 : 1
+}
 
 /** What one direction of one layer works on, time first. G is the number of gates. */
 export interface RecurrentOperands {
@@ -91,7 +93,7 @@ function step({ kind, weight, bias, projection }: RecurrentOperands, x: Tensor, 
 /** States after each time step, in order of time; zeros beyond the lengths. */
 function overTime(o: RecurrentOperands): { output: Tensor; cells: Tensor | undefined } {
   const [steps, batch, sums] = o.projected.shape
-  const size = sums / gateCount[o.kind]
+  const size = sums / gateCount(o.kind)
   const zero = (n: number): Tensor => expand(Tensor.scalar(0, o.projected.dtype), [batch, n])
   let state: State = {
     hidden: o.hidden ?? zero(o.weight.shape[1]),
@@ -197,7 +199,7 @@ function runForward(inputs: readonly Dense[], outputs: readonly Dense[], attrs: 
   const { output, cells, gates } = named(outputs, outputNames(attrs))
   const { kind } = attrs
   const [steps, batch, size] = output.shape
-  const count = gateCount[kind]
+  const count = gateCount(kind)
   const time = timeOf(attrs, steps, lengths?.data)
   const sums = new Float64Array(count * size)
   for (const o of outputs) o.data.fill(0)
@@ -244,7 +246,7 @@ function runBackward(inputs: readonly Dense[], outputs: readonly Dense[], attrs:
   const { gProjected, gRecurrent, gHidden, gCell } = named(outputs, gradOutputNames(attrs))
   const { kind } = attrs
   const [steps, batch, size] = output.shape
-  const count = gateCount[kind]
+  const count = gateCount(kind)
   const time = timeOf(attrs, steps, all.lengths?.data)
   const dh = new Float64Array(batch * size)
   const dc = new Float64Array(batch * size)
@@ -305,8 +307,8 @@ const recurrentRow: OpRow<RecurrentAttrs> = defineOp<RecurrentAttrs>({
   name: 'recurrent',
   infer: ([{ shape, dtype }], { kind }) => {
     const [steps, batch, sums] = shape
-    const states = { shape: [steps, batch, sums / gateCount[kind]], dtype }
-    const gates = { shape: [steps, batch, (4 * sums) / gateCount[kind]], dtype }
+    const states = { shape: [steps, batch, sums / gateCount(kind)], dtype }
+    const gates = { shape: [steps, batch, (4 * sums) / gateCount(kind)], dtype }
     return kind === 'lstm' ? [states, states, gates] : kind === 'gru' ? [states, gates] : [states]
   },
   gradient: ({ inputs, outputs, attrs, needs, upstream }, gOutput) => {
@@ -340,7 +342,7 @@ const recurrentRow: OpRow<RecurrentAttrs> = defineOp<RecurrentAttrs>({
     { opcode: Opcode.recurrent, inputs, outputs, scalars: [kindNames.indexOf(attrs.kind), flagsOf(attrs)] },
   ],
   reference: runForward,
-  flops: (_inputs, [{ shape }], { kind }) => 2 * shape[0] * shape[1] * shape[2] * shape[2] * gateCount[kind],
+  flops: (_inputs, [{ shape }], { kind }) => 2 * shape[0] * shape[1] * shape[2] * shape[2] * gateCount(kind),
 })
 
 const recurrentGradRow = defineOp<RecurrentAttrs>({
@@ -359,7 +361,7 @@ const recurrentGradRow = defineOp<RecurrentAttrs>({
     { opcode: Opcode.recurrentGrad, inputs, outputs, scalars: [kindNames.indexOf(attrs.kind), flagsOf(attrs)] },
   ],
   reference: runBackward,
-  flops: (_inputs, [{ shape }], { kind }) => (2 * shape[0] * shape[1] * shape[2] * shape[2]) / gateCount[kind],
+  flops: (_inputs, [{ shape }], { kind }) => (2 * shape[0] * shape[1] * shape[2] * shape[2]) / gateCount(kind),
 })
 
 registerLoop(Opcode.recurrent, (inputs, outputs, scalars) => runForward(inputs, outputs, attrsOf(scalars)))

@@ -31,7 +31,7 @@ function all({ kind, reverse = false, state = false, lengths = false }: Variant,
 
 function variant(v: Variant, sizes: readonly (readonly [steps: number, batch: number, size: number])[]): Case {
   const name = `${v.kind}${v.reverse ? ' in reverse' : ''}${v.state ? ' with initial state' : ''}${v.lengths ? ' with lengths' : ''}`
-  const gates = gateCount[v.kind]
+  const gates = gateCount(v.kind)
   const shapes = ([steps, batch, size]: readonly [number, number, number]): number[][] => [
     [steps, batch, gates * size],
     [gates * size, size],
