@@ -4,7 +4,7 @@
  */
 
 import type { ProgramHandle, Slot } from '../backend/binding.js'
-import { JsProgram } from '../backend/js/program.js'
+import { jsProgram } from '../backend/js/program.js'
 import { enqueue } from '../backend/js/queue.js'
 import type { NativeBackend } from '../backend/native.js'
 import { nativeBackend } from '../backend/select.js'
@@ -134,7 +134,7 @@ function onInterpreter(
   describe: (i: number) => string,
   writes: readonly boolean[],
 ): Pick<Program, 'runSync' | 'submit' | 'native'> {
-  const program = new JsProgram(words)
+  const program = jsProgram(words)
   return {
     native: false,
     runSync: (slots) => program.run(slots, describe),

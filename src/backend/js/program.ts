@@ -253,3 +253,8 @@ function badIndex({ opcode, outputs, scalars }: DecodedInstruction, operands: re
   for (let i = 0; i < data.length; i++) if ((data[i] < 0 || data[i] >= limit) && data[i] !== ignored) return [data[i], i]
   return undefined
 }
+
+/** The same as a function: what compiled code asks for only where there is no native backend. */
+export function jsProgram(words: Int32Array): JsProgram {
+  return new JsProgram(words)
+}
