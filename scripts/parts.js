@@ -3,8 +3,8 @@
  * functions is first called or a name of their namespaces first looked up. Reading all of it takes 25 ms, and most programs use a half.
  *
  * The source knows nothing of it: its imports are ordinary. Where a module imports functions of another part, it gets functions of the same
- * names that read the part and hand on their arguments; where it hands on a namespace (`nn`), an object of getters. What needs more than that
- * of another part, a class or a constant, reads it at once; the core must not, so what it needs like that belongs to it.
+ * names that read the part and hand on their arguments; where it hands on a namespace (`nn`), an object of getters. A part that needs more than
+ * that of another, a class or a constant, reads it at once; a module of which the core needs more belongs to the core.
  */
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -42,7 +42,7 @@ const holdings = {
 const parts = Object.keys(holdings).filter((name) => name !== 'core')
 
 /** The part that names the module itself, or else the deepest of its folders. */
-function partOf(module) {
+function placeOf(module) {
   const depth = (place) =>
     place === module ? Number.POSITIVE_INFINITY : place.endsWith('/') && module.startsWith(place) ? place.length : 0
   const depths = Object.entries(holdings).map(([name, places]) => ({ name, depth: Math.max(...places.map(depth)) }))
@@ -111,22 +111,20 @@ async function readSource() {
   const beyondFunctions = (from, to) =>
     described.get(from).namespaces.has(to) ? [] : namesFrom(from, to).filter((name) => !described.get(to).functions.has(name))
 
-  const crossings = [...described].flatMap(([from, { imports }]) =>
-    [...new Set(imports.map(({ to }) => to))]
-      .filter((to) => partOf(to) !== partOf(from))
-      .map((to) => ({ from, to, names: namesFrom(from, to), atOnce: beyondFunctions(from, to) })),
+  const edges = [...described].flatMap(([from, { imports }]) =>
+    [...new Set(imports.map(({ to }) => to))].map((to) => ({ from, to, names: namesFrom(from, to), atOnce: beyondFunctions(from, to) })),
   )
-  const wrong = crossings.filter(({ from, to, atOnce }) => partOf(from) === 'core' && atOnce.length > 0 && partOf(to) !== 'core')
-  for (const { from, to, atOnce } of wrong)
-    console.error(`parts.js: src/${from}.ts, in the core, needs ${atOnce.join(', ')} of src/${to}.ts: only functions can be read later.`)
-  if (wrong.length > 0) process.exit(1)
-  return { described, exported, crossings }
+
+  const partOf = new Map(modules.map((module) => [module, placeOf(module)]))
+  const missing = ({ from, to, atOnce }) => partOf.get(from) === 'core' && partOf.get(to) !== 'core' && atOnce.length > 0
+  for (let edge = edges.find(missing); edge !== undefined; edge = edges.find(missing)) partOf.set(edge.to, 'core')
+  return { described, exported, partOf, crossings: edges.filter(({ from, to }) => partOf.get(from) !== partOf.get(to)) }
 }
 
 /** The text that stands for a module of another part. */
-function standIn(module, { described, exported }) {
+function standIn(module, { described, exported, partOf }) {
   const names = exported.get(module)
-  const part = `parts.${partOf(module)}()[${JSON.stringify(module)}]`
+  const part = `parts.${partOf.get(module)}()[${JSON.stringify(module)}]`
   return `
     import * as parts from 'parts'
     ${names
@@ -143,9 +141,9 @@ const readers = parts
 
 /** Bundles one part: of other parts' modules it takes stand-ins, or leaves them for `link`. */
 function plugin(part, source) {
-  const { described, crossings } = source
+  const { described, crossings, partOf } = source
   const late = new Set(
-    crossings.filter(({ to, atOnce }) => partOf(to) !== 'core' && atOnce.length === 0).map(({ from, to }) => `${from} ${to}`),
+    crossings.filter(({ to, atOnce }) => partOf.get(to) !== 'core' && atOnce.length === 0).map(({ from, to }) => `${from} ${to}`),
   )
   const load = (contents) => ({ contents, loader: 'js', resolveDir: root })
   return {
@@ -155,15 +153,15 @@ function plugin(part, source) {
         if (namespace !== 'file' || !importer.startsWith(src)) return undefined
         const from = moduleAt(importer)
         const to = imported(from, path)
-        if (!described.has(to) || partOf(to) === part) return undefined
-        return late.has(`${from} ${to}`) ? { path: to, namespace: 'late' } : { path: `${partOf(to)}:${to}`, external: true }
+        if (!described.has(to) || partOf.get(to) === part) return undefined
+        return late.has(`${from} ${to}`) ? { path: to, namespace: 'late' } : { path: `${partOf.get(to)}:${to}`, external: true }
       })
       bundler.onLoad({ filter: /./, namespace: 'late' }, ({ path }) => load(standIn(path, source)))
       bundler.onResolve({ filter: /^parts$/ }, () => ({ path: 'parts', namespace: 'parts' }))
       bundler.onLoad({ filter: /./, namespace: 'parts' }, () => load(readers))
       bundler.onResolve({ filter: /^\.\/chainrule\./ }, ({ path }) => ({ path, external: true }))
       bundler.onLoad({ filter: /[\\/]index\.ts$/ }, ({ path }) => {
-        const elsewhere = (specifier) => partOf(imported(moduleAt(path), specifier)) !== part
+        const elsewhere = (specifier) => partOf.get(imported(moduleAt(path), specifier)) !== part
         const contents = readFileSync(path, 'utf8').replace(namespaceExport, (all, name, specifier) =>
           elsewhere(specifier) ? `export { namespace as ${name} } from '${specifier}'` : all,
         )
@@ -174,9 +172,9 @@ function plugin(part, source) {
 }
 
 /** The entry of a part: `modules`, what other parts need, by module; and of the core `surface`, what users get. */
-function entry(part, { exported, crossings }) {
+function entry(part, { exported, crossings, partOf }) {
   const shown = new Map()
-  for (const { to, names } of crossings.filter(({ to }) => partOf(to) === part))
+  for (const { to, names } of crossings.filter(({ to }) => partOf.get(to) === part))
     shown.set(to, new Set([...(shown.get(to) ?? []), ...names]))
   const lines = []
   const objects = [...shown].map(([module, names], i) => {
@@ -195,9 +193,9 @@ function entry(part, { exported, crossings }) {
 }
 
 /** The first line of a part's file: reads the parts that it needs at once. */
-function heading(part, { crossings }) {
+function heading(part, { crossings, partOf }) {
   if (part === 'core') return '"use strict";'
-  const needed = crossings.filter(({ from, atOnce }) => partOf(from) === part && atOnce.length > 0).map(({ to }) => partOf(to))
+  const needed = crossings.filter(({ from, atOnce }) => partOf.get(from) === part && atOnce.length > 0).map(({ to }) => partOf.get(to))
   const others = [...new Set(needed)].filter((name) => name !== 'core')
   return [
     `"use strict";const $core=require("./${fileOf('core')}").modules();`,

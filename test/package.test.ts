@@ -94,6 +94,10 @@ describe('the parts of the library', () => {
     expect(outline(createRequire(import.meta.url)(join(root, 'dist/index.cjs')))).toEqual(outline({ ...source }))
   })
 
+  it('leave a core that is read quickly', () => {
+    expect(statSync(join(root, 'dist/chainrule.cjs')).size).toBeLessThan(175_000)
+  })
+
   it('are read when they are used', () => {
     const parts = `Object.keys(require.cache).flatMap((file) => /chainrule\\.(\\w+)\\.cjs$/.exec(file)?.[1] ?? []).sort().join()`
     const code = (use: string): string => `const c = require('chainrule'); ${use}; console.log(${parts})`
