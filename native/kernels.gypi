@@ -7,6 +7,7 @@
     "kernels/conv2d_plan.cc",
     "kernels/conv2d_weight_grad.cc",
     "kernels/conv2d_window.cc",
+    "kernels/conv2d_winograd.cc",
     "kernels/fft.cc",
     "kernels/gather.cc",
     "kernels/gemm.cc",

@@ -167,18 +167,10 @@ struct Strip {
           for (int l = 0; l < kWidth; l++) square[l] = l < have ? load(from + (n + l) * tileStep()) : zero();
           transpose(square);
           for (int l = 0; l < channels; l++)
-            put(to + (o + l) * mStep + n0 + n, square[l], have, finish, group * p.outChannels + o + l, n0 + n);
+            putVector(to + (o + l) * mStep + n0 + n, square[l], have, finish, group * p.outChannels + o + l, n0 + n);
         }
       }
   }
-  static void put(float* to, F x, int64_t have, const Finish& f, int64_t m, int64_t n) {
-    if (have < kWidth) return storePartial(to, finishVector(x, f, m, n, have), have);
-    if (f.alongN) x = x + load(f.alongN + n);
-    if (f.alongM) x = x + set1(f.alongM[m * f.alongMStep]);
-    if (f.full) x = x + load(f.full + m * f.fullStep + n);
-    store(to, f.relu ? reluOf(x) : x);
-  }
-
   /// The same for phases whose pixels have gaps between them.
   void scatter(float* to, int64_t mStep, const Finish& finish) const {
     const bool plain = !finish.alongN && !finish.alongM && !finish.full && !finish.relu;
@@ -269,6 +261,10 @@ Status prepareInputGrad(Instruction& instruction) {
 }  // namespace
 
 Status runCorrelate(const Instruction& instruction, const Run& run) {
+  if (static_cast<const ConvPlan*>(instruction.plan)->winograd) {
+    runWinograd(instruction, run);
+    return {};
+  }
   const CorrelatePlan& p = *static_cast<const CorrelatePlan*>(instruction.plan);
   const int64_t chunks = p.images * p.groups * p.strips * p.panelBlocks;
   if (chunks == 0 || p.outH == 0 || p.outW == 0) return {};

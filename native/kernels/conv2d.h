@@ -34,9 +34,14 @@ struct Phase {
   int64_t offsets[2];                ///< likewise: offsets of k from a pixel's base, for channelBlock and channelBlock - 1 channels
 };
 
+/// What both ways to run a correlation begin with.
+struct ConvPlan {
+  bool winograd;  ///< a WinogradPlan (conv2d_winograd.cc), else a CorrelatePlan
+};
+
 /// The order of k within a block of channels is (channel, kh, kw), or with padding (kh, channel, kw): then the rows of taps that
 /// lie above or below the image, for the lines near its border, are a piece of k to leave out.
-struct CorrelatePlan {
+struct CorrelatePlan : ConvPlan {
   int64_t images, groups, inChannels, outChannels;  ///< channels of a group
   int64_t inH, inW, outH, outW;
   int64_t inStepH, inStepW, outStepH, outStepW;
@@ -47,15 +52,15 @@ struct CorrelatePlan {
   int64_t panels, panelBlocks;  ///< right panels of a group, and in how many blocks a chunk takes them
   int64_t stripLines, strips;   ///< output lines of a chunk
   bool padded, serial;
-  bool window;                  ///< few steps of k: conv2d_window.cc
-  int64_t run;                  ///< steps of k for each entry of the tables of offsets
-  int64_t pitch, plane;         ///< line and channel steps of a copied strip
-  int64_t stripPixels;          ///< most pixels of a phase in a strip
+  bool window;                                ///< few steps of k: conv2d_window.cc
+  int64_t run;                                ///< steps of k for each entry of the tables of offsets
+  int64_t pitch, plane;                       ///< line and channel steps of a copied strip
+  int64_t stripPixels;                        ///< most pixels of a phase in a strip
   int64_t localTile, localPixels, localRows;  ///< offsets in bytes into scratch (the copied strip is at 0)
-  int64_t sharedProduct;        ///< in floats, -1: the product goes to an output
-  int64_t sharedScratch;        ///< serial: thread scratch is there, in bytes
+  int64_t sharedProduct;                      ///< in floats, -1: the product goes to an output
+  int64_t sharedScratch;                      ///< serial: thread scratch is there, in bytes
   int32_t phaseCount;
-  int64_t phases, table;        ///< offsets in bytes from the plan
+  int64_t phases, table;  ///< offsets in bytes from the plan
   ProductPlan product;
 
   const Phase* phase(int32_t i) const { return reinterpret_cast<const Phase*>(reinterpret_cast<const char*>(this) + phases) + i; }
@@ -79,9 +84,26 @@ struct CorrelateSpec {
   Planes input, weights;
   int64_t inChannels, outChannels, weightOut, weightIn, weightGroup;
   bool gradient;
+  AsOperand asOperand = nullptr;  ///< filled in by prepareCorrelate
 };
 
-Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec);
+/// Whether transforms pay, for convolutions of 3×3 taps and steps of 1, by an estimate of the work.
+bool winogradPays(int64_t images, int64_t outH, int64_t outW, int64_t inChannels, int64_t outChannels, bool weightGrad);
+
+/// Plans a correlation that is worth Winograd's transforms; false: it is not.
+bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status& status);
+void runWinograd(const Instruction& instruction, const Run& run);
+
+/// Pixels n … n + have - 1 of output channel m, finished.
+CHAINRULE_INLINE void putVector(float* to, F x, int64_t have, const Finish& f, int64_t m, int64_t n) {
+  if (have < kWidth) return storePartial(to, finishVector(x, f, m, n, have), have);
+  if (f.alongN) x = x + load(f.alongN + n);
+  if (f.alongM) x = x + set1(f.alongM[m * f.alongMStep]);
+  if (f.full) x = x + load(f.full + m * f.fullStep + n);
+  store(to, f.relu ? reluOf(x) : x);
+}
+
+Status prepareCorrelate(Instruction& instruction, CorrelateSpec spec);
 Status runCorrelate(const Instruction& instruction, const Run& run);
 
 /// Copies lines [line0, line0+height) × columns [column0, column0+width) of `channels` planes at `from` into `to`; what is

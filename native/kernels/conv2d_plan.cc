@@ -55,13 +55,15 @@ Planes planesOf(const View& v) {
   return p;
 }
 
-Status prepareCorrelate(Instruction& instruction, const CorrelateSpec& spec) {
+Status prepareCorrelate(Instruction& instruction, CorrelateSpec spec) {
   Status status;
   instruction.sharedScratch = 0;
   if (instruction.inputCount + instruction.outputCount > kMaxRowOperands) {
     status.code = StatusCode::unsupported;
     return status;
   }
+  spec.asOperand = asOperand;
+  if (prepareWinograd(instruction, spec, status)) return status;
   const ConvAttributes a = convAttributes(instruction.attributes);
   const View& out = instruction.outputs[0];
   const int64_t kh = spec.weights.size[2], kw = spec.weights.size[3];

@@ -164,6 +164,13 @@ int main() {
       {1, 4, 9, 9, 4, 1, 1, 1, 1, 3, 3},
       {1, 200, 1, 4000, 5, 1, 5, 1, 1, 0, 2},
       {1, 30, 20, 60, 300, 3, 3, 1, 1, 1, 1},
+      // Winograd's: odd channels, tiles that hang over, images of several chunks, other paddings, transformed weights that are not local
+      {2, 17, 15, 18, 9, 3, 3, 1, 1, 1, 1},
+      {5, 24, 13, 9, 20, 3, 3, 1, 1, 0, 2},
+      {1, 9, 31, 70, 40, 3, 3, 1, 1, 2, 0},
+      {4, 150, 9, 12, 140, 3, 3, 1, 1, 1, 1},
+      {1, 330, 16, 16, 72, 3, 3, 1, 1, 1, 0},
+      {1, 8, 6, 600, 8, 3, 3, 1, 1, 1, 1},
   };
   int turn = 0;
   for (const Case& f : fixed)
