@@ -71,6 +71,8 @@ export class Entry {
   private readonly gradEnabled: boolean
   private readonly outputBytes: number
   private readonly outputMetas: { shape: readonly number[]; dtype: Tensor['dtype'] }[] = []
+  /** Leaves whose gradients a call leaves, in the order these are produced. */
+  private readonly produced: readonly Tensor[]
   /** Gradient memory nobody looks at any more, for the next call. */
   private readonly spare = new Map<Tensor, Storage>()
   private readonly own = new WeakSet<Storage>()
@@ -91,6 +93,7 @@ export class Entry {
     this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
     this.programs = buildPrograms(trace, outputs, args.numbers.length, { queue: this.queue, frozen: options.frozen })
     const { first, main } = this.programs
+    this.produced = main.slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : []))
     this.microseconds = costOf(main.steps).microseconds
     this.prologueMicroseconds = first === undefined ? 0 : costOf(first.steps).microseconds
   }
@@ -229,8 +232,7 @@ export class Entry {
     const program = first === undefined || this.prepared ? main : first.program
     const slots = new Array<Slot>(program.slots.length)
     const call: Call = { program, slots, copied: 0, made: 0, exposed: [], outputs: [], reads: [], writes: [], grads: [] }
-    const after = new Map<Tensor, Tensor | undefined>()
-    for (const [leaf, value] of this.trace.grads) after.set(leaf, value === undefined ? undefined : this.gradMemory(leaf))
+    const after = this.gradMemory()
     for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
     for (const [leaf, grad] of after) {
       call.grads.push({ leaf, before: leaf.leafGrad, after: grad, previous: undefined, failed: false })
@@ -282,15 +284,26 @@ export class Entry {
     call.outputs = outputs
   }
 
-  /** Memory for a leaf's gradient: what the one before last left, if nobody saw it. */
-  private gradMemory(leaf: Tensor): Tensor {
-    let storage = this.spare.get(leaf)
-    this.spare.delete(leaf)
-    if (storage === undefined) {
-      storage = Storage.allocateShared(leaf.size * itemSize(leaf.dtype))
-      this.own.add(storage)
+  /**
+   * Memory for the gradients that a call leaves: what the call before last left, where nobody saw it. New ones lie side by side, in the order
+   * they are produced.
+   */
+  private gradMemory(): Map<Tensor, Tensor | undefined> {
+    const { spare, produced } = this
+    const fresh = produced.filter((leaf) => !spare.has(leaf))
+    if (fresh.length > 0) {
+      const made = Storage.allocateSideBySide(fresh.map((leaf) => leaf.size * itemSize(leaf.dtype)))
+      for (const [i, leaf] of fresh.entries()) {
+        this.own.add(made[i])
+        spare.set(leaf, made[i])
+      }
     }
-    return Tensor.contiguous(storage, leaf.shape, leaf.dtype)
+    const after = new Map<Tensor, Tensor | undefined>()
+    for (const [leaf, value] of this.trace.grads) {
+      after.set(leaf, value && Tensor.contiguous(spare.get(leaf) as Storage, leaf.shape, leaf.dtype))
+      spare.delete(leaf)
+    }
+    return after
   }
 
   private showGrads(call: Call): void {

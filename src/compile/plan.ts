@@ -1,6 +1,6 @@
 /**
  * Memory planning: places the temporary buffers of a program in one arena so that those alive at the same time do not overlap. In: steps in
- * running order. Out: offsets in units of 64 bytes. Gradients of parameters lie side by side in the order they are produced.
+ * running order. Out: offsets in units of 64 bytes.
  */
 import type { Buf, Step } from './lower.js'
 

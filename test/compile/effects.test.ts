@@ -190,6 +190,31 @@ describe.each(backends)('effects on %s', (which) => {
     expect(list(w.grad)).toEqual([2, 4])
   })
 
+  test('36. gradients lie side by side, in the order they are produced, and stay apart', () => {
+    const first = leaf([[0.5, -0.3]])
+    const second = leaf([[0.2], [0.1]])
+    const step = compile((x: Tensor) => {
+      first.grad = undefined
+      second.grad = undefined
+      x.matmul(first).tanh().matmul(second).sum().backward()
+    })
+    const x = tensor([[1], [2]])
+    const places = new Set<ArrayBufferLike>()
+    for (let i = 0; i < 4; i++) {
+      step.sync(x)
+      const [a, b] = [first.leafGrad?.storage.bytes, second.leafGrad?.storage.bytes] as [Uint8Array, Uint8Array]
+      expect(a.buffer).toBe(b.buffer)
+      expect([a.byteOffset - b.byteOffset, a.byteLength, b.byteLength]).toEqual([64, 8, 8])
+      places.add(a.buffer)
+    }
+    expect(places.size).toBe(2)
+    const kept = second.grad as Tensor
+    const before = list(kept)
+    for (let i = 0; i < 3; i++) step.sync(tensor([[3], [4]]))
+    expect(list(kept)).toEqual(before)
+    expect(list(second.grad)).not.toEqual(before)
+  })
+
   test('35. a training step equals eager steps, lr by schedule', () => {
     const make = (): { w: Tensor; v: Tensor; step: (x: Tensor, lr: number) => Tensor } => {
       const w = leaf([
