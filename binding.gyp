@@ -8,6 +8,9 @@
     "runtime_sources": [
       "native/runtime/arena.cc",
       "native/runtime/check.cc",
+      "native/runtime/check_arrays.cc",
+      "native/runtime/check_images.cc",
+      "native/runtime/check_layers.cc",
       "native/runtime/cpu.cc",
       "native/runtime/executor.cc",
       "native/runtime/micro.cc",

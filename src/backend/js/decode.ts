@@ -7,7 +7,8 @@ import { formatMagic, formatVersion, headerWords, type Instruction, Opcode, type
 import { maxElements, maxRank, sizeOf } from '../../shape.js'
 import { tableHash } from '../registry.js'
 import { StatusCode, statusError } from '../status.js'
-import { type Attributes, canFail, checkInstruction, type Operands } from './check.js'
+import { canFail, checkInstruction } from './check.js'
+import type { Attributes, Operands } from './checker.js'
 import { distinctIndices, elementRange, overlap, type Placed, place, sameElements } from './overlap.js'
 import { maxSlots, Reader } from './reader.js'
 
