@@ -11,7 +11,7 @@ import { filesBelow, root } from './common.js'
 
 /** From the lowest to the highest. A folder stands for what is in it. */
 export const floors = [
-  ['shape.ts', 'dtype.ts', 'errors.ts', 'types.ts'],
+  ['shape.ts', 'dtype.ts', 'errors.ts', 'types.ts', 'types/'],
   ['ir/'],
   ['backend/'],
   ['tensor.ts', 'storage.ts', 'tracing.ts', 'print.ts', 'random.ts', 'memory.ts'],
