@@ -6,9 +6,12 @@ import { Tensor } from '../tensor.js'
 import type { Arguments } from './trace.js'
 
 export interface FlatArguments extends Arguments {
-  /** All else, compared by identity: other values at other places make another program. */
+  /** All else and where each thing stands, compared by identity: other values or other places make another program. */
   readonly statics: readonly unknown[]
 }
+
+/** What stands in `statics` for a tensor, a number, the beginning of an array or an object. */
+const places = { tensor: Symbol('tensor'), number: Symbol('number'), array: Symbol('array'), object: Symbol('object') }
 
 function isPlain(x: unknown): x is Record<string, unknown> {
   if (typeof x !== 'object' || x === null) return false
@@ -30,13 +33,17 @@ export function flattenArguments(args: readonly unknown[]): FlatArguments {
   const walk = (x: unknown): void => {
     if (x instanceof Tensor) {
       tensors.push(x)
+      statics.push(places.tensor)
     } else if (typeof x === 'number') {
       numbers.push(x)
+      statics.push(places.number)
     } else if (Array.isArray(x)) {
-      statics.push(x.length)
+      statics.push(places.array, x.length)
       x.forEach(walk)
     } else if (isPlain(x)) {
-      for (const [key, part] of Object.entries(x)) {
+      const entries = Object.entries(x)
+      statics.push(places.object, entries.length)
+      for (const [key, part] of entries) {
         statics.push(key)
         walk(part)
       }

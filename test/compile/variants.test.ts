@@ -1,6 +1,6 @@
 /** When a compiled function is compiled anew, when it is not compiled at all, and what it warns about. Numbered on from footguns.test.ts. */
 import { describe, expect, it } from 'vitest'
-import { compile, type Tensor, tensor, zeros } from '../../src/index.js'
+import { compile, sub, type Tensor, tensor, zeros } from '../../src/index.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 
 const list = (t: Tensor | undefined): unknown => t?.toArray()
@@ -50,6 +50,27 @@ describe.each(backends)('variants on %s', (which) => {
     expect(f.sync(x, 'exp', { twice: true, list: [] }).item()).toBe(2)
     expect(f.sync(x, 'exp', { list: [true] }).item()).toBe(1)
     expect(f.variants).toBe(4)
+  })
+
+  test('33. where tensors and numbers stand among the arguments chooses the program', () => {
+    const f = compile((x: Tensor, plus?: Tensor, times?: Tensor) => {
+      const y = plus === undefined ? x : x.add(plus)
+      return times === undefined ? y : y.mul(times)
+    })
+    const [x, y] = [tensor([10, 20]), tensor([1, 2])]
+    expect(list(f.sync(x, y, undefined))).toEqual([11, 22])
+    expect(list(f.sync(x, undefined, y))).toEqual([10, 40])
+    const difference = compile((a: Tensor | number, b: Tensor | number) => sub(a, b))
+    expect(list(difference.sync(x, 2))).toEqual([8, 18])
+    expect(list(difference.sync(2, x))).toEqual([-8, -18])
+    const first = compile((a: Tensor | Tensor[], b: Tensor | Tensor[]) =>
+      Array.isArray(a) ? a[0].mul(2) : Array.isArray(b) ? a.mul(3) : a,
+    )
+    expect(list(first.sync([x], y))).toEqual([20, 40])
+    expect(list(first.sync(x, [y]))).toEqual([30, 60])
+    const nested = compile((o: { a: { b: Tensor; c?: Tensor }; c?: Tensor }) => (o.c === undefined ? o.a.b.add(1) : o.a.b.add(2)))
+    expect(list(nested.sync({ a: { b: x, c: y } }))).toEqual([11, 21])
+    expect(list(nested.sync({ a: { b: x }, c: y }))).toEqual([12, 22])
   })
 })
 
