@@ -73,10 +73,11 @@ export function buildPrograms(
   const lowered = lower(trace, outputs, numbers)
   const division = divide(lowered)
   if (division === undefined) return { main: load(schedule(lowered)) }
-  const { sources, derived } = division
   const { steps } = schedule(division.prologue)
-  const { words: signature } = encode({ steps, commitIndex: steps.length })
-  const prologue = Prologue.of({ ...options, sources, signature }, derived)
+  const { words, slots } = encode({ steps, commitIndex: steps.length })
+  const sources = slots.flatMap((b) => (b.kind === 'capture' ? [b.storage] : []))
+  const signature = Int32Array.from([...words, ...slots.map((b) => (b.kind === 'derived' ? b.index : -1))])
+  const prologue = Prologue.of({ ...options, sources, signature }, division.derived)
   // one program and not two, so that no training step comes between the prologue and what uses it
   const rest = schedule(division.rest)
   const program = load({ steps: [...steps, ...rest.steps], commitIndex: steps.length + rest.commitIndex })

@@ -12,8 +12,6 @@ export interface Division {
   /** Steps of the prologue, in order. */
   readonly prologue: Lowered
   readonly rest: Lowered
-  /** The captured storages the prologue reads. */
-  readonly sources: readonly Storage[]
   /** What the prologue makes and the rest reads; bound to slots from now on. */
   readonly derived: readonly Buf[]
 }
@@ -91,11 +89,9 @@ export function divide(lowered: Lowered): Division | undefined {
   const read = new Set([...inputsOf(rest), ...results.map((r) => r.view.buffer)])
   const derived = [...new Set(outputsOf(worthy))].filter((b) => read.has(b))
   for (const [index, buffer] of derived.entries()) buffer.binding = { kind: 'derived', index }
-  const seen = new Set(inputsOf(prologue))
   return {
     prologue: { steps: prologue, results: [], captures },
     rest: { ...lowered, steps: rest },
-    sources: [...kept].flatMap(([buffer, storage]) => (seen.has(buffer) ? [storage] : [])),
     derived,
   }
 }
@@ -113,8 +109,9 @@ function fromCaptures(steps: readonly Step[], independent: ReadonlySet<Step>, ke
 }
 
 export interface Keeping {
+  /** The captured storages the prologue reads, in the order of its slots. */
   readonly sources: readonly Storage[]
-  /** The prologue's program: two that are equal keep the same. */
+  /** The prologue's program, and what it keeps in which slot: with equal sources, two that are equal keep the same. */
   readonly signature: Int32Array
   /** The queue of the programs that use it, so that they run in the order of their calls. */
   readonly queue: 0 | 1

@@ -212,6 +212,26 @@ describe.each(backends)('the prologue on %s', (which) => {
     expect((list(g.sync(ones(4))) as number[][])[3]).toEqual(two[0].map((v) => Math.fround(v + 1)))
   })
 
+  test('functions that use the same tensors in other places do not share what they keep', () => {
+    const [a, b] = [tensor([1, 2, 3]), tensor([10, 20, 30])]
+    const one = tensor([1, 1, 1])
+    const f = compile((x: Tensor) => x.mul(a.sub(b)))
+    const g = compile((x: Tensor) => {
+      const first = x.add(a)
+      return first.mul(0).add(b.sub(a))
+    })
+    const results = compile((x: Tensor) => [x.mul(a.mul(b)), x.mul(a.div(b))])
+    const swapped = compile((x: Tensor) => {
+      const [quotient, product] = [a.div(b), a.mul(b)]
+      return [x.mul(product), x.mul(quotient)]
+    })
+    for (let i = 0; i < 2; i++) {
+      expect(list(f.sync(one))).toEqual([-9, -18, -27])
+      expect(list(g.sync(one))).toEqual([9, 18, 27])
+      expect(results.sync(one).map(list)).toEqual(swapped.sync(one).map(list))
+    }
+  })
+
   test('a disposed source is an error, not what it was', () => {
     const { w, f } = squares()
     f.sync(x)
