@@ -20,7 +20,14 @@ export * as losses from './losses/index.js'
 export { type MemoryUse, memory, type Owner } from './memory.js'
 export * as nn from './nn/index.js'
 export * from './ops/activations.js'
-export { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveMaxPool1d, adaptiveMaxPool2d } from './ops/adaptive-pool.js'
+export {
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveAvgPool3d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool2d,
+  adaptiveMaxPool3d,
+} from './ops/adaptive-pool.js'
 export { detach } from './ops/alias.js'
 export {
   chunk,
@@ -53,7 +60,7 @@ export {
   nanToNum,
 } from './ops/compare.js'
 export { conv1d, conv2d, conv3d } from './ops/conv.js'
-export { convTranspose1d, convTranspose2d } from './ops/conv-transpose.js'
+export { convTranspose1d, convTranspose2d, convTranspose3d } from './ops/conv-transpose.js'
 export { arange, type CreateOptions, eye, full, linspace, ones, onesLike, zeros, zerosLike } from './ops/creation.js'
 export { diag, diagEmbed, diagonal, trace, tril, triu } from './ops/diagonal.js'
 export { bincount, maskedSelect, nonzero, type Unique, unique } from './ops/dynamic.js'
@@ -93,7 +100,7 @@ export { clone, expand, flatten, narrow, permute, reshape, slice, squeeze, trans
 export { batchNorm, groupNorm, instanceNorm, layerNorm, localResponseNorm, rmsNorm } from './ops/norm.js'
 export { type PadMode, pad } from './ops/pad.js'
 export { fold, unfold } from './ops/patches.js'
-export { avgPool1d, avgPool2d, maxPool1d, maxPool2d } from './ops/pool.js'
+export { avgPool1d, avgPool2d, avgPool3d, maxPool1d, maxPool2d, maxPool3d } from './ops/pool.js'
 export { bernoulli, multinomial, rand, randint, randLike, randn, randnLike, randperm } from './ops/random.js'
 export { amax, amin, argmax, argmin, logsumexp, mean, prod, std, sum, variance } from './ops/reduce.js'
 export { interpolate, pixelShuffle, pixelUnshuffle } from './ops/resample.js'

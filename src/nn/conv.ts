@@ -1,23 +1,31 @@
 /**
- * Convolution layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`.
+ * Convolution layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`. `R` is the number of spatial dimensions, `L` the
+ * layer's name for what `tsc` says, `I` and `O` are the channels.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { conv1d, conv2d, conv3d } from '../ops/conv.js'
-import { checkOutputPadding, convTranspose1d, convTranspose2d } from '../ops/conv-transpose.js'
-import { layouts, type Pair, type Rank, type Single, sizesOf, type Triple } from '../ops/window.js'
+import { checkOutputPadding, convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose.js'
+import { pad } from '../ops/pad.js'
+import { layouts, type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from '../ops/window.js'
 import { empty, type ShapeOf, type Tensor } from '../tensor.js'
-import type { ExpectImages, ExpectSignals, ExpectVolumes, Images, Signals, Volumes } from '../types.js'
+import type { ExpectPlanes, Planes } from '../types.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkInteger, checkPlanes, showOptions } from './check.js'
 import { kaimingUniform, uniform } from './init.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
 
+type PaddingMode = 'zeros' | 'reflect' | 'replicate' | 'circular'
+
+const paddingModes: readonly PaddingMode[] = ['zeros', 'reflect', 'replicate', 'circular']
+
 interface ConvLayerOptions<P> {
   /** Default 1. */
   stride?: P
-  /** Zeros on each side; default 0. `'same'` keeps the size (stride 1), `'valid'` is 0. */
+  /** Cells on each side; default 0. `'same'` keeps the size (stride 1), `'valid'` is 0. */
   padding?: P | 'same' | 'valid'
+  /** What the padding holds: 'zeros' (default), or what the input has inside, as `pad` does it. */
+  paddingMode?: PaddingMode
   /** Distance between the kernel's cells; default 1. */
   dilation?: P
   /** Groups of channels that are convolved apart; default 1. */
@@ -45,8 +53,20 @@ interface ConvTransposeLayerOptions<P> {
 }
 export type ConvTranspose1dLayerOptions = ConvTransposeLayerOptions<Single>
 export type ConvTranspose2dLayerOptions = ConvTransposeLayerOptions<Pair>
+export type ConvTranspose3dLayerOptions = ConvTransposeLayerOptions<Triple>
 
 type Sizes = number | readonly number[]
+
+/** A number for each spatial dimension. */
+type Tuple<R> = R extends 1 ? readonly [number] : R extends 2 ? readonly [number, number] : readonly [number, number, number]
+
+/** The weight's shape; its first dimension are the output channels, or the input channels of transposed convolutions. */
+type Weight<R, C> = R extends 1 ? [C, number, number] : R extends 2 ? [C, number, number, number] : [C, number, number, number, number]
+
+interface ConvRule<R extends Rank, L extends string, I extends number, O> extends Rule {
+  readonly error: ExpectPlanes<R, L, I, this['in']>
+  readonly out: Planes<R, this['in'], O>
+}
 
 /** Arguments as one would write them: equal sizes as one number. */
 const showSizes = (sizes: readonly number[]): string => (sizes.every((s) => s === sizes[0]) ? String(sizes[0]) : `[${sizes.join(', ')}]`)
@@ -55,25 +75,27 @@ const showSizes = (sizes: readonly number[]): string => (sizes.every((s) => s ==
 const unless = (usual: number, sizes: readonly number[]): number | readonly number[] | undefined =>
   sizes.some((s) => s !== sizes[0]) ? sizes : sizes[0] === usual ? undefined : sizes[0]
 
-/** What convolutions of all ranks share: channels, sizes, parameters. `S` is the kernel's shape as a type. */
-abstract class Convolution<I extends number, O extends number, S extends readonly number[], W> extends Module {
+/** What all convolutions share: channels, sizes, parameters. `C` are the channels that come first in the weight. */
+abstract class Convolution<R extends Rank, L extends string, I extends number, O extends number, C> extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: ConvRule<R, L, I, O>
   readonly inChannels: I
   readonly outChannels: O
-  readonly kernelSize: S
-  readonly stride: S
-  readonly dilation: S
+  readonly kernelSize: Tuple<R>
+  readonly stride: Tuple<R>
+  readonly dilation: Tuple<R>
   readonly groups: number
-  readonly weight: Parameter<W>
+  readonly weight: Parameter<Weight<R, C>>
   readonly bias: Parameter<[O]> | undefined
 
-  constructor(rank: Rank, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>, transposed: boolean) {
+  constructor(rank: R, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>, transposed: boolean) {
     const layer = new.target.name
     checkOptions(layer, options)
     super()
     const { groups = 1 } = options
     this.inChannels = checkInteger(layer, 'inChannels', inChannels)
     this.outChannels = checkInteger(layer, 'outChannels', outChannels)
-    const sizes = (name: string, value: Sizes): S => sizesOf(layer, name, value, rank, 1) as readonly number[] as S
+    const sizes = (name: string, value: Sizes): Tuple<R> => sizesOf(layer, name, value, rank, 1) as readonly number[] as Tuple<R>
     this.kernelSize = sizes('kernelSize', kernelSize)
     this.stride = sizes('stride', options.stride ?? 1)
     this.dilation = sizes('dilation', options.dilation ?? 1)
@@ -85,9 +107,18 @@ abstract class Convolution<I extends number, O extends number, S extends readonl
       )
     }
     const channels = transposed ? [inChannels, outChannels / groups] : [outChannels, inChannels / groups]
-    this.weight = new Parameter(empty([...channels, ...this.kernelSize]) as Tensor<W>)
+    this.weight = new Parameter(empty([...channels, ...this.kernelSize]) as Tensor<Weight<R, C>>)
     this.bias = (options.bias ?? true) ? new Parameter(empty([outChannels])) : undefined
     this.resetParameters()
+  }
+
+  /** The function, without the checks of a layer. */
+  protected abstract convolve(x: Tensor): Tensor
+
+  forward<T extends Tensor>(x: T & ExpectPlanes<R, L, I, ShapeOf<T>>): Tensor<Planes<R, ShapeOf<T>, O>>
+  forward(x: Tensor): Tensor {
+    this.checkChannels(x)
+    return this.convolve(x)
   }
 
   /** Draws new initial values. */
@@ -99,7 +130,7 @@ abstract class Convolution<I extends number, O extends number, S extends readonl
   }
 
   /** Throws unless x fits. */
-  protected checkChannels(x: unknown): asserts x is Tensor {
+  private checkChannels(x: unknown): asserts x is Tensor {
     const { name, inChannels } = this
     const rank = this.kernelSize.length as Rank
     checkInput(name, x, this.weight.dtype)
@@ -132,32 +163,60 @@ abstract class Convolution<I extends number, O extends number, S extends readonl
 }
 
 /** Convolutions proper: from large to small. */
-abstract class ForwardConvolution<I extends number, O extends number, S extends readonly number[], W> extends Convolution<I, O, S, W> {
-  readonly padding: S | 'same' | 'valid'
+abstract class ForwardConvolution<R extends Rank, L extends string, I extends number, O extends number> extends Convolution<R, L, I, O, O> {
+  readonly padding: Tuple<R> | 'same' | 'valid'
+  readonly paddingMode: PaddingMode
 
-  constructor(rank: Rank, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>) {
+  constructor(rank: R, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>) {
     super(rank, inChannels, outChannels, kernelSize, options, false)
-    const { padding = 0 } = options
+    const { padding = 0, paddingMode = 'zeros' } = options
     const layer = new.target.name
     this.padding =
-      padding === 'same' || padding === 'valid' ? padding : (sizesOf(layer, 'padding', padding, rank, 0) as readonly number[] as S)
+      padding === 'same' || padding === 'valid' ? padding : (sizesOf(layer, 'padding', padding, rank, 0) as readonly number[] as Tuple<R>)
     if (padding === 'same' && this.stride.some((s) => s !== 1)) {
       throw new ArgumentError(
         'ERR_LAYER_OPTION',
         `${layer}: padding 'same' needs stride 1, received ${showSizes(this.stride)}. Give the padding as a number.`,
       )
     }
+    if (!paddingModes.includes(paddingMode)) {
+      throw new ArgumentError(
+        'ERR_LAYER_OPTION',
+        `${layer}: paddingMode must be one of ${paddingModes.join(', ')}, received ${showValue(paddingMode)}.`,
+      )
+    }
+    this.paddingMode = paddingMode
+  }
+
+  /** The input and what to give to the function: what is not padded with zeros is padded here. */
+  protected prepared(x: Tensor): { input: Tensor; options: PreparedOptions<R, O> } {
+    const { bias, stride, padding, dilation, groups, paddingMode } = this
+    const options = { bias, stride, padding, dilation, groups } as unknown as PreparedOptions<R, O>
+    if (paddingMode === 'zeros' || padding === 'valid') return { input: x, options }
+    const sides = this.kernelSize.map((k: number, i: number): [number, number] => {
+      const whole = dilation[i] * (k - 1)
+      // an odd number pads one more cell at the end, as in PyTorch
+      return padding === 'same' ? [whole >> 1, whole - (whole >> 1)] : [padding[i] as number, padding[i] as number]
+    })
+    return { input: pad(x, sides.reverse().flat(), { mode: paddingMode }), options: { ...options, padding: 'valid' } }
   }
 
   override extraRepr(): string {
-    const { padding } = this
-    return this.describe({ padding: typeof padding === 'string' ? padding : unless(0, padding) })
+    const { padding, paddingMode } = this
+    return this.describe({
+      padding: typeof padding === 'string' ? padding : unless(0, padding),
+      paddingMode: paddingMode === 'zeros' ? undefined : paddingMode,
+    })
   }
 }
 
-interface Conv1dRule<I extends number, O> extends Rule {
-  readonly error: ExpectSignals<'Conv1d', I, this['in']>
-  readonly out: Signals<this['in'], O>
+/** The options of the functions. */
+interface PreparedOptions<R extends Rank, O> {
+  bias?: Tensor<[O]>
+  stride: SizeOf<R>
+  padding: SizeOf<R> | 'same' | 'valid'
+  dilation: SizeOf<R>
+  groups: number
 }
 
 /**
@@ -170,28 +229,14 @@ interface Conv1dRule<I extends number, O> extends Rule {
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
-export class Conv1d<I extends number = number, O extends number = number> extends ForwardConvolution<
-  I,
-  O,
-  readonly [number],
-  [O, number, number]
-> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: Conv1dRule<I, O>
+export class Conv1d<I extends number = number, O extends number = number> extends ForwardConvolution<1, 'Conv1d', I, O> {
   constructor(inChannels: I, outChannels: O, kernelSize: Single, options: Conv1dLayerOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectSignals<'Conv1d', I, ShapeOf<T>>): Tensor<Signals<ShapeOf<T>, O>>
-  forward(x: Tensor): Tensor {
-    this.checkChannels(x)
-    const { bias, stride, padding, dilation, groups } = this
-    return conv1d(x, this.weight, { bias, stride, padding, dilation, groups })
+  protected convolve(x: Tensor): Tensor {
+    const { input, options } = this.prepared(x)
+    return conv1d(input, this.weight, options)
   }
-}
-
-interface Conv2dRule<I extends number, O> extends Rule {
-  readonly error: ExpectImages<'Conv2d', I, this['in']>
-  readonly out: Images<this['in'], O>
 }
 
 /**
@@ -204,28 +249,14 @@ interface Conv2dRule<I extends number, O> extends Rule {
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
-export class Conv2d<I extends number = number, O extends number = number> extends ForwardConvolution<
-  I,
-  O,
-  readonly [number, number],
-  [O, number, number, number]
-> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: Conv2dRule<I, O>
+export class Conv2d<I extends number = number, O extends number = number> extends ForwardConvolution<2, 'Conv2d', I, O> {
   constructor(inChannels: I, outChannels: O, kernelSize: Pair, options: Conv2dLayerOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectImages<'Conv2d', I, ShapeOf<T>>): Tensor<Images<ShapeOf<T>, O>>
-  forward(x: Tensor): Tensor {
-    this.checkChannels(x)
-    const { bias, stride, padding, dilation, groups } = this
-    return conv2d(x, this.weight, { bias, stride, padding, dilation, groups })
+  protected convolve(x: Tensor): Tensor {
+    const { input, options } = this.prepared(x)
+    return conv2d(input, this.weight, options)
   }
-}
-
-interface Conv3dRule<I extends number, O> extends Rule {
-  readonly error: ExpectVolumes<'Conv3d', I, this['in']>
-  readonly out: Volumes<this['in'], O>
 }
 
 /**
@@ -238,34 +269,31 @@ interface Conv3dRule<I extends number, O> extends Rule {
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
-export class Conv3d<I extends number = number, O extends number = number> extends ForwardConvolution<
-  I,
-  O,
-  readonly [number, number, number],
-  [O, number, number, number, number]
-> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: Conv3dRule<I, O>
+export class Conv3d<I extends number = number, O extends number = number> extends ForwardConvolution<3, 'Conv3d', I, O> {
   constructor(inChannels: I, outChannels: O, kernelSize: Triple, options: Conv3dLayerOptions = {}) {
     super(3, inChannels, outChannels, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectVolumes<'Conv3d', I, ShapeOf<T>>): Tensor<Volumes<ShapeOf<T>, O>>
-  forward(x: Tensor): Tensor {
-    this.checkChannels(x)
-    const { bias, stride, padding, dilation, groups } = this
-    return conv3d(x, this.weight, { bias, stride, padding, dilation, groups })
+  protected convolve(x: Tensor): Tensor {
+    const { input, options } = this.prepared(x)
+    return conv3d(input, this.weight, options)
   }
 }
 
 /** Transposed convolutions: from small to large. */
-abstract class TransposedConvolution<I extends number, O extends number, S extends readonly number[], W> extends Convolution<I, O, S, W> {
-  readonly padding: S
-  readonly outputPadding: S
+abstract class TransposedConvolution<R extends Rank, L extends string, I extends number, O extends number> extends Convolution<
+  R,
+  L,
+  I,
+  O,
+  I
+> {
+  readonly padding: Tuple<R>
+  readonly outputPadding: Tuple<R>
 
-  constructor(rank: Rank, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvTransposeLayerOptions<Sizes>) {
+  constructor(rank: R, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvTransposeLayerOptions<Sizes>) {
     super(rank, inChannels, outChannels, kernelSize, options, true)
     const layer = new.target.name
-    const sizes = (name: string, value: Sizes): S => sizesOf(layer, name, value, rank, 0) as readonly number[] as S
+    const sizes = (name: string, value: Sizes): Tuple<R> => sizesOf(layer, name, value, rank, 0) as readonly number[] as Tuple<R>
     this.padding = sizes('padding', options.padding ?? 0)
     this.outputPadding = sizes('outputPadding', options.outputPadding ?? 0)
     checkOutputPadding(layer, this.outputPadding, this.stride, this.dilation)
@@ -274,11 +302,6 @@ abstract class TransposedConvolution<I extends number, O extends number, S exten
   override extraRepr(): string {
     return this.describe({ padding: unless(0, this.padding), outputPadding: unless(0, this.outputPadding) })
   }
-}
-
-interface ConvTranspose1dRule<I extends number, O> extends Rule {
-  readonly error: ExpectSignals<'ConvTranspose1d', I, this['in']>
-  readonly out: Signals<this['in'], O>
 }
 
 /**
@@ -291,27 +314,18 @@ interface ConvTranspose1dRule<I extends number, O> extends Rule {
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
 export class ConvTranspose1d<I extends number = number, O extends number = number> extends TransposedConvolution<
+  1,
+  'ConvTranspose1d',
   I,
-  O,
-  readonly [number],
-  [I, number, number]
+  O
 > {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ConvTranspose1dRule<I, O>
   constructor(inChannels: I, outChannels: O, kernelSize: Single, options: ConvTranspose1dLayerOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectSignals<'ConvTranspose1d', I, ShapeOf<T>>): Tensor<Signals<ShapeOf<T>, O>>
-  forward(x: Tensor): Tensor {
-    this.checkChannels(x)
+  protected convolve(x: Tensor): Tensor {
     const { bias, stride, padding, outputPadding, dilation, groups } = this
     return convTranspose1d(x, this.weight, { bias, stride, padding, outputPadding, dilation, groups })
   }
-}
-
-interface ConvTranspose2dRule<I extends number, O> extends Rule {
-  readonly error: ExpectImages<'ConvTranspose2d', I, this['in']>
-  readonly out: Images<this['in'], O>
 }
 
 /**
@@ -324,20 +338,40 @@ interface ConvTranspose2dRule<I extends number, O> extends Rule {
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
  */
 export class ConvTranspose2d<I extends number = number, O extends number = number> extends TransposedConvolution<
+  2,
+  'ConvTranspose2d',
   I,
-  O,
-  readonly [number, number],
-  [I, number, number, number]
+  O
 > {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ConvTranspose2dRule<I, O>
   constructor(inChannels: I, outChannels: O, kernelSize: Pair, options: ConvTranspose2dLayerOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectImages<'ConvTranspose2d', I, ShapeOf<T>>): Tensor<Images<ShapeOf<T>, O>>
-  forward(x: Tensor): Tensor {
-    this.checkChannels(x)
+  protected convolve(x: Tensor): Tensor {
     const { bias, stride, padding, outputPadding, dilation, groups } = this
     return convTranspose2d(x, this.weight, { bias, stride, padding, outputPadding, dilation, groups })
+  }
+}
+
+/**
+ * Transposed convolution `[N, inChannels, D, H, W]` → `[N, outChannels, Do, Ho, Wo]` with
+ * Do = (D − 1)·stride − 2·padding + dilation·(kernel − 1) + outputPadding + 1, `weight: [in, out/groups, kd, kh, kw]` and `bias: [out]`, both
+ * initialized uniformly in ±1/√(out/groups·kd·kh·kw). Source: `torch.nn.ConvTranspose3d`.
+ *
+ *     new nn.ConvTranspose3d(16, 8, 2, { stride: 2 }).forward(volumes)        // [N, 16, 8, 32, 32] → [N, 8, 16, 64, 64]
+ *
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels; ArgumentError for options out of range.
+ */
+export class ConvTranspose3d<I extends number = number, O extends number = number> extends TransposedConvolution<
+  3,
+  'ConvTranspose3d',
+  I,
+  O
+> {
+  constructor(inChannels: I, outChannels: O, kernelSize: Triple, options: ConvTranspose3dLayerOptions = {}) {
+    super(3, inChannels, outChannels, kernelSize, options)
+  }
+  protected convolve(x: Tensor): Tensor {
+    const { bias, stride, padding, outputPadding, dilation, groups } = this
+    return convTranspose3d(x, this.weight, { bias, stride, padding, outputPadding, dilation, groups })
   }
 }

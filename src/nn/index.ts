@@ -21,6 +21,8 @@ export {
   type ConvTranspose1dLayerOptions,
   ConvTranspose2d,
   type ConvTranspose2dLayerOptions,
+  ConvTranspose3d,
+  type ConvTranspose3dLayerOptions,
 } from './conv.js'
 export { Dropout, Dropout1d, Dropout2d } from './dropout.js'
 export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.js'
@@ -64,12 +66,16 @@ export { Parameter } from './parameter.js'
 export {
   AdaptiveAvgPool1d,
   AdaptiveAvgPool2d,
+  AdaptiveAvgPool3d,
   AdaptiveMaxPool1d,
   AdaptiveMaxPool2d,
+  AdaptiveMaxPool3d,
   AvgPool1d,
   AvgPool2d,
+  AvgPool3d,
   MaxPool1d,
   MaxPool2d,
+  MaxPool3d,
 } from './pool.js'
 export { PositionalEncoding, type PositionalEncodingOptions, RotaryEmbedding, type RotaryEmbeddingOptions } from './positions.js'
 export { GRU, LSTM, type LSTMOptions, type RecurrentOptions, type RecurrentWeights, RNN } from './recurrent.js'

@@ -1,60 +1,68 @@
 /**
- * Pooling layers over signals `[N, C, L]` and images `[N, C, H, W]`.
+ * Pooling layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`. `R` is the number of spatial dimensions, `L` the
+ * layer's name for what `tsc` says.
  */
 import { checkOptions } from '../errors.js'
 import {
   type AdaptivePair,
   type AdaptiveSingle,
+  type AdaptiveSize,
+  type AdaptiveTriple,
   adaptiveAvgPool1d,
   adaptiveAvgPool2d,
+  adaptiveAvgPool3d,
   adaptiveMaxPool1d,
   adaptiveMaxPool2d,
+  adaptiveMaxPool3d,
   adaptiveSizes,
 } from '../ops/adaptive-pool.js'
-import {
-  type AvgPool1dOptions,
-  type AvgPool2dOptions,
-  avgPool1d,
-  avgPool2d,
-  type MaxPool1dOptions,
-  type MaxPool2dOptions,
-  maxPool1d,
-  maxPool2d,
-} from '../ops/pool.js'
-import { type Pair, type Rank, type Single, sizesOf } from '../ops/window.js'
+import { type AvgPoolOptions, avgPool1d, avgPool2d, avgPool3d, type MaxPoolOptions, maxPool1d, maxPool2d, maxPool3d } from '../ops/pool.js'
+import { type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from '../ops/window.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectImages, ExpectSignals, SameChannels, SameSignals } from '../types.js'
+import type { ExpectPlanes, SamePlanes } from '../types.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkPlanes, showOptions } from './check.js'
 import { Module } from './module.js'
 
 /** Spatial sizes are not followed: what comes behind takes any. */
-interface SignalPoolRule<Layer extends string> extends Rule {
-  readonly error: ExpectSignals<Layer, number, this['in']>
-  readonly out: SameSignals<this['in']>
-}
-interface ImagePoolRule<Layer extends string> extends Rule {
-  readonly error: ExpectImages<Layer, number, this['in']>
-  readonly out: SameChannels<this['in']>
+interface PoolRule<R extends Rank, L extends string> extends Rule {
+  readonly error: ExpectPlanes<R, L, number, this['in']>
+  readonly out: SamePlanes<R, this['in']>
 }
 
-const show = (value: unknown): string => (Array.isArray(value) ? `[${value.join(', ')}]` : String(value))
+const show = (value: unknown): string => (Array.isArray(value) ? `[${value.map(String).join(', ')}]` : String(value))
+
+/** What takes signals, images or volumes and gives as many channels. */
+abstract class PlanesLayer<R extends Rank, L extends string> extends Module {
+  /** For the type checker only: what the layer does to shapes. */
+  declare readonly __rule?: PoolRule<R, L>
+  private readonly rank: R
+  constructor(rank: R) {
+    super()
+    this.rank = rank
+  }
+  /** The function, without the checks of a layer. */
+  protected abstract pool(x: Tensor): Tensor
+
+  forward<T extends Tensor>(x: T & ExpectPlanes<R, L, number, ShapeOf<T>>): Tensor<SamePlanes<R, ShapeOf<T>>>
+  forward(x: Tensor): Tensor {
+    checkInput(this.constructor.name, x)
+    checkPlanes(this.constructor.name, x, this.rank)
+    return this.pool(x)
+  }
+}
 
 /** A window and how it moves. */
-abstract class Pool<K extends Single | Pair, O extends object> extends Module {
-  readonly kernelSize: K
+abstract class Pool<R extends Rank, L extends string, O extends object> extends PlanesLayer<R, L> {
+  readonly kernelSize: SizeOf<R>
   readonly options: Readonly<O>
-  constructor(rank: Rank, kernelSize: K, options: O) {
+  constructor(rank: R, kernelSize: SizeOf<R>, options: O) {
     const layer = new.target.name
     checkOptions(layer, options)
-    super()
+    super(rank)
     sizesOf(layer, 'kernelSize', kernelSize, rank, 1)
     this.kernelSize = kernelSize
     this.options = { ...options }
-  }
-  protected check(x: Tensor, rank: Rank): void {
-    checkInput(this.constructor.name, x)
-    checkPlanes(this.constructor.name, x, rank)
   }
   override extraRepr(): string {
     return `${show(this.kernelSize)}${showOptions({ ...this.options })}`
@@ -69,15 +77,11 @@ abstract class Pool<K extends Single | Pair, O extends object> extends Module {
  *
  * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
  */
-export class MaxPool1d extends Pool<Single, MaxPool1dOptions> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: SignalPoolRule<'MaxPool1d'>
-  constructor(kernelSize: Single, options: MaxPool1dOptions = {}) {
+export class MaxPool1d extends Pool<1, 'MaxPool1d', MaxPoolOptions<1>> {
+  constructor(kernelSize: Single, options: MaxPoolOptions<1> = {}) {
     super(1, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectSignals<'MaxPool1d', number, ShapeOf<T>>): Tensor<SameSignals<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 1)
+  protected pool(x: Tensor): Tensor {
     return maxPool1d(x, this.kernelSize, this.options)
   }
 }
@@ -90,16 +94,29 @@ export class MaxPool1d extends Pool<Single, MaxPool1dOptions> {
  *
  * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
  */
-export class MaxPool2d extends Pool<Pair, MaxPool2dOptions> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ImagePoolRule<'MaxPool2d'>
-  constructor(kernelSize: Pair, options: MaxPool2dOptions = {}) {
+export class MaxPool2d extends Pool<2, 'MaxPool2d', MaxPoolOptions<2>> {
+  constructor(kernelSize: Pair, options: MaxPoolOptions<2> = {}) {
     super(2, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectImages<'MaxPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 2)
+  protected pool(x: Tensor): Tensor {
     return maxPool2d(x, this.kernelSize, this.options)
+  }
+}
+
+/**
+ * The greatest element of each window: `[N, C, D, H, W]` → `[N, C, Do, Ho, Wo]`. Defaults: `stride` the kernel size, `padding` 0, `dilation` 1,
+ * `ceilMode` false. Source: `torch.nn.MaxPool3d`.
+ *
+ *     new nn.MaxPool3d(2).forward(volumes)     // [4, 8, 16, 64, 64] → [4, 8, 8, 32, 32]
+ *
+ * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
+ */
+export class MaxPool3d extends Pool<3, 'MaxPool3d', MaxPoolOptions<3>> {
+  constructor(kernelSize: Triple, options: MaxPoolOptions<3> = {}) {
+    super(3, kernelSize, options)
+  }
+  protected pool(x: Tensor): Tensor {
+    return maxPool3d(x, this.kernelSize, this.options)
   }
 }
 
@@ -111,15 +128,11 @@ export class MaxPool2d extends Pool<Pair, MaxPool2dOptions> {
  *
  * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
  */
-export class AvgPool1d extends Pool<Single, AvgPool1dOptions> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: SignalPoolRule<'AvgPool1d'>
-  constructor(kernelSize: Single, options: AvgPool1dOptions = {}) {
+export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
+  constructor(kernelSize: Single, options: AvgPoolOptions<1> = {}) {
     super(1, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectSignals<'AvgPool1d', number, ShapeOf<T>>): Tensor<SameSignals<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 1)
+  protected pool(x: Tensor): Tensor {
     return avgPool1d(x, this.kernelSize, this.options)
   }
 }
@@ -132,30 +145,39 @@ export class AvgPool1d extends Pool<Single, AvgPool1dOptions> {
  *
  * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
  */
-export class AvgPool2d extends Pool<Pair, AvgPool2dOptions> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ImagePoolRule<'AvgPool2d'>
-  constructor(kernelSize: Pair, options: AvgPool2dOptions = {}) {
+export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
+  constructor(kernelSize: Pair, options: AvgPoolOptions<2> = {}) {
     super(2, kernelSize, options)
   }
-  forward<T extends Tensor>(x: T & ExpectImages<'AvgPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 2)
+  protected pool(x: Tensor): Tensor {
     return avgPool2d(x, this.kernelSize, this.options)
   }
 }
 
+/**
+ * The mean of each window: `[N, C, D, H, W]` → `[N, C, Do, Ho, Wo]`. Defaults: `stride` the kernel size, `padding` 0, `ceilMode` false,
+ * `countIncludePad` true. Source: `torch.nn.AvgPool3d`.
+ *
+ *     new nn.AvgPool3d(2).forward(volumes)     // [4, 8, 16, 64, 64] → [4, 8, 8, 32, 32]
+ *
+ * @throws ShapeError for other ranks or windows larger than the input; ArgumentError for options out of range.
+ */
+export class AvgPool3d extends Pool<3, 'AvgPool3d', AvgPoolOptions<3>> {
+  constructor(kernelSize: Triple, options: AvgPoolOptions<3> = {}) {
+    super(3, kernelSize, options)
+  }
+  protected pool(x: Tensor): Tensor {
+    return avgPool3d(x, this.kernelSize, this.options)
+  }
+}
+
 /** Windows whose size follows from the output's. */
-abstract class AdaptivePool<S extends AdaptiveSingle | AdaptivePair> extends Module {
-  readonly outputSize: S
-  constructor(rank: Rank, outputSize: S) {
-    super()
+abstract class AdaptivePool<R extends Rank, L extends string> extends PlanesLayer<R, L> {
+  readonly outputSize: AdaptiveSize<R>
+  constructor(rank: R, outputSize: AdaptiveSize<R>) {
+    super(rank)
     adaptiveSizes(new.target.name, rank, outputSize)
     this.outputSize = outputSize
-  }
-  protected check(x: Tensor, rank: Rank): void {
-    checkInput(this.constructor.name, x)
-    checkPlanes(this.constructor.name, x, rank)
   }
   override extraRepr(): string {
     return show(this.outputSize)
@@ -167,15 +189,11 @@ abstract class AdaptivePool<S extends AdaptiveSingle | AdaptivePair> extends Mod
  *
  *     new nn.AdaptiveAvgPool1d(1).forward(signals)        // [128, 32, 100] → [128, 32, 1]
  */
-export class AdaptiveAvgPool1d extends AdaptivePool<AdaptiveSingle> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: SignalPoolRule<'AdaptiveAvgPool1d'>
+export class AdaptiveAvgPool1d extends AdaptivePool<1, 'AdaptiveAvgPool1d'> {
   constructor(outputSize: AdaptiveSingle) {
     super(1, outputSize)
   }
-  forward<T extends Tensor>(x: T & ExpectSignals<'AdaptiveAvgPool1d', number, ShapeOf<T>>): Tensor<SameSignals<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 1)
+  protected pool(x: Tensor): Tensor {
     return adaptiveAvgPool1d(x, this.outputSize)
   }
 }
@@ -186,29 +204,36 @@ export class AdaptiveAvgPool1d extends AdaptivePool<AdaptiveSingle> {
  *
  *     new nn.AdaptiveAvgPool2d(1).forward(images)         // [128, 512, 7, 7] → [128, 512, 1, 1]
  */
-export class AdaptiveAvgPool2d extends AdaptivePool<AdaptivePair> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ImagePoolRule<'AdaptiveAvgPool2d'>
+export class AdaptiveAvgPool2d extends AdaptivePool<2, 'AdaptiveAvgPool2d'> {
   constructor(outputSize: AdaptivePair) {
     super(2, outputSize)
   }
-  forward<T extends Tensor>(x: T & ExpectImages<'AdaptiveAvgPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 2)
+  protected pool(x: Tensor): Tensor {
     return adaptiveAvgPool2d(x, this.outputSize)
   }
 }
 
+/**
+ * The means of windows, as many as `outputSize` says in each direction: `[N, C, D, H, W]` → `[N, C, …outputSize]`; `null` keeps a size.
+ * Source: `torch.nn.AdaptiveAvgPool3d`.
+ *
+ *     new nn.AdaptiveAvgPool3d(1).forward(volumes)         // [4, 64, 4, 8, 8] → [4, 64, 1, 1, 1]
+ */
+export class AdaptiveAvgPool3d extends AdaptivePool<3, 'AdaptiveAvgPool3d'> {
+  constructor(outputSize: AdaptiveTriple) {
+    super(3, outputSize)
+  }
+  protected pool(x: Tensor): Tensor {
+    return adaptiveAvgPool3d(x, this.outputSize)
+  }
+}
+
 /** The greatest elements of `outputSize` windows: `[N, C, L]` → `[N, C, outputSize]`. Source: `torch.nn.AdaptiveMaxPool1d`. */
-export class AdaptiveMaxPool1d extends AdaptivePool<AdaptiveSingle> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: SignalPoolRule<'AdaptiveMaxPool1d'>
+export class AdaptiveMaxPool1d extends AdaptivePool<1, 'AdaptiveMaxPool1d'> {
   constructor(outputSize: AdaptiveSingle) {
     super(1, outputSize)
   }
-  forward<T extends Tensor>(x: T & ExpectSignals<'AdaptiveMaxPool1d', number, ShapeOf<T>>): Tensor<SameSignals<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 1)
+  protected pool(x: Tensor): Tensor {
     return adaptiveMaxPool1d(x, this.outputSize)
   }
 }
@@ -217,15 +242,24 @@ export class AdaptiveMaxPool1d extends AdaptivePool<AdaptiveSingle> {
  * The greatest elements of windows, as many as `outputSize` says in each direction: `[N, C, H, W]` → `[N, C, …outputSize]`; `null` keeps a
  * size. Source: `torch.nn.AdaptiveMaxPool2d`.
  */
-export class AdaptiveMaxPool2d extends AdaptivePool<AdaptivePair> {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ImagePoolRule<'AdaptiveMaxPool2d'>
+export class AdaptiveMaxPool2d extends AdaptivePool<2, 'AdaptiveMaxPool2d'> {
   constructor(outputSize: AdaptivePair) {
     super(2, outputSize)
   }
-  forward<T extends Tensor>(x: T & ExpectImages<'AdaptiveMaxPool2d', number, ShapeOf<T>>): Tensor<SameChannels<ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    this.check(x, 2)
+  protected pool(x: Tensor): Tensor {
     return adaptiveMaxPool2d(x, this.outputSize)
+  }
+}
+
+/**
+ * The greatest elements of windows, as many as `outputSize` says in each direction: `[N, C, D, H, W]` → `[N, C, …outputSize]`; `null` keeps a
+ * size. Source: `torch.nn.AdaptiveMaxPool3d`.
+ */
+export class AdaptiveMaxPool3d extends AdaptivePool<3, 'AdaptiveMaxPool3d'> {
+  constructor(outputSize: AdaptiveTriple) {
+    super(3, outputSize)
+  }
+  protected pool(x: Tensor): Tensor {
+    return adaptiveMaxPool3d(x, this.outputSize)
   }
 }

@@ -5,7 +5,7 @@
 import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
 import { checkSize } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
-import type { SameChannels, SameSignals } from '../types.js'
+import type { SameChannels, SameSignals, SameVolumes } from '../types.js'
 import { arangeTensor, tableTensor } from './creation.js'
 import { div, lt, to, where } from './elementwise.js'
 import { indexSelect } from './gather.js'
@@ -17,9 +17,11 @@ import { checkPlanes, type Rank } from './window.js'
 /** An output size; `null` keeps the input's. */
 export type AdaptiveSingle = number | readonly [number | null]
 export type AdaptivePair = number | null | readonly [number | null, number | null]
+export type AdaptiveTriple = number | null | readonly [number | null, number | null, number | null]
+export type AdaptiveSize<R extends Rank> = R extends 1 ? AdaptiveSingle : R extends 2 ? AdaptivePair : AdaptiveTriple
 
 /** Checks an output size as given: a number, or a number or `null` for each dimension. @throws ArgumentError `ERR_POOL_OPTION`. */
-export function adaptiveSizes(op: string, rank: Rank, size: AdaptivePair | AdaptiveSingle): (number | null)[] {
+export function adaptiveSizes(op: string, rank: Rank, size: AdaptiveSize<Rank>): (number | null)[] {
   const list: readonly (number | null)[] = Array.isArray(size) ? size : new Array<number | null>(rank).fill(size as number | null)
   if (list.length !== rank || !list.every((s) => s === null || (Number.isInteger(s) && s >= 1))) {
     throw new ArgumentError(
@@ -63,16 +65,6 @@ function averageAlong(x: Tensor, dim: number, count: number): Tensor {
   return div(total, beside(to(length, x.dtype)))
 }
 
-function prepare(op: string, rank: 1 | 2, x: Tensor, outputSize: AdaptivePair | AdaptiveSingle): { image: Tensor; size: number[] } {
-  checkPlanes(op, x, rank)
-  const size = adaptiveSizes(op, rank, outputSize).map((s, d) => s ?? x.shape[2 + d])
-  checkSize(op, size)
-  checkSize(op, [...x.shape.slice(0, 2), ...size])
-  if (x.shape.slice(2).includes(0))
-    throw new ShapeError('ERR_POOL_SIZE', `${op}: there is nothing to choose from in ${showShape(x.shape)}.`)
-  return rank === 1 ? { image: unsqueeze(x, 2), size: [1, ...size] } : { image: x, size }
-}
-
 const divides = ([, , h, w]: readonly number[], [a, b]: readonly number[]): [number, number] | undefined =>
   h % a === 0 && w % b === 0 ? [h / a, w / b] : undefined
 
@@ -91,11 +83,26 @@ function adaptiveMax(x: Tensor, size: readonly number[]): Tensor {
   return maxPool2d(laid, [a.longest, b.longest])
 }
 
+/** Pools over one dimension as over images of height 1, and over three plane by plane, then along the depth. */
+function adaptive(op: string, rank: Rank, x: Tensor, outputSize: AdaptiveSize<Rank>, pool: typeof adaptiveAvg): Tensor {
+  checkPlanes(op, x, rank)
+  const size = adaptiveSizes(op, rank, outputSize).map((s, d) => s ?? x.shape[2 + d])
+  checkSize(op, size)
+  checkSize(op, [...x.shape.slice(0, 2), ...size])
+  if (x.shape.slice(2).includes(0))
+    throw new ShapeError('ERR_POOL_SIZE', `${op}: there is nothing to choose from in ${showShape(x.shape)}.`)
+  if (rank === 1) return reshape(pool(unsqueeze(x, 2), [1, size[0]]), [...x.shape.slice(0, 2), size[0]])
+  if (rank === 2) return pool(x, size)
+  const [n, c, d, height, width] = x.shape
+  const [depth, h, w] = size
+  const planes = pool(reshape(x, [n, c * d, height, width]), [h, w])
+  return reshape(pool(reshape(planes, [n, c, d, h * w]), [depth, h * w]), [n, c, depth, h, w])
+}
+
 /** The means of `outputSize` windows of `x: [N, C, L]`. Source: `torch.nn.functional.adaptive_avg_pool1d`. */
 export function adaptiveAvgPool1d<T extends Tensor>(x: T, outputSize: AdaptiveSingle): Tensor<SameSignals<ShapeOf<T>>>
 export function adaptiveAvgPool1d(x: Tensor, outputSize: AdaptiveSingle): Tensor {
-  const { image, size } = prepare('adaptiveAvgPool1d', 1, x, outputSize)
-  return reshape(adaptiveAvg(image, size), [x.shape[0], x.shape[1], size[1]])
+  return adaptive('adaptiveAvgPool1d', 1, x, outputSize, adaptiveAvg)
 }
 
 /**
@@ -105,20 +112,29 @@ export function adaptiveAvgPool1d(x: Tensor, outputSize: AdaptiveSingle): Tensor
  */
 export function adaptiveAvgPool2d<T extends Tensor>(x: T, outputSize: AdaptivePair): Tensor<SameChannels<ShapeOf<T>>>
 export function adaptiveAvgPool2d(x: Tensor, outputSize: AdaptivePair): Tensor {
-  const { image, size } = prepare('adaptiveAvgPool2d', 2, x, outputSize)
-  return adaptiveAvg(image, size)
+  return adaptive('adaptiveAvgPool2d', 2, x, outputSize, adaptiveAvg)
+}
+
+/** The means of windows of `x: [N, C, D, H, W]`, as `adaptiveAvgPool2d`. Source: `torch.nn.functional.adaptive_avg_pool3d`. */
+export function adaptiveAvgPool3d<T extends Tensor>(x: T, outputSize: AdaptiveTriple): Tensor<SameVolumes<ShapeOf<T>>>
+export function adaptiveAvgPool3d(x: Tensor, outputSize: AdaptiveTriple): Tensor {
+  return adaptive('adaptiveAvgPool3d', 3, x, outputSize, adaptiveAvg)
 }
 
 /** The greatest elements of `outputSize` windows of `x: [N, C, L]`. Source: `torch.nn.functional.adaptive_max_pool1d`. */
 export function adaptiveMaxPool1d<T extends Tensor>(x: T, outputSize: AdaptiveSingle): Tensor<SameSignals<ShapeOf<T>>>
 export function adaptiveMaxPool1d(x: Tensor, outputSize: AdaptiveSingle): Tensor {
-  const { image, size } = prepare('adaptiveMaxPool1d', 1, x, outputSize)
-  return reshape(adaptiveMax(image, size), [x.shape[0], x.shape[1], size[1]])
+  return adaptive('adaptiveMaxPool1d', 1, x, outputSize, adaptiveMax)
 }
 
 /** The greatest elements of windows of `x: [N, C, H, W]`, as `adaptiveAvgPool2d`. Source: `torch.nn.functional.adaptive_max_pool2d`. */
 export function adaptiveMaxPool2d<T extends Tensor>(x: T, outputSize: AdaptivePair): Tensor<SameChannels<ShapeOf<T>>>
 export function adaptiveMaxPool2d(x: Tensor, outputSize: AdaptivePair): Tensor {
-  const { image, size } = prepare('adaptiveMaxPool2d', 2, x, outputSize)
-  return adaptiveMax(image, size)
+  return adaptive('adaptiveMaxPool2d', 2, x, outputSize, adaptiveMax)
+}
+
+/** The greatest elements of windows of `x: [N, C, D, H, W]`, as `adaptiveAvgPool2d`. Source: `torch.nn.functional.adaptive_max_pool3d`. */
+export function adaptiveMaxPool3d<T extends Tensor>(x: T, outputSize: AdaptiveTriple): Tensor<SameVolumes<ShapeOf<T>>>
+export function adaptiveMaxPool3d(x: Tensor, outputSize: AdaptiveTriple): Tensor {
+  return adaptive('adaptiveMaxPool3d', 3, x, outputSize, adaptiveMax)
 }

@@ -1,15 +1,17 @@
 /**
- * Transposed convolution: the gradient of a convolution with respect to its input, as an op of its own.
+ * Transposed convolution: the gradient of a convolution with respect to its input, as an op of its own. Over volumes it is one over the planes, which
+ * gives each plane's share of every plane it reaches, and one along the depth, which adds the shares up.
  */
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
-import type { Images, Signals } from '../types.js'
+import type { Images, Signals, Volumes } from '../types.js'
 import { addBias, checkBias, checkOperands } from './conv.js'
 import { inputGradRow } from './conv-rows.js'
+import { eye } from './creation.js'
 import { apply } from './dispatch.js'
-import { reshape, unsqueeze } from './movement.js'
+import { expand, permute, reshape, unsqueeze } from './movement.js'
 import { pad } from './pad.js'
-import { type Pair, type Rank, type Single, sizesOf } from './window.js'
+import { type Pair, type Rank, type Single, sizesOf, type Triple } from './window.js'
 
 interface ConvTransposeOptions<P> {
   /** `[O]`, added to every cell. */
@@ -27,6 +29,7 @@ interface ConvTransposeOptions<P> {
 }
 export type ConvTranspose1dOptions = ConvTransposeOptions<Single>
 export type ConvTranspose2dOptions = ConvTransposeOptions<Pair>
+export type ConvTranspose3dOptions = ConvTransposeOptions<Triple>
 
 interface Geometry {
   readonly stride: readonly number[]
@@ -140,4 +143,48 @@ export function convTranspose2d<T extends Tensor>(
 ): Tensor<Images<ShapeOf<T>, number>>
 export function convTranspose2d(x: Tensor, weight: Tensor, options: ConvTranspose2dOptions = {}): Tensor {
   return addBias(transposed(x, weight, prepare('convTranspose2d', 2, x, weight, options)), options.bias)
+}
+
+/**
+ * Transposed convolution of `x: [N, C, D, H, W]` with `weight: [C, O/groups, kd, kh, kw]`, giving `[N, O, Do, Ho, Wo]` with
+ * Do = (D − 1)·stride − 2·padding + dilation·(kd − 1) + outputPadding + 1. Takes memory for kd times D planes of the output.
+ * Source: `torch.nn.functional.conv_transpose3d`.
+ *
+ *     convTranspose3d(volumes, weight, { stride: 2 })
+ *
+ * @throws ShapeError when channels or sizes do not fit; ArgumentError for options out of range.
+ */
+export function convTranspose3d<T extends Tensor>(
+  x: T,
+  weight: Tensor,
+  options?: ConvTranspose3dOptions,
+): Tensor<Volumes<ShapeOf<T>, number>>
+export function convTranspose3d(x: Tensor, weight: Tensor, options: ConvTranspose3dOptions = {}): Tensor {
+  const g = prepare('convTranspose3d', 3, x, weight, options)
+  const [n, c, d, height, width] = x.shape
+  const [, share, kd, kh, kw] = weight.shape
+  const [depth, h, w] = g.sizes
+  const o = share * g.groups
+  const last = (list: readonly number[]): number[] => list.slice(1)
+  const planes = reshape(permute(x, [0, 2, 1, 3, 4]), [n * d, c, height, width])
+  const shares = transposed(planes, reshape(weight, [c, share * kd, kh, kw]), {
+    stride: last(g.stride),
+    padding: last(g.padding),
+    outputPadding: last(g.outputPadding),
+    dilation: last(g.dilation),
+    groups: g.groups,
+    sizes: [h, w],
+  })
+  // share p of a plane goes p·dilation planes further: a kernel of one 1 for each
+  const ones = reshape(expand(eye(kd, kd, { dtype: x.dtype }), [o, kd, kd]), [o * kd, 1, kd, 1])
+  const first = ([size]: readonly number[], across: number): number[] => [size, across]
+  const y = transposed(permute(reshape(shares, [n, d, o * kd, h * w]), [0, 2, 1, 3]), ones, {
+    stride: first(g.stride, 1),
+    padding: first(g.padding, 0),
+    outputPadding: first(g.outputPadding, 0),
+    dilation: first(g.dilation, 1),
+    groups: o,
+    sizes: [depth, h * w],
+  })
+  return addBias(reshape(y, [n, o, depth, h, w]), options.bias)
 }

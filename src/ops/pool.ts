@@ -1,18 +1,18 @@
 /**
- * Pooling over windows of images `[N, C, H, W]`, and of signals `[N, C, L]` as images of height 1.
+ * Pooling over windows of images `[N, C, H, W]`; of signals `[N, C, L]` as images of height 1; and of volumes `[N, C, D, H, W]` plane by plane, then
+ * along the depth: greatest elements, means and their divisors are those of one dimension after the other.
  */
 import { registerLoop } from '../backend/registry.js'
 import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
-import type { SameChannels, SameSignals } from '../types.js'
-
+import type { SameChannels, SameSignals, SameVolumes } from '../types.js'
 import { apply, applyAll } from './dispatch.js'
 import { scatterAddRow } from './gather.js'
 import { reshape, unsqueeze } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
-import { checkPlanes, type Pair, type Single, sizesOf } from './window.js'
+import { checkPlanes, type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from './window.js'
 
 interface PoolAttrs {
   readonly kernel: readonly number[]
@@ -164,15 +164,19 @@ interface AvgPool<P> extends PoolOptions<P> {
   /** Count padding in the divisor; default true. */
   countIncludePad?: boolean
 }
-export type MaxPool1dOptions = MaxPool<Single>
-export type MaxPool2dOptions = MaxPool<Pair>
-export type AvgPool1dOptions = AvgPool<Single>
-export type AvgPool2dOptions = AvgPool<Pair>
+export type MaxPoolOptions<R extends Rank> = MaxPool<SizeOf<R>>
+export type AvgPoolOptions<R extends Rank> = AvgPool<SizeOf<R>>
+export type MaxPool1dOptions = MaxPoolOptions<1>
+export type MaxPool2dOptions = MaxPoolOptions<2>
+export type MaxPool3dOptions = MaxPoolOptions<3>
+export type AvgPool1dOptions = AvgPoolOptions<1>
+export type AvgPool2dOptions = AvgPoolOptions<2>
+export type AvgPool3dOptions = AvgPoolOptions<3>
 
 type Sizes = number | readonly number[]
 
 /** Checks everything. */
-function poolAttrs(op: string, rank: 1 | 2, x: Tensor, kernelSize: Sizes, o: MaxPool<Sizes> & AvgPool<Sizes>): PoolAttrs {
+function poolAttrs(op: string, rank: Rank, x: Tensor, kernelSize: Sizes, o: MaxPool<Sizes> & AvgPool<Sizes>): PoolAttrs {
   checkOptions(op, o)
   checkPlanes(op, x, rank)
   const kernel = sizesOf(op, 'kernelSize', kernelSize, rank, 1)
@@ -197,11 +201,31 @@ function poolAttrs(op: string, rank: 1 | 2, x: Tensor, kernelSize: Sizes, o: Max
   return attrs
 }
 
-/** Over signals as over images of height 1. */
-function overSignals(row: OpRow<PoolAttrs>, x: Tensor, a: PoolAttrs): Tensor {
-  const flat = { kernel: [1, ...a.kernel], stride: [1, ...a.stride], padding: [0, ...a.padding], dilation: [1, ...a.dilation] }
-  const [y] = applyAll(row, [unsqueeze(x, 2)], { ...a, ...flat })
-  return reshape(y, [y.shape[0], y.shape[1], y.shape[3]])
+/** Pools checked operands of one to three spatial dimensions. */
+function pooled(row: OpRow<PoolAttrs>, x: Tensor, a: PoolAttrs): Tensor {
+  const [n, c, d] = x.shape
+  const images = (image: Tensor, of: (list: readonly number[], rest: number) => readonly number[]): Tensor =>
+    applyAll(row, [image], {
+      ...a,
+      kernel: of(a.kernel, 1),
+      stride: of(a.stride, 1),
+      padding: of(a.padding, 0),
+      dilation: of(a.dilation, 1),
+    })[0]
+  switch (a.kernel.length) {
+    case 1: {
+      const y = images(unsqueeze(x, 2), ([size], rest) => [rest, size])
+      return reshape(y, [n, c, y.shape[3]])
+    }
+    case 2:
+      return images(x, (sizes) => sizes)
+    default: {
+      const planes = images(reshape(x, [n, c * d, x.shape[3], x.shape[4]]), ([, ...sizes]) => sizes)
+      const [, , h, w] = planes.shape
+      const y = images(reshape(planes, [n, c, d, h * w]), ([size], rest) => [size, rest])
+      return reshape(y, [n, c, y.shape[2], h, w])
+    }
+  }
 }
 
 /**
@@ -211,7 +235,7 @@ function overSignals(row: OpRow<PoolAttrs>, x: Tensor, a: PoolAttrs): Tensor {
  */
 export function maxPool1d<T extends Tensor>(x: T, kernelSize: Single, options?: MaxPool1dOptions): Tensor<SameSignals<ShapeOf<T>>>
 export function maxPool1d(x: Tensor, kernelSize: Single, options: MaxPool1dOptions = {}): Tensor {
-  return overSignals(maxPoolRow, x, poolAttrs('maxPool1d', 1, x, kernelSize, options))
+  return pooled(maxPoolRow, x, poolAttrs('maxPool1d', 1, x, kernelSize, options))
 }
 
 /**
@@ -222,17 +246,33 @@ export function maxPool1d(x: Tensor, kernelSize: Single, options: MaxPool1dOptio
  */
 export function maxPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: MaxPool2dOptions): Tensor<SameChannels<ShapeOf<T>>>
 export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions = {}): Tensor {
-  return applyAll(maxPoolRow, [x], poolAttrs('maxPool2d', 2, x, kernelSize, options))[0]
+  return pooled(maxPoolRow, x, poolAttrs('maxPool2d', 2, x, kernelSize, options))
+}
+
+/**
+ * The greatest element of each window of `x: [N, C, D, H, W]`. Source: `torch.nn.functional.max_pool3d`.
+ *
+ *     maxPool3d(x, 2)                       // halves depth, height and width
+ */
+export function maxPool3d<T extends Tensor>(x: T, kernelSize: Triple, options?: MaxPool3dOptions): Tensor<SameVolumes<ShapeOf<T>>>
+export function maxPool3d(x: Tensor, kernelSize: Triple, options: MaxPool3dOptions = {}): Tensor {
+  return pooled(maxPoolRow, x, poolAttrs('maxPool3d', 3, x, kernelSize, options))
 }
 
 /** The mean of each window of `x: [N, C, L]`. */
 export function avgPool1d<T extends Tensor>(x: T, kernelSize: Single, options?: AvgPool1dOptions): Tensor<SameSignals<ShapeOf<T>>>
 export function avgPool1d(x: Tensor, kernelSize: Single, options: AvgPool1dOptions = {}): Tensor {
-  return overSignals(avgPoolRow, x, poolAttrs('avgPool1d', 1, x, kernelSize, options))
+  return pooled(avgPoolRow, x, poolAttrs('avgPool1d', 1, x, kernelSize, options))
 }
 
 /** The mean of each window of `x: [N, C, H, W]`. */
 export function avgPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: AvgPool2dOptions): Tensor<SameChannels<ShapeOf<T>>>
 export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPool2dOptions = {}): Tensor {
-  return apply(avgPoolRow, [x], poolAttrs('avgPool2d', 2, x, kernelSize, options))
+  return pooled(avgPoolRow, x, poolAttrs('avgPool2d', 2, x, kernelSize, options))
+}
+
+/** The mean of each window of `x: [N, C, D, H, W]`. Source: `torch.nn.functional.avg_pool3d`. */
+export function avgPool3d<T extends Tensor>(x: T, kernelSize: Triple, options?: AvgPool3dOptions): Tensor<SameVolumes<ShapeOf<T>>>
+export function avgPool3d(x: Tensor, kernelSize: Triple, options: AvgPool3dOptions = {}): Tensor {
+  return pooled(avgPoolRow, x, poolAttrs('avgPool3d', 3, x, kernelSize, options))
 }

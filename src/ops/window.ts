@@ -16,6 +16,9 @@ export type Triple = number | readonly [number, number, number]
 /** Number of spatial dimensions. */
 export type Rank = 1 | 2 | 3
 
+/** How sizes are given for so many dimensions. */
+export type SizeOf<R extends Rank> = R extends 1 ? Single : R extends 2 ? Pair : Triple
+
 /** How messages call the dimensions. */
 export const layouts: Record<Rank, { readonly input: string; readonly kernel: string; readonly what: string }> = {
   1: { input: '[N, C, L]', kernel: 'k', what: 'signals' },

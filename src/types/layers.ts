@@ -51,6 +51,13 @@ export type ExpectVolumes<Layer extends string, C extends number, S> =
       ? ExpectChannels<Layer, C, D, S>
       : `${Layer} expects volumes [N, ${ShowChannels<C>}, D, H, W], received ${Show<S>}`
 
+/** Signals, images or volumes, by their number of spatial dimensions. */
+export type ExpectPlanes<R, Layer extends string, C extends number, S> = R extends 1
+  ? ExpectSignals<Layer, C, S>
+  : R extends 2
+    ? ExpectImages<Layer, C, S>
+    : ExpectVolumes<Layer, C, S>
+
 /** `unknown` where dimension 1 is `C` or unknown, else a sentence. */
 export type ExpectSecond<Layer extends string, C extends number, S> =
   true extends IsOpen<S>
@@ -111,6 +118,20 @@ export type SameChannels<S> =
     : S extends readonly [infer N, infer C, ...unknown[]]
       ? [N, C, number, number]
       : AnyShape
+
+/** Volumes with the channels they have. */
+export type SameVolumes<S> =
+  true extends IsOpen<S>
+    ? [number, number, number, number, number]
+    : S extends readonly [infer N, infer C, ...unknown[]]
+      ? [N, C, number, number, number]
+      : AnyShape
+
+/** Signals, images or volumes of `O` channels, by their number of spatial dimensions. */
+export type Planes<R, S, O> = R extends 1 ? Signals<S, O> : R extends 2 ? Images<S, O> : Volumes<S, O>
+
+/** The same with the channels they have. */
+export type SamePlanes<R, S> = R extends 1 ? SameSignals<S> : R extends 2 ? SameChannels<S> : SameVolumes<S>
 
 /** `unknown` where the shape is `[N, C]` or `[N, C, L]`, else a sentence. */
 export type ExpectFeatures<Layer extends string, C extends number, S> =

@@ -12,6 +12,7 @@ const layers: Record<string, (args: Sizes, options: Options) => nn.Layer> = {
   Conv3d: ([a, b, k], o) => new nn.Conv3d(a, b, k, o),
   ConvTranspose1d: ([a, b, k], o) => new nn.ConvTranspose1d(a, b, k, o),
   ConvTranspose2d: ([a, b, k], o) => new nn.ConvTranspose2d(a, b, k, o),
+  ConvTranspose3d: ([a, b, k], o) => new nn.ConvTranspose3d(a, b, k, o),
   BatchNorm1d: ([n], o) => new nn.BatchNorm1d(n, o),
   BatchNorm2d: ([n], o) => new nn.BatchNorm2d(n, o),
   LayerNorm: ([n], o) => new nn.LayerNorm(n, o),
@@ -24,10 +25,14 @@ const layers: Record<string, (args: Sizes, options: Options) => nn.Layer> = {
   EmbeddingBag: ([n, d], o) => new nn.EmbeddingBag(n, d, o),
   MaxPool1d: ([k], o) => new nn.MaxPool1d(k, o),
   MaxPool2d: ([k], o) => new nn.MaxPool2d(k, o),
+  MaxPool3d: ([k], o) => new nn.MaxPool3d(k, o),
   AvgPool1d: ([k], o) => new nn.AvgPool1d(k, o),
   AvgPool2d: ([k], o) => new nn.AvgPool2d(k, o),
+  AvgPool3d: ([k], o) => new nn.AvgPool3d(k, o),
   AdaptiveAvgPool2d: ([n]) => new nn.AdaptiveAvgPool2d(n),
+  AdaptiveAvgPool3d: ([n]) => new nn.AdaptiveAvgPool3d(n),
   AdaptiveMaxPool2d: ([n]) => new nn.AdaptiveMaxPool2d(n),
+  AdaptiveMaxPool3d: ([n]) => new nn.AdaptiveMaxPool3d(n),
   Upsample: (_, o) => new nn.Upsample(o),
   PixelShuffle: ([r]) => new nn.PixelShuffle(r),
   PixelUnshuffle: ([r]) => new nn.PixelUnshuffle(r),
@@ -53,3 +58,4 @@ golden('layers-linear-conv', (c: Case) => checkLayer(c, 5e-6))
 golden('layers-norm', (c: Case) => checkLayer(c, 1e-5))
 golden('layers-embedding', (c: Case) => checkLayer(c, 2e-6))
 golden('layers-pool-shape', (c: Case) => checkLayer(c, 2e-6))
+golden('layers-volumes', (c: Case) => checkLayer(c, 5e-6))

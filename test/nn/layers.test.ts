@@ -242,6 +242,18 @@ describe('wrong input is named with what to write', () => {
       "Conv2d: padding 'same' needs stride 1, received 2. Give the padding as a number.",
     ],
     [
+      'padding mode',
+      () => new nn.Conv3d(3, 4, 3, { paddingMode: 'constant' as 'zeros' }),
+      'ArgumentError',
+      'Conv3d: paddingMode must be one of zeros, reflect, replicate, circular, received constant.',
+    ],
+    [
+      'reflecting more than there is',
+      () => new nn.Conv1d(1, 1, 3, { padding: 4, paddingMode: 'reflect' }).forward(zeros([1, 1, 4]) as Tensor),
+      'ShapeError',
+      "pad: mode 'reflect' adds at most 3 to dimension 2 of [1, 1, 4], received 4 and 4.",
+    ],
+    [
       'class for module',
       () => new nn.Sequential(nn.ReLU as unknown as nn.Layer),
       'ArgumentError',

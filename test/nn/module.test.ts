@@ -232,7 +232,9 @@ describe('printing', () => {
     const shown = [
       new nn.Linear(2, 3, { bias: false }),
       new nn.Conv2d(2, 4, [3, 1], { padding: 'same', groups: 2, bias: false }),
+      new nn.Conv1d(2, 4, 3, { padding: 1, paddingMode: 'circular' }),
       new nn.MaxPool2d(2, { stride: 1 }),
+      new nn.AdaptiveAvgPool3d([1, null, 2]),
       new nn.AvgPool2d([2, 3]),
       new nn.BatchNorm1d(4, { momentum: null, affine: false }),
       new nn.Embedding(10, 4, { paddingIdx: -1 }),
@@ -244,7 +246,9 @@ describe('printing', () => {
     expect(shown).toEqual([
       'Linear(2, 3, { bias: false })',
       "Conv2d(2, 4, [3, 1], { padding: 'same', groups: 2, bias: false })",
+      "Conv1d(2, 4, 3, { padding: 1, paddingMode: 'circular' })",
       'MaxPool2d(2, { stride: 1 })',
+      'AdaptiveAvgPool3d([1, null, 2])',
       'AvgPool2d([2, 3])',
       'BatchNorm1d(4, { momentum: null, affine: false })',
       'Embedding(10, 4, { paddingIdx: 9 })',

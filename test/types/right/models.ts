@@ -56,6 +56,12 @@ export const signals = new nn.Sequential(
 )
 export const s1: Tensor<['batch', 2]> = signals.forward(zeros([3, 4, 30]))
 export const s2: Tensor<['batch', 2]> = signals.forward(unknown)
+export const s3a: Tensor<['batch', 8, number, number, number]> = new nn.Sequential(
+  new nn.Conv3d(1, 4, 3, { paddingMode: 'reflect', padding: 1 }),
+  new nn.MaxPool3d(2),
+  new nn.ConvTranspose3d(4, 8, 2),
+  new nn.AdaptiveAvgPool3d([null, 1, 1]),
+).forward(zeros([2, 1, 4, 4, 4]))
 export const s3: Tensor<['batch', 3, number, number, number]> = new nn.Conv3d(1, 3, 2).forward(zeros([2, 1, 4, 4, 4]))
 export const s4: Tensor<['batch', 1, number, number]> = new nn.Upsample({ scaleFactor: 2 }).forward(images)
 export const s5: Tensor<['batch', 1, 28, 28]> = new nn.LayerNorm([28, 28]).forward(images)

@@ -17,6 +17,7 @@ export const a9 = new nn.Linear(64, 2).forward(new nn.Embedding(100, 32).forward
 export const a10 = new nn.Linear(784, 10).forward([1, 2]) // error: Type 'number[]' is missing the following properties from type 'Tensor<any>'
 export const a11 = new nn.Conv1d(3, 8, 3).forward(zeros([2, 4, 9])) // error: Conv1d expects 3 channels, received [2, 4, 9]
 export const a12 = new nn.Conv3d(3, 8, 3).forward(images) // error: Conv3d expects volumes [N, 3, D, H, W], received [batch, 1, 28, 28]
+export const a13b = new nn.MaxPool3d(2).forward(images) // error: MaxPool3d expects volumes [N, C, D, H, W], received [batch, 1, 28, 28]
 export const a13 = new nn.ConvTranspose2d(3, 8, 3).forward(images) // error: ConvTranspose2d expects 3 channels, received [batch, 1, 28, 28]
 export const a14 = new nn.LayerNorm(512).forward(batch) // error: LayerNorm expects [512] in the last dimensions, received [batch, 784]
 export const a15 = new nn.LayerNorm([28, 27]).forward(images) // error: LayerNorm expects [28, 27] in the last dimensions, received [batch, 1, 28, 28]
