@@ -8,6 +8,8 @@
     "kernels/conv2d_weight_grad.cc",
     "kernels/conv2d_window.cc",
     "kernels/conv2d_winograd.cc",
+    "kernels/conv2d_winograd_grad.cc",
+    "kernels/conv2d_winograd_tiles.cc",
     "kernels/fft.cc",
     "kernels/gather.cc",
     "kernels/gemm.cc",

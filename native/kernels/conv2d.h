@@ -34,14 +34,15 @@ struct Phase {
   int64_t offsets[2];                ///< likewise: offsets of k from a pixel's base, for channelBlock and channelBlock - 1 channels
 };
 
-/// What both ways to run a correlation begin with.
+/// What the plans of all ways begin with.
 struct ConvPlan {
-  bool winograd;  ///< a WinogradPlan (conv2d_winograd.cc), else a CorrelatePlan
+  bool winograd;  ///< made by prepareWinograd or prepareWinogradGrad
 };
 
 /// The order of k within a block of channels is (channel, kh, kw), or with padding (kh, channel, kw): then the rows of taps that
 /// lie above or below the image, for the lines near its border, are a piece of k to leave out.
-struct CorrelatePlan : ConvPlan {
+struct CorrelatePlan {
+  ConvPlan head;
   int64_t images, groups, inChannels, outChannels;  ///< channels of a group
   int64_t inH, inW, outH, outW;
   int64_t inStepH, inStepW, outStepH, outStepW;
@@ -93,6 +94,10 @@ bool winogradPays(int64_t images, int64_t outH, int64_t outW, int64_t inChannels
 /// Plans a correlation that is worth Winograd's transforms; false: it is not.
 bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status& status);
 void runWinograd(const Instruction& instruction, const Run& run);
+
+/// The same of a weight gradient.
+bool prepareWinogradGrad(Instruction& instruction, const Planes& x, const Planes& gy, const Planes& gw, Status& status);
+void runWinogradGrad(const Instruction& instruction, const Run& run);
 
 /// Pixels n … n + have - 1 of output channel m, finished.
 CHAINRULE_INLINE void putVector(float* to, F x, int64_t have, const Finish& f, int64_t m, int64_t n) {

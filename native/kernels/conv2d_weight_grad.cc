@@ -20,6 +20,7 @@ constexpr int64_t kSumRows = 16;
 constexpr int64_t align64(int64_t n) { return (n + 63) & ~int64_t{63}; }
 
 struct WeightGradPlan {
+  ConvPlan head;
   Planes x, gy, gw;
   ConvAttributes a;
   int64_t inChannels, outChannels;  ///< of a group
@@ -150,6 +151,9 @@ void sumPartials(void* argument, int64_t chunk, std::byte*) {
 
 Status prepareWeightGrad(Instruction& instruction) {
   Status status;
+  if (prepareWinogradGrad(instruction, planesOf(instruction.inputs[0]), planesOf(instruction.inputs[1]), planesOf(instruction.outputs[0]),
+                          status))
+    return status;
   WeightGradPlan* plan = static_cast<WeightGradPlan*>(malloc(sizeof(WeightGradPlan)));
   if (!plan) {
     status.code = StatusCode::outOfMemory;
@@ -201,6 +205,10 @@ Status prepareWeightGrad(Instruction& instruction) {
 }
 
 Status runWeightGrad(const Instruction& instruction, const Run& run) {
+  if (static_cast<const ConvPlan*>(instruction.plan)->winograd) {
+    runWinogradGrad(instruction, run);
+    return {};
+  }
   const WeightGradPlan& p = *static_cast<const WeightGradPlan*>(instruction.plan);
   WeightGradJob job{&p, &run};
   if (p.rows == 0 || p.outChannels == 0) return {};

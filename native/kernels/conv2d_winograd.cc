@@ -3,8 +3,7 @@
 // A chunk takes rows of tiles through input transform, products and output transform, all in its cache; where the transformed weights alone
 // do not fit there, the three are phases over all threads, and each weight is read once a block of tiles. Transformed data has channels
 // innermost, a vector of them at a time.
-#include "conv2d.h"
-#include "winograd.h"
+#include "conv2d_winograd.h"
 
 namespace chainrule::CHAINRULE_ISA {
 
@@ -12,39 +11,29 @@ namespace {
 
 constexpr int64_t kTilesBytes = 384 << 10;    // of transformed tiles in a chunk, about
 constexpr int64_t kTilesMost = 576 << 10;     // and at most
-constexpr int64_t kCopyBytes = 96 << 10;      // of copied lines
-constexpr int64_t kLinesBytes = 96 << 10;     // of lines whose columns are transformed, or of output
 constexpr int64_t kLocalWeights = 768 << 10;  // transformed weights larger than this are not read by every chunk
-constexpr int64_t kPhasedBytes = 8 << 20;     // of transformed tiles in shared scratch
-constexpr int64_t kPhasedChannels = 64;       // channels of a chunk there
 constexpr int64_t kWeightChannels = 16;       // input channels of a chunk of weights
 constexpr int64_t kSteps = 320;               // of k at a time
 static_assert(kTilesMost + kCopyBytes + kLinesBytes + int64_t{kRowsScratchBytes} <= int64_t{kThreadScratchBytes});
 
-constexpr int64_t align64(int64_t n) { return (n + 63) & ~int64_t{63}; }
-constexpr int64_t wholeVectors(int64_t n) { return ceilDiv(n, kWidth) * kWidth; }
-
-/// Floats from point to point, for so many at each: an odd number of cache lines, so that the points of a tile lie in different sets.
-constexpr int64_t pointStep(int64_t floats) { return (ceilDiv(floats, 16) | 1) * 16; }
-
-struct WinogradPlan : ConvPlan {
-  int64_t images, inChannels, outChannels, inH, inW, outH, outW;
-  Planes input, weights;
+struct WinogradPlan {
+  ConvPlan head;
+  int64_t images, inChannels, outChannels, outH, outW;
+  Tiled input;
+  Planes weights;
   int64_t weightOut, weightIn;
-  bool flip;          ///< taps in reverse: the input gradient
-  int64_t top, left;  ///< zeros above and left of the image
+  bool flip;  ///< taps in reverse: the input gradient
   int64_t tilesH, tilesW;
-  int64_t inWidth, outWidth;  ///< channels in whole vectors
+  int64_t outWidth;  ///< channels in whole vectors
   int64_t panels;
   bool phased;
-  int64_t rows, chunks;                              ///< of tiles, in a chunk or a block
-  int64_t inStep, outStep;                           ///< from point to point
-  int64_t localLines, localIn, localOut, localRows;  ///< thread scratch, in bytes (copied lines are at 0)
-  int64_t sharedIn, sharedOut;                       ///< phased: shared scratch, in floats
-  int64_t sharedProduct;                             ///< likewise, -1: the product goes to an output
+  int64_t rows, chunks;                  ///< of tiles, in a chunk or a block
+  int64_t inStep, outStep;               ///< from point to point
+  int64_t localIn, localOut, localRows;  ///< thread scratch, in bytes (copied lines are at 0)
+  int64_t sharedIn, sharedOut;           ///< phased: shared scratch, in floats
+  int64_t sharedProduct;                 ///< likewise, -1: the product goes to an output
   ProductPlan product;
 
-  int64_t copyPitch() const { return (tilesW * kTile + 2) * kWidth; }
   int64_t rowsInAll() const { return images * tilesH; }
 };
 
@@ -55,16 +44,6 @@ struct WinogradJob {
 
   float* shared(int64_t floats) const { return reinterpret_cast<float*>(run->sharedScratch) + floats; }
 };
-
-/// Calls fn(image, row of tiles within it, rows, how many came before) for the pieces of [first, last) that lie in one image.
-template <class Fn>
-CHAINRULE_INLINE void eachImage(const WinogradPlan& p, int64_t first, int64_t last, Fn fn) {
-  for (int64_t r = first; r < last;) {
-    const int64_t image = r / p.tilesH, row = r % p.tilesH, rows = smaller(last - r, p.tilesH - row);
-    fn(image, row, rows, r - first);
-    r += rows;
-  }
-}
 
 /// The weights of a panel's output channels and kWeightChannels input channels, transformed into right panels [point][panel][channel].
 void transformWeights(void* argument, int64_t chunk, std::byte* scratch) {
@@ -94,61 +73,6 @@ void transformWeights(void* argument, int64_t chunk, std::byte* scratch) {
   }
 }
 
-/// `height` lines of the input from line y0 on, kWidth channels from c on side by side, with zeros around the image.
-void copyLines(const WinogradPlan& p, const float* image, int64_t c, int64_t y0, int64_t height, float* to) {
-  const int64_t pitch = p.copyPitch(), have = smaller(kWidth, p.inChannels - c), cStep = p.input.stride[1], wStep = p.input.stride[3];
-  const int64_t x0 = larger(0, p.left), count = smaller(p.inW, pitch / kWidth - p.left) - larger(0, -p.left);
-  for (int64_t y = 0; y < height; y++, to += pitch) {
-    const int64_t line = y0 + y;
-    if (line < 0 || line >= p.inH || count <= 0) {
-      memset(static_cast<void*>(to), 0, static_cast<size_t>(pitch) * 4);
-      continue;
-    }
-    for (int64_t i = 0; i < x0 * kWidth; i += kWidth) store(to + i, zero());
-    for (int64_t i = (x0 + count) * kWidth; i < pitch; i += kWidth) store(to + i, zero());
-    const float* from = image + c * cStep + line * p.input.stride[2] + larger(0, -p.left) * wStep;
-    float* d = to + x0 * kWidth;
-    if (wStep != 1 || count < kWidth) {
-      for (int64_t x = 0; x < count; x++)
-        for (int64_t l = 0; l < kWidth; l++) d[x * kWidth + l] = l < have ? from[l * cStep + x * wStep] : 0.0f;
-      continue;
-    }
-    for (int64_t x = 0; x < count; x += kWidth) {
-      const int64_t at = smaller(x, count - kWidth);  // the last ones overlap those before
-      F square[kWidth];
-      if (have == kWidth) {
-#pragma GCC unroll 16
-        for (int l = 0; l < kWidth; l++) square[l] = load(from + l * cStep + at);
-      } else {
-        for (int l = 0; l < kWidth; l++) square[l] = l < have ? load(from + l * cStep + at) : zero();
-      }
-      transpose(square);
-#pragma GCC unroll 16
-      for (int l = 0; l < kWidth; l++) store(d + (at + l) * kWidth, square[l]);
-    }
-  }
-}
-
-/// Rows [row, row + rows) of one image's tiles, channels [c0, c1), transformed to `to` (the first tile's first channel).
-void transformInput(const WinogradPlan& p, const Run& run, int64_t image, int64_t row, int64_t rows, int64_t c0, int64_t c1, float* to,
-                    std::byte* scratch) {
-  const float* from = dataOf(p.input, run) + image * p.input.stride[0];
-  float *copy = reinterpret_cast<float*>(scratch), *lines = reinterpret_cast<float*>(scratch + p.localLines);
-  const int64_t pitch = p.copyPitch(), most = larger(1, (kCopyBytes / 4 / pitch - 2) / kTile);
-  for (int64_t c = c0; c < c1; c += kWidth)
-    for (int64_t r0 = 0; r0 < rows; r0 += most) {
-      const int64_t some = smaller(most, rows - r0);
-      copyLines(p, from, c, (row + r0) * kTile - p.top, some * kTile + 2, copy);
-      for (int64_t r = 0; r < some; r++) {
-        for (int64_t x = 0; x < pitch; x += kWidth) winogradInput(copy + r * kTile * pitch + x, pitch, lines + x, pitch);
-        float* d = to + (r0 + r) * p.tilesW * p.inWidth + c;
-        for (int64_t t = 0; t < p.tilesW; t++, d += p.inWidth)
-          for (int64_t y = 0; y < kPatch; y++)
-            winogradInput(lines + y * pitch + t * kTile * kWidth, kWidth, d + y * kPatch * p.inStep, p.inStep);
-      }
-    }
-}
-
 /// The products of one point: `tiles` rows of `in` by the panels [q0, q1) of the weights.
 void multiply(const WinogradPlan& p, const float* weights, const float* in, float* out, int64_t tiles, int64_t q0, int64_t q1) {
   const int64_t groups = ceilDiv(tiles, kTileRows), few = tiles / groups, tall = tiles % groups;
@@ -161,8 +85,8 @@ void multiply(const WinogradPlan& p, const float* weights, const float* in, floa
       Tile t{out + q * kTileColumns, p.outWidth, columns, b > 0, nullptr, 0, 0};
       for (int64_t g = 0; g < groups; g++) {
         const int64_t some = few + (g < tall);
-        microFor<RowsLeft>(some, columns)(steps, left, p.inWidth, weights + (q * p.inChannels + k0) * kTileColumns, kTileColumns, t);
-        left += some * p.inWidth;
+        microFor<RowsLeft>(some, columns)(steps, left, p.input.width(), weights + (q * p.inChannels + k0) * kTileColumns, kTileColumns, t);
+        left += some * p.input.width();
         t.c += some * p.outWidth;
       }
     }
@@ -194,7 +118,7 @@ Target targetOf(const WinogradPlan& p, const Run& run, int64_t image) {
 void transformOutput(const WinogradPlan& p, const Run& run, int64_t image, int64_t row, int64_t rows, int64_t o0, int64_t o1,
                      const float* from, std::byte* scratch) {
   const Target target = targetOf(p, run, image);
-  float* lines = reinterpret_cast<float*>(scratch + p.localLines);
+  float* lines = reinterpret_cast<float*>(scratch + kCopyBytes);
   const int64_t pitch = p.tilesW * kTile * kWidth;
   for (int64_t o = o0; o < o1; o += kWidth) {
     const int64_t channels = smaller(kWidth, o1 - o);
@@ -241,12 +165,12 @@ void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
   const WinogradPlan& p = *job.plan;
   const int64_t first = cut(p.rowsInAll(), p.chunks, chunk), last = cut(p.rowsInAll(), p.chunks, chunk + 1);
   float *in = reinterpret_cast<float*>(scratch + p.localIn), *out = reinterpret_cast<float*>(scratch + p.localOut);
-  eachImage(p, first, last, [&](int64_t image, int64_t row, int64_t rows, int64_t before) {
-    transformInput(p, *job.run, image, row, rows, 0, p.inChannels, in + before * p.tilesW * p.inWidth, scratch);
+  eachImage(p.tilesH, first, last, [&](int64_t image, int64_t row, int64_t rows, int64_t before) {
+    transformTiles(p.input, *job.run, image, row, rows, 0, p.inChannels, in + before * p.tilesW * p.input.width(), p.inStep, scratch);
   });
   for (int64_t i = 0; i < kPoints; i++)
     multiply(p, weightsAt(job, i), in + i * p.inStep, out + i * p.outStep, (last - first) * p.tilesW, 0, p.panels);
-  eachImage(p, first, last, [&](int64_t image, int64_t row, int64_t rows, int64_t before) {
+  eachImage(p.tilesH, first, last, [&](int64_t image, int64_t row, int64_t rows, int64_t before) {
     transformOutput(p, *job.run, image, row, rows, 0, p.outChannels, out + before * p.tilesW * p.outWidth, scratch);
   });
 }
@@ -256,8 +180,8 @@ void inputChunk(void* argument, int64_t chunk, std::byte* scratch) {
   const WinogradJob& job = *static_cast<const WinogradJob*>(argument);
   const WinogradPlan& p = *job.plan;
   const int64_t rows = job.last - job.first, r = chunk % rows, c = chunk / rows * kPhasedChannels;
-  transformInput(p, *job.run, (job.first + r) / p.tilesH, (job.first + r) % p.tilesH, 1, c, smaller(p.inChannels, c + kPhasedChannels),
-                 job.shared(p.sharedIn) + r * p.tilesW * p.inWidth, scratch);
+  transformTiles(p.input, *job.run, (job.first + r) / p.tilesH, (job.first + r) % p.tilesH, 1, c,
+                 smaller(p.inChannels, c + kPhasedChannels), job.shared(p.sharedIn) + r * p.tilesW * p.input.width(), p.inStep, scratch);
 }
 void pointChunk(void* argument, int64_t chunk, std::byte*) {
   const WinogradJob& job = *static_cast<const WinogradJob*>(argument);
@@ -287,14 +211,13 @@ bool winogradPays(int64_t images, int64_t outH, int64_t outW, int64_t inChannels
 bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status& status) {
   const ConvAttributes a = convAttributes(instruction.attributes);
   const View& out = instruction.outputs[0];
-  if (spec.weights.size[2] != 3 || spec.weights.size[3] != 3 || a.sh != 1 || a.sw != 1 || a.dh != 1 || a.dw != 1 || a.groups != 1)
-    return false;
-  if (a.ph > 2 || a.pw > 2) return false;  // outputs that see nothing of the image are zero
+  if (!winogradFits(spec.weights, a)) return false;
   if (!winogradPays(out.shape[0], out.shape[2], out.shape[3], spec.inChannels, spec.outChannels, false)) return false;
-  const int64_t tilesW = ceilDiv(out.shape[3], kTile), inWidth = wholeVectors(spec.inChannels), outWidth = wholeVectors(spec.outChannels);
-  const int64_t pitch = (tilesW * kTile + 2) * kWidth * 4, tileBytes = kPoints * (inWidth + outWidth) * 4;
+  const int64_t tilesH = ceilDiv(out.shape[2], kTile), tilesW = ceilDiv(out.shape[3], kTile);
+  const Tiled input{spec.input, spec.gradient ? 2 - a.ph : a.ph, spec.gradient ? 2 - a.pw : a.pw, tilesH, tilesW, 2};
+  const int64_t outWidth = wholeVectors(spec.outChannels), tileBytes = kPoints * (input.width() + outWidth) * 4;
   const int64_t panels = ceilDiv(spec.outChannels, kTileColumns), weightFloats = kPoints * panels * spec.inChannels * kTileColumns;
-  if (pitch * kPatch > smaller(kCopyBytes, kLinesBytes)) return false;
+  if (!input.fits()) return false;
   const bool phased = weightFloats * 4 > kLocalWeights || tilesW * tileBytes > kTilesMost - (int64_t{8} << 10);
   if (phased && tilesW * tileBytes > kPhasedBytes) return false;
 
@@ -306,19 +229,16 @@ bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status
   }
   instruction.plan = memory;
   WinogradPlan& p = *reinterpret_cast<WinogradPlan*>(memory);
-  p.winograd = true;
+  p.head.winograd = true;
   p.images = out.shape[0];
   p.inChannels = spec.inChannels, p.outChannels = spec.outChannels;
-  p.inH = spec.input.size[2], p.inW = spec.input.size[3];
   p.outH = out.shape[2], p.outW = out.shape[3];
-  p.input = spec.input;
+  p.input = input;
   p.weights = spec.weights;
   p.weightOut = spec.weightOut, p.weightIn = spec.weightIn;
   p.flip = spec.gradient;
-  p.top = spec.gradient ? 2 - a.ph : a.ph;
-  p.left = spec.gradient ? 2 - a.pw : a.pw;
-  p.tilesH = ceilDiv(p.outH, kTile), p.tilesW = tilesW;
-  p.inWidth = inWidth, p.outWidth = outWidth;
+  p.tilesH = tilesH, p.tilesW = tilesW;
+  p.outWidth = outWidth;
   p.panels = panels;
   p.phased = phased;
 
@@ -327,9 +247,8 @@ bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status
   p.chunks = ceilDiv(rows, most);
   if (!phased) p.chunks = larger(p.chunks, smaller(smaller(16, rows), rows * tilesW / (2 * kTileRows)));
   p.rows = ceilDiv(rows, p.chunks);
-  p.inStep = pointStep(p.rows * tilesW * inWidth), p.outStep = pointStep(p.rows * tilesW * outWidth);
-  p.localLines = kCopyBytes;
-  p.localIn = p.localLines + kLinesBytes;
+  p.inStep = pointStep(p.rows * tilesW * input.width()), p.outStep = pointStep(p.rows * tilesW * outWidth);
+  p.localIn = kCopyBytes + kLinesBytes;
   p.localOut = p.localIn + (phased ? 0 : kPoints * p.inStep * 4);
   p.localRows = p.localOut + (phased ? 0 : kPoints * p.outStep * 4);
   int64_t floats = weightFloats + (phased ? kPoints * (p.inStep + p.outStep) : 0);
