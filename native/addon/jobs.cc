@@ -153,14 +153,14 @@ bool openJobs(Environment& environment) {
 
 napi_value submit(napi_env env, napi_callback_info info) {
   Environment* environment = environmentOf(env);
-  Arguments<3> arguments(env, info);
+  Arguments<4> arguments(env, info);
   Program* program = programOf(environment, arguments[0]);
-  if (!program) return fail(env, "submit(program, slots, queue): not a program");
+  if (!program) return fail(env, "submit(program, slots, queue, whole): not a program");
   int32_t queue = 0;
   napi_valuetype type = napi_undefined;
   if (arguments[2]) napi_typeof(env, arguments[2], &type);
   if (type != napi_undefined && (napi_get_value_int32(env, arguments[2], &queue) != napi_ok || queue < 0 || queue >= kQueues))
-    return fail(env, "submit(program, slots, queue): queue must be 0 or 1");
+    return fail(env, "submit(program, slots, queue, whole): queue must be 0 or 1");
   Slots slots;
   if (!slots.read(env, arguments[1]) || !slots.resolve(env, program->slotCount)) return nullptr;
   if (environment->closed) return statusValue(env, {StatusCode::cancelled, -1});
@@ -190,6 +190,7 @@ napi_value submit(napi_env env, napi_callback_info info) {
   JobRecord* job = new (block.memory) JobRecord;
   job->block = block;
   job->program = program;
+  job->whole = wholeArgument(env, arguments[3]);
   program->retain();
   SlotMemory* memory = reinterpret_cast<SlotMemory*>(block.memory + table);
   job->slots = memory;

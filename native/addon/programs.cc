@@ -62,9 +62,16 @@ const Program* OneCache::find(const int32_t* words, int64_t count, const KernelT
 
 namespace {
 
-void finalizeProgram(napi_env, void* handle, void* hint) {
+/// Tells the garbage collector of memory that hangs on a handle, or no longer does.
+void account(napi_env env, const Program& program, int sign) {
+  int64_t total;
+  if (program.keptBytes) napi_adjust_external_memory(env, sign * static_cast<int64_t>(program.keptBytes), &total);
+}
+
+void finalizeProgram(napi_env env, void* handle, void* hint) {
   ProgramTable* table = static_cast<ProgramTable*>(hint);
   const uintptr_t index = reinterpret_cast<uintptr_t>(handle) - 1;
+  account(env, *table->entries[index], -1);
   table->entries[index]->release();
   table->entries[index] = nullptr;
   table->release();
@@ -110,6 +117,7 @@ napi_value load(napi_env env, napi_callback_info info) {
     finalizeProgram(env, handle, table);
     return fail(env, "cannot create the program's handle");
   }
+  account(env, *program, 1);
   return external;
 }
 
@@ -142,13 +150,14 @@ napi_value programInfo(napi_env env, napi_callback_info info) {
 
 napi_value runSync(napi_env env, napi_callback_info info) {
   Environment* environment = environmentOf(env);
-  Arguments<2> arguments(env, info);
+  Arguments<3> arguments(env, info);
   const Program* program = programOf(environment, arguments[0]);
-  if (!program) return fail(env, "runSync(program, slots): not a program");
+  if (!program) return fail(env, "runSync(program, slots, whole): not a program");
   Slots slots;
   if (!slots.read(env, arguments[1]) || !slots.resolve(env, program->slotCount)) return nullptr;
   Status status = checkSlots(*program, slots.memory(), slots.resolved());
-  if (status.ok()) status = runProgram(*program, slots.memory(), environment->arena, environment->caller, nullptr);
+  if (status.ok())
+    status = runProgram(*program, slots.memory(), environment->arena, environment->caller, nullptr, wholeArgument(env, arguments[2]));
   return statusValue(env, status);
 }
 

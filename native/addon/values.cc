@@ -12,6 +12,11 @@ napi_value fail(napi_env env, const char* message, const char* code) {
   return nullptr;
 }
 
+bool wholeArgument(napi_env env, napi_value value) {
+  bool whole = true;
+  return !value || napi_get_value_bool(env, value, &whole) != napi_ok || whole;
+}
+
 napi_value number(napi_env env, double value) {
   napi_value result = nullptr;
   napi_create_double(env, value, &result);

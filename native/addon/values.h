@@ -22,6 +22,9 @@ struct Arguments {
 
 napi_value number(napi_env env, double value);
 
+/// Whether a program's prologue is to be run: yes, unless the argument is false.
+bool wholeArgument(napi_env env, napi_value value);
+
 /// 0, or [code, instruction, detail0, detail1].
 napi_value statusValue(napi_env env, const Status& status);
 

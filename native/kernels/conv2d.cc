@@ -32,18 +32,19 @@ namespace {
 struct ConvJob {
   const CorrelatePlan* plan;
   const Run* run;
+  float* weights;  ///< the packed panels
 };
 
 /// Panels of weights: chunk (phase, group, panel).
 void packWeights(void* argument, int64_t chunk, std::byte* scratch) {
   const ConvJob& job = *static_cast<const ConvJob*>(argument);
   const CorrelatePlan& p = *job.plan;
-  if (p.window) return packWindow(p, *job.run, chunk);
+  if (p.window) return packWindow(p, *job.run, job.weights, chunk);
   const Phase& f = *p.phase(static_cast<int32_t>(chunk / (p.groups * p.panels)));
   const int64_t panel = chunk % (p.groups * p.panels), g = panel / p.panels, q = panel % p.panels;
   const int64_t lanes = smaller(kTileColumns, p.outChannels - q * kTileColumns), steps = p.inChannels * f.taps;
   const float* w = dataOf(p.weights, *job.run) + g * p.weightGroup + q * kTileColumns * p.weightOut;
-  float* to = reinterpret_cast<float*>(job.run->sharedScratch) + f.weights + panel * steps * kTileColumns;
+  float* to = job.weights + f.weights + panel * steps * kTileColumns;
   const int64_t kw = p.weights.size[3], wh = p.weights.stride[2], ww = p.weights.stride[3], area = p.weights.size[2] * kw;
   const bool flat = ww == 1 && (wh == kw || p.weights.size[2] == 1), inOrder = f.taps == area && p.tableAt(f.kernel)[1] == 0;
   // The kernel of one channel after the other is the order of k, and contiguous in memory.
@@ -76,6 +77,7 @@ void packWeights(void* argument, int64_t chunk, std::byte* scratch) {
 struct Strip {
   const CorrelatePlan& p;
   const Run& run;
+  const float* weights;
   const Phase& f;
   int64_t image, group, i0, i1, q0, q1;  ///< lines of the phase, panels
   std::byte* scratch;
@@ -133,7 +135,7 @@ struct Strip {
     const int64_t pixel0 = (lineA - i0) * f.columns, count = (lineZ - lineA) * f.columns;
     const int64_t groups = ceilDiv(count, kGatherRows), rows = count / groups, tall = count % groups;
     const int64_t row = f.rows ? f.taps / f.rows * channels : 0, skip = p.padded ? first * row : 0, steps = (last - first) * row;
-    const float* panels = reinterpret_cast<const float*>(run.sharedScratch) + f.weights;
+    const float* panels = weights + f.weights;
     Gather gather;
     gather.offset = p.tableAt(f.offsets[channels != p.channelBlock] + skip / p.run);
     for (int64_t q = q0; q < q1; q++) {
@@ -221,12 +223,13 @@ void runStrip(void* argument, int64_t chunk, std::byte* scratch) {
     to = reinterpret_cast<float*>(addressOf(o, *job.run, batchStep(o, &image, 1))) + group * p.outChannels * mStep;
   }
   const Finish finish = rows || product.plain ? Finish{} : finishFor(product, *job.run, &image, 1);
-  if (p.window) runWindow(p, *job.run, image, group, line0, line1, to, mStep, rows || product.plain ? nullptr : &finish, scratch);
+  if (p.window)
+    runWindow(p, *job.run, job.weights, image, group, line0, line1, to, mStep, rows || product.plain ? nullptr : &finish, scratch);
   for (int32_t i = 0; i < (p.window ? 0 : p.phaseCount); i++) {
     const Phase& f = *p.phase(i);
     const int64_t i0 = ceilDiv(larger(0, line0 - f.h0), p.outStepH), i1 = smaller(f.lines, ceilDiv(larger(0, line1 - f.h0), p.outStepH));
     if (i0 >= i1 || f.columns == 0) continue;
-    const Strip s{p, *job.run, f, image, group, i0, i1, q0, q1, scratch};
+    const Strip s{p, *job.run, job.weights, f, image, group, i0, i1, q0, q1, scratch};
     s.sum();
     if (p.phaseCount == 1 && p.outStepH == 1 && p.outStepW == 1)
       s.put(to, mStep, finish);
@@ -268,8 +271,8 @@ Status runCorrelate(const Instruction& instruction, const Run& run) {
   const CorrelatePlan& p = *static_cast<const CorrelatePlan*>(instruction.plan);
   const int64_t chunks = p.images * p.groups * p.strips * p.panelBlocks;
   if (chunks == 0 || p.outH == 0 || p.outW == 0) return {};
-  ConvJob job{&p, &run};
-  parallel(run, p.window ? p.groups : p.phaseCount * p.groups * p.panels, packWeights, &job);
+  ConvJob job{&p, &run, reinterpret_cast<float*>(run.made(instruction))};
+  if (run.makes(instruction)) parallel(run, p.window ? p.groups : p.phaseCount * p.groups * p.panels, packWeights, &job);
   if (p.serial)
     parallel(run, 1, runSerial, &job);
   else

@@ -29,7 +29,7 @@ struct Phase {
   int64_t h0, w0, lines, columns;
   int64_t taps, rows;                ///< and in how many rows (of the same kh) they lie
   int64_t top, left, height, width;  ///< taps read lines top … top+height-1 for output line 0; columns likewise
-  int64_t weights;                   ///< of its packed panels, in floats from the beginning of shared scratch
+  int64_t weights;                   ///< of its packed panels, in floats from the first
   int64_t kernel;                    ///< in the plan's int32 table: taps × (kh, kw, input line, input column)
   int64_t offsets[2];                ///< likewise: offsets of k from a pixel's base, for channelBlock and channelBlock - 1 channels
 };
@@ -76,9 +76,9 @@ inline void stepOf(const CorrelatePlan& p, const Phase& f, int64_t k, int64_t ch
 }
 
 /// Left panels of one group's weights, and output lines [line0, line1) of all its channels, for plans with `window`.
-void packWindow(const CorrelatePlan& p, const Run& run, int64_t group);
-void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t group, int64_t line0, int64_t line1, float* to, int64_t mStep,
-               const Finish* finish, std::byte* scratch);
+void packWindow(const CorrelatePlan& p, const Run& run, float* weights, int64_t group);
+void runWindow(const CorrelatePlan& p, const Run& run, const float* weights, int64_t image, int64_t group, int64_t line0, int64_t line1,
+               float* to, int64_t mStep, const Finish* finish, std::byte* scratch);
 
 /// What differs between forward and input gradient.
 struct CorrelateSpec {

@@ -13,6 +13,7 @@ constexpr int64_t kStripPixels = 160;       // pixels of a chunk, about
 constexpr int64_t kStripBytes = 448 << 10;  // most for a copied strip,
 constexpr int64_t kTileBytes = 384 << 10;   // a tile of pixels × output channels,
 constexpr int64_t kPixelBytes = 64 << 10;   // and the pixels' bases
+constexpr int64_t kKeptPixels = 4096;       // of output, up to which packed weights are kept between runs
 constexpr int64_t kChunkWork = 2 * kBlocks.chunkWork;
 static_assert(kStripBytes + kTileBytes + kPixelBytes + int64_t{kRowsScratchBytes} <= int64_t{kThreadScratchBytes});
 
@@ -28,6 +29,14 @@ Operand asOperand(const View& v, const void*) {
   o.n = v.stride[3];
   o.h = v.stride[2] == v.shape[3] * v.stride[3] || v.shape[2] == 1 ? 0 : v.stride[2];
   return o;
+}
+
+/// Where `bytes` of packed weights go: to memory that is kept between runs, if few pixels share them, so that packing is much of the work.
+/// Returns how many go to shared scratch instead.
+int64_t keepWeights(Instruction& instruction, int64_t bytes, int64_t pixels) {
+  const bool keep = instruction.keep && pixels <= kKeptPixels;
+  instruction.keptBytes = keep ? static_cast<size_t>(bytes) : 0;
+  return keep ? 0 : bytes;
 }
 
 constexpr int64_t modulo(int64_t a, int64_t n) { return ((a % n) + n) % n; }
@@ -205,7 +214,7 @@ Status prepareCorrelate(Instruction& instruction, CorrelateSpec spec) {
       }
     }
 
-  int64_t bytes = align64(packed * 4);
+  int64_t bytes = keepWeights(instruction, align64(packed * 4), out.shape[0] * out.shape[2] * out.shape[3]);
   p.sharedProduct = -1;
   if (p.product.target < 0) {
     p.sharedProduct = bytes / 4;

@@ -56,11 +56,11 @@ int64_t columnsOf(const CorrelatePlan& p) { return p.outW >= kTileColumns ? kTil
 
 }  // namespace
 
-void packWindow(const CorrelatePlan& p, const Run& run, int64_t group) {
+void packWindow(const CorrelatePlan& p, const Run& run, float* weights, int64_t group) {
   const Phase& f = *p.phase(0);
   const int64_t steps = p.inChannels * f.taps, panels = ceilDiv(p.outChannels, kTileRows);
   const float* w = dataOf(p.weights, run) + group * p.weightGroup;
-  float* to = reinterpret_cast<float*>(run.sharedScratch) + f.weights + group * p.outChannels * steps;
+  float* to = weights + f.weights + group * p.outChannels * steps;
   for (int64_t r = 0, o = 0; r < panels; r++) {
     const int64_t rows = cut(p.outChannels, panels, r + 1) - o;
     for (int64_t k = 0; k < steps; k++) {
@@ -74,8 +74,8 @@ void packWindow(const CorrelatePlan& p, const Run& run, int64_t group) {
   }
 }
 
-void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t group, int64_t line0, int64_t line1, float* to, int64_t mStep,
-               const Finish* finish, std::byte* scratch) {
+void runWindow(const CorrelatePlan& p, const Run& run, const float* weights, int64_t image, int64_t group, int64_t line0, int64_t line1,
+               float* to, int64_t mStep, const Finish* finish, std::byte* scratch) {
   const Phase& f = *p.phase(0);
   const int64_t steps = p.inChannels * f.taps, panels = ceilDiv(p.outChannels, kTileRows), across = ceilDiv(p.outW, columnsOf(p));
   const float* from = dataOf(p.input, run) + image * p.input.stride[0] + group * p.inChannels * p.input.stride[1];
@@ -86,7 +86,7 @@ void runWindow(const CorrelatePlan& p, const Run& run, int64_t image, int64_t gr
               line0 * p.inStepH + f.top, (line1 - line0 - 1) * p.inStepH + f.height, f.left, f.columns - 1 + f.width, true);
     from = copy, h = p.pitch, first = 0;
   }
-  const float* weights = reinterpret_cast<const float*>(run.sharedScratch) + f.weights + group * p.outChannels * steps;
+  weights += f.weights + group * p.outChannels * steps;
   const int64_t rows = p.outChannels / panels, tall = p.outChannels % panels;
   const int64_t columns = columnsOf(p);
   const Window* kernels = columns == kTileColumns ? (p.run == 3 ? windows<3, kTileVectors>.rows : windows<1, kTileVectors>.rows)

@@ -54,12 +54,15 @@ struct Instruction {
   int32_t inputCount;
   int32_t outputCount;
   int32_t attributeCount;
-  bool region;               ///< may run in one parallel region with the instruction before it
+  bool region;  ///< may run in one parallel region with the instruction before it
+  bool keep;    ///< its second input changes only before runs of the whole program
   const View* inputs;
   const View* outputs;
   const int32_t* attributes;
-  void* plan;                ///< made by the family's prepare, freed with free()
-  size_t sharedScratch;      ///< bytes of scratch, shared by all threads, that run needs (set by prepare)
+  void* plan;            ///< made by the family's prepare, freed with free()
+  size_t sharedScratch;  ///< bytes of scratch, shared by all threads, that run needs (set by prepare)
+  size_t keptBytes;      ///< with `keep`: bytes of memory of its own in which run keeps what it makes of the second input (set by prepare)
+  std::byte* kept;       ///< that memory, aligned to 64, or nullptr
 };
 
 /// What one run gives a kernel. `buffers[i]` is the base address of buffer i of the program.
@@ -67,6 +70,10 @@ struct Run {
   void* const* buffers;
   std::byte* sharedScratch;  ///< at least Instruction::sharedScratch bytes, aligned to 64
   void* pool;                ///< for parallel(); opaque to the kernels
+  bool whole;                ///< kept memory is to be filled anew
+  /// Where an instruction has what it makes of its second input, and whether it has to be made.
+  std::byte* made(const Instruction& instruction) const { return instruction.kept ? instruction.kept : sharedScratch; }
+  bool makes(const Instruction& instruction) const { return !instruction.kept || whole; }
   template <class T>
   T* data(const View& v) const {
     return static_cast<T*>(buffers[v.buffer]) + v.offset;

@@ -66,9 +66,10 @@ void fallBack(const Program& program, const SlotMemory* slots) {
   }
 }
 
-Status Execution::begin(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller) {
+Status Execution::begin(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller, bool whole) {
   program_ = &program;
-  next_ = 0;
+  whole = whole || !program.filled();
+  next_ = whole ? 0 : program.mainStep;
   const size_t scratch = roundUp(program.scratchBytes), table = static_cast<size_t>(program.bufferCount) * sizeof(void*);
   const size_t total = program.arenaBytes + scratch + table;
   std::byte* memory = arena.reserve(total);
@@ -80,7 +81,7 @@ Status Execution::begin(const Program& program, const SlotMemory* slots, Arena& 
     void* data = buffer.slot < 0 ? memory + buffer.offset : slots[buffer.slot].data;
     buffers[b] = data ? data : nowhere;
   }
-  run_ = {buffers, memory + program.arenaBytes, caller.context()};
+  run_ = {buffers, memory + program.arenaBytes, caller.context(), whole};
   return {};
 }
 
@@ -89,13 +90,17 @@ Status Execution::step() {
   const Instruction* first = program_->instructions + step.first;
   const KernelFamily& family = program_->kernels->families[static_cast<int>(first->opcode)];
   Status status = step.count > 1 ? family.runRegion(first, step.count, run_) : family.run(*first, run_);
-  if (!status.ok()) status.instruction = step.first;
+  if (!status.ok())
+    status.instruction = step.first;
+  else if (run_.whole && done())
+    program_->noteFilled();
   return status;
 }
 
-Status runProgram(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller, const std::atomic<bool>* cancelled) {
+Status runProgram(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller, const std::atomic<bool>* cancelled,
+                  bool whole) {
   Execution execution;
-  Status status = execution.begin(program, slots, arena, caller);
+  Status status = execution.begin(program, slots, arena, caller, whole);
   while (status.ok() && !execution.done()) {
     if (cancelled && !execution.committed() && cancelled->load(std::memory_order_relaxed))
       status = {StatusCode::cancelled, execution.instruction()};

@@ -34,8 +34,9 @@ void fallBack(const Program& program, const SlotMemory* slots);
 
 class Execution {
  public:
-  /// Reserves memory. The slots must have passed checkSlots; program, slots and arena must outlast the execution.
-  Status begin(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller);
+  /// Reserves memory. The slots must have passed checkSlots; program, slots and arena must outlast the execution. Without `whole` the
+  /// prologue is left out, if it has been run before.
+  Status begin(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller, bool whole);
   bool done() const { return next_ >= program_->stepCount; }
   /// Captured state has been, or is about to be written: the rest runs without interruption.
   bool committed() const { return program_->steps[next_].first >= program_->commitIndex; }
@@ -49,6 +50,7 @@ class Execution {
 };
 
 /// `cancelled` is looked at between steps, up to the commit index; may be null.
-Status runProgram(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller, const std::atomic<bool>* cancelled);
+Status runProgram(const Program& program, const SlotMemory* slots, Arena& arena, Caller& caller, const std::atomic<bool>* cancelled,
+                  bool whole = true);
 
 }  // namespace chainrule

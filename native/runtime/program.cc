@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "arena.h"
 #include "check.h"
 #include "overlap.h"
 
@@ -15,7 +16,10 @@ namespace {
 constexpr size_t kUnit = 64;  // arena sizes and offsets
 constexpr size_t kMaxMemory = size_t{1} << 46;
 
+constexpr int32_t kRegionFlag = 1, kKeepFlag = 2;
+
 constexpr size_t roundUp(size_t bytes) { return (bytes + 15) & ~size_t{15}; }
+constexpr size_t roundToLine(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 Status atInstruction(Status status, int32_t index) {
   status.instruction = index;
@@ -55,11 +59,11 @@ Status Program::Decoder::checkHeader(int64_t count) {
   if (header[10] > count) return {StatusCode::truncated, -1, {count, header[10]}};
   if (header[10] != count) return bad(Check::totalWords, header[10]);
   if (header[3] != 0) return bad(Check::headerReserved, 3);
-  if (header[11] != 0) return bad(Check::headerReserved, 11);
   if (header[6] != 0) return {StatusCode::unsupported, -1, {static_cast<int64_t>(Check::symbolic), header[6]}};
-  for (int word : {4, 5, 7, 8, 9})
+  for (int word : {4, 5, 7, 8, 9, 11})
     if (header[word] < 0) return bad(Check::headerCounts, word);
   if (header[7] > header[5]) return bad(Check::headerCounts, 7);
+  if (header[11] > header[7]) return bad(Check::headerCounts, 11);
   if (header[9] > kMaxSlots) return bad(Check::headerCounts, 9);
   if (kHeaderWords + int64_t{kBufferWords} * header[4] > count) return {StatusCode::truncated, -1, {count, 0}};
   program.bufferCount = header[4];
@@ -193,11 +197,13 @@ Status Program::Decoder::decodeInstruction(const int32_t*& at, int32_t index) {
   instruction.inputCount = start[2];
   instruction.outputCount = start[3];
   instruction.attributeCount = start[4];
-  instruction.region = start[5] == 1;
+  instruction.region = start[5] == kRegionFlag;
+  instruction.keep = start[5] == kKeepFlag;
   instruction.inputs = views;
   instruction.outputs = views + start[2];
   if (start[0] <= 0 || start[0] >= kOpcodeLimit) return malformed(Check::opcode, start[0]);
-  if (start[5] != 0 && start[5] != 1) return malformed(Check::region, start[5]);
+  if (start[5] != 0 && start[5] != kRegionFlag && start[5] != kKeepFlag) return malformed(Check::region, start[5]);
+  if (instruction.keep && instruction.inputCount < 2) return malformed(Check::region, start[5]);
   if (instruction.region &&
       (index == 0 || start[0] != static_cast<int32_t>(Opcode::map) || program.instructions[index - 1].opcode != Opcode::map))
     return malformed(Check::region, start[5]);
@@ -224,7 +230,9 @@ Status Program::Decoder::decodeInstruction(const int32_t*& at, int32_t index) {
     if (Status status = family.prepare(instruction); !status.ok()) return status;
   }
   program.scratchBytes = std::max(program.scratchBytes, instruction.sharedScratch);
-  return program.scratchBytes > kMaxMemory ? Status{StatusCode::outOfMemory} : Status{};
+  instruction.keptBytes = roundToLine(instruction.keptBytes);
+  program.keptBytes += instruction.keptBytes;
+  return program.scratchBytes > kMaxMemory || program.keptBytes > kMaxMemory ? Status{StatusCode::outOfMemory} : Status{};
 }
 
 /// Maps of a region run at the same time: what one writes, no other may touch. Byte ranges are swept in order of their start; only those
@@ -275,6 +283,7 @@ Status Program::Decoder::checkRegions() const {
 /// allowed.
 void Program::Decoder::makeSteps() {
   bool open = false;
+  program.mainStep = -1;
   for (int32_t i = 0; i < program.instructionCount; ++i) {
     const Instruction& instruction = program.instructions[i];
     bool nothing = true;
@@ -283,7 +292,8 @@ void Program::Decoder::makeSteps() {
       open = false;
       continue;
     }
-    const bool joins = open && instruction.region && i != program.commitIndex;
+    if (i == header[11]) program.mainStep = program.stepCount;
+    const bool joins = open && instruction.region && i != program.commitIndex && i != header[11];
     if (joins) {
       ++program.steps[program.stepCount - 1].count;
     } else {
@@ -291,6 +301,7 @@ void Program::Decoder::makeSteps() {
     }
     open = program.kernels->families[static_cast<int>(instruction.opcode)].runRegion != nullptr;
   }
+  if (program.mainStep < 0) program.mainStep = program.stepCount;
 }
 
 Status Program::decodeAll(const int32_t* source, int64_t count) {
@@ -333,6 +344,20 @@ Status Program::decodeAll(const int32_t* source, int64_t count) {
   if (Status status = decoder.decodeFallbacks(); !status.ok()) return status;
   if (Status status = decoder.checkRegions(); !status.ok()) return status;
   decoder.makeSteps();
+  return reserveKept();
+}
+
+/// Memory for what instructions keep, one block.
+Status Program::reserveKept() {
+  if (keptBytes == 0) return {};
+  kept_ = allocateAligned(keptBytes);
+  if (!kept_) return {StatusCode::outOfMemory, -1, {static_cast<int64_t>(keptBytes), 0}};
+  std::byte* at = static_cast<std::byte*>(kept_);
+  for (int32_t i = 0; i < instructionCount; ++i) {
+    if (instructions[i].keptBytes == 0) continue;
+    instructions[i].kept = at;
+    at += instructions[i].keptBytes;
+  }
   return {};
 }
 
@@ -347,8 +372,11 @@ Status Program::decode(const int32_t* source, int64_t count, const KernelTable& 
 void Program::clear() {
   for (int32_t i = 0; i < prepared_; ++i) free(instructions[i].plan);
   prepared_ = 0;
-  instructionCount = bufferCount = slotCount = stepCount = commitIndex = 0;
-  arenaBytes = scratchBytes = 0;
+  freeAligned(kept_, keptBytes);
+  kept_ = nullptr;
+  filled_.store(false, std::memory_order_relaxed);
+  instructionCount = bufferCount = slotCount = stepCount = commitIndex = mainStep = 0;
+  arenaBytes = scratchBytes = keptBytes = 0;
   wordCount = 0;
   indexed = fallsBack = false;
 }

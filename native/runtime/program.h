@@ -1,5 +1,6 @@
 // A program as the executor runs it. In: the words of docs/program-format.md, from anywhere, trusted in nothing. Out: instructions with
-// their plans, or a Status that says what is wrong with the words. Immutable once decoded; any number of threads may run it.
+// their plans, or a Status that says what is wrong with the words. Immutable once decoded, but for the memory that instructions keep
+// between runs; any number of threads may run it, though no other at the same time as one that runs the whole of it.
 #pragma once
 #include <atomic>
 
@@ -8,7 +9,7 @@
 namespace chainrule {
 
 constexpr int32_t kProgramMagic = 0x31505243;
-constexpr int32_t kFormatVersion = 2;
+constexpr int32_t kFormatVersion = 3;
 constexpr int kHeaderWords = 12, kBufferWords = 4, kInstructionWords = 6, kViewWords = 4;
 constexpr int kMaxSlots = 1 << 20;
 
@@ -44,7 +45,7 @@ class Program {
   Status decode(const int32_t* words, int64_t count, const KernelTable& kernels);
   void clear();  ///< drops plans, keeps the memory for the next decode
 
-  size_t bytes() const { return blockBytes_; }  ///< without the kernels' plans
+  size_t bytes() const { return blockBytes_ + keptBytes; }  ///< without the kernels' plans
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
@@ -59,19 +60,29 @@ class Program {
   SlotInfo* slots = nullptr;
   Step* steps = nullptr;
   int32_t instructionCount = 0, bufferCount = 0, slotCount = 0, stepCount = 0, commitIndex = 0;
+  int32_t mainStep = 0;    ///< where runs begin that leave out the prologue
   bool indexed = false;    ///< some slot holds indices
   bool fallsBack = false;  ///< some slot has a fallback
   size_t arenaBytes = 0;
   size_t scratchBytes = 0;  ///< the largest shared scratch of any instruction
+  size_t keptBytes = 0;     ///< what instructions keep between runs
+
+  /// Whether the whole has been run; before that nothing is kept.
+  bool filled() const { return filled_.load(std::memory_order_acquire); }
+  void noteFilled() const { filled_.store(true, std::memory_order_release); }
 
  private:
   struct Decoder;
   Status decodeAll(const int32_t* words, int64_t count);
 
+  Status reserveKept();
+
   std::atomic<int32_t> references_{1};
+  mutable std::atomic<bool> filled_{false};
   void* block_ = nullptr;  ///< all arrays above
   size_t blockBytes_ = 0;
   int32_t prepared_ = 0;  ///< instructions that have a plan to free
+  void* kept_ = nullptr;
 };
 
 }  // namespace chainrule

@@ -99,7 +99,7 @@ Status Executor::runSteps(Job& job, int64_t& nested) {
   const int64_t priority = job.queue->priority_;
   Execution execution;
   if (owner.closed_.load(std::memory_order_acquire) || job.cancel.load(std::memory_order_relaxed)) return {StatusCode::cancelled, 0};
-  Status status = execution.begin(*job.program, job.slots, job.queue->arena_, caller_);
+  Status status = execution.begin(*job.program, job.slots, job.queue->arena_, caller_, job.whole);
   while (status.ok() && !execution.done()) {
     if (!execution.committed()) {
       while (top_.load(std::memory_order_relaxed) > priority) {

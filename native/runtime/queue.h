@@ -17,6 +17,7 @@ class Queue;
 struct Job {
   Program* program = nullptr;
   const SlotMemory* slots = nullptr;
+  bool whole = true;  ///< with the program's prologue
   double ticket = 0;
   Status status;
   int64_t elapsedNanoseconds = 0;  ///< its own steps only

@@ -51,6 +51,9 @@ void headers() {
   expect(__LINE__, with(7, 2), StatusCode::malformed, Check::headerCounts, -1);
   expect(__LINE__, with(9, 2), StatusCode::malformed, Check::slotNumber, -1);
   expect(__LINE__, with(10, 20), StatusCode::malformed, Check::totalWords, -1);
+  expect(__LINE__, with(11, -1), StatusCode::malformed, Check::headerCounts, -1);
+  expect(__LINE__, with(11, 2), StatusCode::malformed, Check::headerCounts, -1);
+  EXPECT(decode(with(11, 1)).ok());
   expect(__LINE__, with(12, 2), StatusCode::malformed, Check::buffer, -1);
   for (size_t n = 0; n < good.size(); ++n) EXPECT(!decode(Words(good.begin(), good.begin() + static_cast<long>(n))).ok());
   // slots a, b, y: only y, which is written, may fall back, and only on what is not written
@@ -155,6 +158,20 @@ void opcodes() {
   expect(__LINE__, one(static_cast<Opcode>(-1), {}, {}, {}), StatusCode::malformed, Check::opcode);
 }
 
+void marks() {
+  auto marked = [](Opcode opcode, std::vector<ViewSpec> inputs, std::vector<ViewSpec> outputs, Words attributes, int32_t mark) {
+    Words w = one(opcode, std::move(inputs), std::move(outputs), std::move(attributes));
+    w[kHeaderWords + 9 * kBufferWords + 5] = mark;
+    return w;
+  };
+  const Words micro = identityMicro();
+  EXPECT(decode(marked(Opcode::gemm, {dense(0, {2, 3}), dense(1, {3, 2})}, {dense(2, {2, 2})}, micro, 2)).ok());
+  for (int32_t wrong : {-1, 1, 3, 4})
+    expect(__LINE__, marked(Opcode::gemm, {dense(0, {2, 3}), dense(1, {3, 2})}, {dense(2, {2, 2})}, micro, wrong), StatusCode::malformed,
+           Check::region);
+  expect(__LINE__, marked(Opcode::map, {dense(0, {2})}, {dense(1, {2})}, micro, 2), StatusCode::malformed, Check::region);
+}
+
 void regions() {
   Builder b;
   const int32_t x = b.slot(), y = b.slot(), t = b.arena(0, 4);
@@ -209,6 +226,7 @@ int main() {
   views();
   micros();
   opcodes();
+  marks();
   regions();
   overlaps();
   puts("check ok");

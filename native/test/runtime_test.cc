@@ -80,6 +80,44 @@ void skipsEmptyAndGroupsRegions() {
   EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok() && program.stepCount == 4);
 }
 
+/// A run without the prologue finds what a whole run left, and the kernels' kept memory too.
+void leavesOutThePrologue() {
+  const Words identity = identityMicro();
+  Words attributes = {1, 1, 1, 1, 1, 1, 1};
+  attributes.insert(attributes.end(), identity.begin(), identity.end());
+  Builder b;
+  const int32_t x = b.slot(), w = b.slot(), y = b.slot(), from = b.slot(), derived = b.slot(), z = b.slot();
+  b.add(Opcode::map, {dense(from, {4})}, {dense(derived, {4})}, identity);
+  b.add(Opcode::conv2d, {dense(x, {1, 8, 5, 5}), dense(w, {8, 8, 3, 3})}, {dense(y, {1, 8, 5, 5})}, attributes);
+  b.add(Opcode::map, {dense(derived, {4})}, {dense(z, {4})}, identity);
+  Words words = b.words();
+  words[11] = 1;
+  const size_t conv = kHeaderWords + 6 * kBufferWords + static_cast<size_t>(words[kHeaderWords + 6 * kBufferWords + 1]);
+  words[conv + 5] = 2;
+  Program program;
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+  EXPECT(program.mainStep == 1 && program.keptBytes > 0 && program.keptBytes % kAlignment == 0 && !program.filled());
+  SlotSet slots(program);
+  Arena arena;
+  Caller caller;
+  auto run = [&](bool whole) { EXPECT(runProgram(program, slots.data(), arena, caller, nullptr, whole).ok()); };
+  auto fill = [&](int32_t slot, int64_t count, float value) {
+    for (int64_t i = 0; i < count; ++i) slots.at<float>(slot)[i] = value;
+  };
+  fill(x, 200, 1), fill(w, 576, 1), fill(from, 4, 3);
+  run(false);  // the first run is whole in any case
+  const float middle = slots.at<float>(y)[12];
+  EXPECT(program.filled() && fabsf(middle - 72) < 1e-3f && slots.at<float>(z)[0] == 3);
+  fill(w, 576, 2), fill(from, 4, 5);
+  run(false);
+  EXPECT(slots.at<float>(y)[12] == middle && slots.at<float>(z)[0] == 3);
+  run(true);
+  EXPECT(fabsf(slots.at<float>(y)[12] - 144) < 1e-3f && slots.at<float>(z)[0] == 5);
+  const float both[2] = {slots.at<float>(y)[0], slots.at<float>(y)[12]};
+  run(false);
+  EXPECT(slots.at<float>(y)[0] == both[0] && slots.at<float>(y)[12] == both[1]);
+}
+
 void cancels() {
   const Words words = addProgram(8);
   Program program;
@@ -135,6 +173,7 @@ int main() {
   addsNumbers();
   refusesBadSlots();
   skipsEmptyAndGroupsRegions();
+  leavesOutThePrologue();
   cancels();
   fallsBack();
   growsArenas();

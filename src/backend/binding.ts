@@ -23,9 +23,10 @@ export interface AddonInfo {
 
 export interface Addon {
   load(words: Int32Array): ProgramHandle | StatusWords
-  runSync(program: ProgramHandle, slots: readonly Slot[]): 0 | StatusWords
+  /** With its prologue, unless `whole` is false. */
+  runSync(program: ProgramHandle, slots: readonly Slot[], whole?: boolean): 0 | StatusWords
   /** Queue 0 for ordinary calls, 1 for those that go ahead of them. Returns the ticket. */
-  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1): number | StatusWords
+  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1, whole?: boolean): number | StatusWords
   /** For each finished job six numbers: ticket, code, instruction, detail0, detail1, elapsed nanoseconds. */
   onComplete(callback: (count: number, jobs: Float64Array) => void): void
   wait(ticket: number): 0 | StatusWords

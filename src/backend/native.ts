@@ -68,14 +68,20 @@ export class NativeBackend {
     return program as ProgramHandle
   }
 
-  runSync(program: ProgramHandle, slots: readonly Slot[], describe: Describe): void {
-    const status = this.addon.runSync(program, slots)
+  runSync(program: ProgramHandle, slots: readonly Slot[], whole: boolean, describe: Describe): void {
+    const status = this.addon.runSync(program, slots, whole)
     if (status !== 0) throw statusError(status, describe)
   }
 
   /** Queues a run; the promise settles when it is done, with the microseconds it took. */
-  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1, describe: Describe): { ticket: number; done: Promise<number> } {
-    const ticket = this.addon.submit(program, slots, queue)
+  submit(
+    program: ProgramHandle,
+    slots: readonly Slot[],
+    queue: 0 | 1,
+    whole: boolean,
+    describe: Describe,
+  ): { ticket: number; done: Promise<number> } {
+    const ticket = this.addon.submit(program, slots, queue, whole)
     if (typeof ticket !== 'number') throw statusError(ticket, describe)
     this.unfinished.add(ticket)
     const done = new Promise<number>((resolve, reject) => this.jobs.set(ticket, { resolve, reject, describe }))

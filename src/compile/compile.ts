@@ -9,7 +9,7 @@ import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { type FlatArguments, flattenArguments } from './arguments.js'
 import { Entry } from './entry.js'
-import { explainPrograms } from './explain.js'
+import { explainProgram } from './explain.js'
 import { firstDifference, trace } from './trace.js'
 
 export interface CompileOptions {
@@ -186,7 +186,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     explain: {
       value: (...args: unknown[]) => {
         const flat = flattenArguments(args)
-        return explainPrograms(options.name ?? fn.name, cache.find(flat).programs)
+        return explainProgram(options.name ?? fn.name, cache.find(flat).program)
       },
     },
     variants: { get: () => cache.entries.length },

@@ -12,7 +12,8 @@ import { Tensor } from '../tensor.js'
 import { type FlatArguments, mapTree } from './arguments.js'
 import { Backlog } from './backlog.js'
 import { costOf } from './cost.js'
-import { buildPrograms, type Program, type Programs } from './program.js'
+import { buildProgram, type Program } from './program.js'
+import type { Prologue } from './prologue.js'
 import { type Trace, valueOfTraced } from './trace.js'
 
 interface ArgumentKey {
@@ -23,7 +24,10 @@ interface ArgumentKey {
 
 /** What one call holds while it runs. */
 interface Call {
-  readonly program: Program
+  /** With the program's prologue. */
+  readonly whole: boolean
+  /** Of a whole run: the state of what the prologue reads. */
+  stamp: readonly number[] | undefined
   readonly slots: Slot[]
   /** Bytes of arguments that are copied when the call is queued. */
   copied: number
@@ -58,7 +62,7 @@ const backlogs = [new Backlog(), new Backlog()] as const
 const callBytes = 2048
 
 export class Entry {
-  readonly programs: Programs
+  readonly program: Program
   readonly trace: Trace
   /** Microseconds a run is estimated to take, the prologue left out. */
   private microseconds: number
@@ -91,18 +95,18 @@ export class Entry {
     for (const { shape, dtype } of outputs) this.outputMetas.push({ shape, dtype })
     this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
     this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
-    this.programs = buildPrograms(trace, outputs, args.numbers.length, { queue: this.queue, frozen: options.frozen })
-    const { first, main } = this.programs
-    this.produced = main.slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : []))
-    this.microseconds = costOf(main.steps).microseconds
-    this.prologueMicroseconds = first === undefined ? 0 : costOf(first.steps).microseconds
+    this.program = buildProgram(trace, outputs, args.numbers.length, { queue: this.queue, frozen: options.frozen })
+    const { steps, slots, prologueSteps } = this.program
+    this.produced = slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : []))
+    this.microseconds = costOf(steps.slice(prologueSteps)).microseconds
+    this.prologueMicroseconds = costOf(steps.slice(0, prologueSteps)).microseconds
   }
 
   /** Whether this variant serves a call. */
   matches(args: FlatArguments): boolean {
     if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length)
       return false
-    if (this.gradEnabled !== gradMode.enabled || this.programs.main.native !== (nativeBackend() !== undefined)) return false
+    if (this.gradEnabled !== gradMode.enabled || this.program.native !== (nativeBackend() !== undefined)) return false
     for (let i = 0; i < this.keys.length; i++) {
       const t = args.tensors[i]
       const k = this.keys[i]
@@ -114,8 +118,7 @@ export class Entry {
 
   /** Whether the next call has no prologue to run. */
   get prepared(): boolean {
-    const { first } = this.programs
-    return first === undefined || first.prologue.current
+    return this.program.prologue?.current ?? true
   }
 
   /** Microseconds the next call is estimated to take. */
@@ -136,10 +139,10 @@ export class Entry {
     const call = this.bind(args)
     for (const s of call.reads) s.waitToRead()
     for (const s of call.writes) s.waitToWrite()
-    const stamp = this.stamp(call)
+    this.stamp(call)
     this.allocateOutputs(call)
-    call.program.runSync(call.slots)
-    this.ended(call, stamp)
+    this.program.runSync(call.slots, call.whole)
+    this.ended(call)
     this.showGrads(call)
     return this.result(call)
   }
@@ -162,13 +165,13 @@ export class Entry {
   submit(args: FlatArguments): Promise<unknown> {
     const { queue } = this
     const call = this.bind(args)
-    const stamp = this.stamp(call)
+    this.stamp(call)
     const place = backlogs[queue].add({
       bytes: this.outputBytes + call.copied + callBytes,
       takeCopies: () => copyExposed(call),
       submit: () => {
         this.allocateOutputs(call)
-        return call.program.submit(call.slots, queue)
+        return this.program.submit(call.slots, queue, call.whole)
       },
     })
     const { ticket, done } = place
@@ -180,8 +183,8 @@ export class Entry {
     return done.then(
       (microseconds) => {
         place.end()
-        if (microseconds !== undefined && call.program === this.programs.main) this.observe(microseconds)
-        this.ended(call, stamp)
+        if (microseconds !== undefined && !call.whole) this.observe(microseconds)
+        this.ended(call)
         for (const change of call.grads) change.previous = undefined
         return this.result(call)
       },
@@ -193,16 +196,13 @@ export class Entry {
     )
   }
 
-  /** For a call that computes the prologue: the state of the tensors it computes it from. */
-  private stamp(call: Call): readonly number[] | undefined {
-    const { first } = this.programs
-    return call.program === first?.program ? first.prologue.stamp() : undefined
+  private stamp(call: Call): void {
+    if (call.whole) call.stamp = this.program.prologue?.stamp()
   }
 
   /** A call has ended well. */
-  private ended(call: Call, stamp: readonly number[] | undefined): void {
-    const { first } = this.programs
-    if (call.program === first?.program) first.prologue.computed(stamp)
+  private ended(call: Call): void {
+    if (call.whole) this.program.prologue?.computed(call.stamp)
   }
 
   /** Puts back what a failed call replaced, and failed calls before it, unless a later call or the user has replaced it again. */
@@ -228,12 +228,13 @@ export class Entry {
   }
 
   private bind(args: FlatArguments): Call {
-    const { main, first } = this.programs
-    const program = first === undefined || this.prepared ? main : first.program
+    const { program } = this
     const slots = new Array<Slot>(program.slots.length)
-    const call: Call = { program, slots, copied: 0, made: 0, exposed: [], outputs: [], reads: [], writes: [], grads: [] }
+    const whole = !this.prepared
+    const call: Call = { whole, stamp: undefined, slots, copied: 0, made: 0, exposed: [], outputs: [], reads: [], writes: [], grads: [] }
     const after = this.gradMemory()
     for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
+    if (program.prologue !== undefined) (whole ? call.writes : call.reads).push(program.prologue.guard)
     for (const [leaf, grad] of after) {
       call.grads.push({ leaf, before: leaf.leafGrad, after: grad, previous: undefined, failed: false })
       if (grad !== undefined) call.writes.push(grad.storage)
@@ -242,7 +243,7 @@ export class Entry {
   }
 
   private bindSlot(i: number, args: FlatArguments, call: Call, grads: ReadonlyMap<Tensor, Tensor | undefined>): Slot {
-    const binding = call.program.slots[i]
+    const binding = this.program.slots[i]
     switch (binding.kind) {
       case 'argument':
         return argumentSlot(args.tensors[binding.index], call, this.trace.assigns)
@@ -252,15 +253,12 @@ export class Entry {
         return drawBlocks(this.trace.randomBlocks)
       case 'capture': {
         const { storage } = binding
-        ;(call.program.writes[i] ? call.writes : call.reads).push(storage)
+        ;(this.program.writes[i] ? call.writes : call.reads).push(storage)
         if (!storage.shared) noteCopied(call, storage, storage.byteLength)
         return storage.bytes
       }
-      case 'derived': {
-        const storage = this.programs.first?.prologue.storages[binding.index] as Storage
-        ;(call.program.writes[i] ? call.writes : call.reads).push(storage)
-        return storage.bytes
-      }
+      case 'derived':
+        return (this.program.prologue as Prologue).storages[binding.index].bytes
       case 'grad':
         return argumentSlot(binding.leaf.leafGrad as Tensor, call, this.trace.assigns)
       case 'gradBefore': {
@@ -278,7 +276,7 @@ export class Entry {
     const outputs = this.outputMetas.map(({ shape, dtype }) =>
       Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype),
     )
-    call.program.slots.forEach((binding, i) => {
+    this.program.slots.forEach((binding, i) => {
       if (binding.kind === 'output') call.slots[i] = outputs[binding.index].storage.bytes
     })
     call.outputs = outputs

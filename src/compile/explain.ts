@@ -4,7 +4,7 @@
 import { showShape } from '../errors.js'
 import { costOf, stepCost } from './cost.js'
 import type { Step } from './lower.js'
-import { opcodeName, type Programs } from './program.js'
+import { opcodeName, type Program } from './program.js'
 
 function amount(n: number, unit: string): string {
   const scales = ['', 'k', 'M', 'G', 'T']
@@ -27,17 +27,20 @@ function line(step: Step, index: number, commit: boolean): string {
   const out = instruction.outputs.map((v) => showShape(v.shape)).join(' ')
   const numbers = `${cost.flops > 0 ? `${amount(cost.flops, 'FLOP')}, ` : ''}${amount(cost.bytes, 'B')}`
   const mark = instruction.region ? '|' : commit ? '*' : ' '
-  return `${String(index).padStart(4)}${mark} ${opcodeName(instruction).padEnd(18)} ${shapes} → ${out}   ${numbers}   ${ops.join(' ')}`
+  const kept = instruction.keep ? ', keeps its weights' : ''
+  return `${String(index).padStart(4)}${mark} ${opcodeName(instruction).padEnd(18)} ${shapes} → ${out}   ${numbers}${kept}   ${ops.join(' ')}`
 }
 
 /** The text `explain` returns. Steps marked `*` write state, `|` share a parallel region with the step before. */
-export function explainPrograms(name: string, { main, first }: Programs): string {
-  const total = costOf(main.steps)
-  const ops = new Set([...main.steps, ...(first?.steps ?? [])].flatMap((s) => s.nodes)).size
-  const head = `${name || 'anonymous'}: ${main.steps.length} instructions for ${ops} operations, ${amount(total.flops, 'FLOP')}, arena ${amount(main.plan.arenaUnits * 64, 'B')}, ${main.native ? 'native' : 'TypeScript'}`
-  const lines = main.steps.map((s, i) => line(s, i, i >= main.commitIndex))
-  if (first === undefined) return [head, ...lines].join('\n')
-  const kept = first.prologue.storages.reduce((sum, s) => sum + s.byteLength, 0)
-  const note = `prologue, run again when a captured tensor changed: ${first.steps.length} instructions, ${amount(kept, 'B')} kept`
-  return [head, ...lines, note, ...first.steps.map((s, i) => line(s, i, false))].join('\n')
+export function explainProgram(name: string, program: Program): string {
+  const { steps, prologue, prologueSteps } = program
+  const main = steps.slice(prologueSteps)
+  const total = costOf(main)
+  const ops = new Set(steps.flatMap((s) => s.nodes)).size
+  const head = `${name || 'anonymous'}: ${main.length} instructions for ${ops} operations, ${amount(total.flops, 'FLOP')}, arena ${amount(program.plan.arenaUnits * 64, 'B')}, ${program.native ? 'native' : 'TypeScript'}`
+  const lines = main.map((s, i) => line(s, i, prologueSteps + i >= program.commitIndex))
+  if (prologue === undefined) return [head, ...lines].join('\n')
+  const kept = prologue.storages.reduce((sum, s) => sum + s.byteLength, 0)
+  const note = `prologue, run again when a captured tensor changed: ${prologueSteps} instructions, ${amount(kept, 'B')} kept`
+  return [head, ...lines, note, ...steps.slice(0, prologueSteps).map((s, i) => line(s, i, false))].join('\n')
 }

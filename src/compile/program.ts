@@ -11,7 +11,7 @@ import { nativeBackend } from '../backend/select.js'
 import { showShape, userLine } from '../errors.js'
 import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
-import { type Schedule, schedule } from './fuse.js'
+import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
 import { type Binding, Buf, lower, type Step } from './lower.js'
 import { type Plan, plan } from './plan.js'
@@ -27,10 +27,14 @@ export interface Program {
   readonly slots: readonly Binding[]
   /** Which slots the program writes. */
   readonly writes: readonly boolean[]
-  runSync(slots: readonly Slot[]): void
+  /** Without `whole` the prologue is left out. */
+  runSync(slots: readonly Slot[], whole: boolean): void
   /** The promise settles with the microseconds the run took, where they are measured. */
-  submit(slots: readonly Slot[], queue: 0 | 1): { ticket: number; done: Promise<number | undefined> }
+  submit(slots: readonly Slot[], queue: 0 | 1, whole: boolean): { ticket: number; done: Promise<number | undefined> }
   readonly native: boolean
+  /** How many of the steps, the first ones, are the prologue. */
+  readonly prologueSteps: number
+  readonly prologue: Prologue | undefined
 }
 
 function collectBuffers(steps: readonly Step[]): Buf[] {
@@ -55,36 +59,29 @@ function gradientFallbacks(buffers: Buf[]): Map<Buf, number> {
   return found
 }
 
-/** The programs of a compiled function. */
-export interface Programs {
-  /** What a call runs; where there is a prologue, with what that made. */
-  readonly main: Program
-  /** The prologue and all the rest, and what the prologue keeps. */
-  readonly first?: { readonly program: Program; readonly prologue: Prologue; readonly steps: readonly Step[] }
-}
-
-/** Builds and loads what runs a trace whose returned tensors are `outputs`. */
-export function buildPrograms(
+/** Builds and loads the program of a trace whose returned tensors are `outputs`. */
+export function buildProgram(
   trace: Trace,
   outputs: readonly Value[],
   numbers: number,
   options: { readonly queue: 0 | 1; readonly frozen: boolean },
-): Programs {
+): Program {
   const lowered = lower(trace, outputs, numbers)
   const division = divide(lowered)
-  if (division === undefined) return { main: load(schedule(lowered)) }
-  const { steps } = schedule(division.prologue)
-  const { words, slots } = encode({ steps, commitIndex: steps.length })
-  const sources = slots.flatMap((b) => (b.kind === 'capture' ? [b.storage] : []))
-  const signature = Int32Array.from([...words, ...slots.map((b) => (b.kind === 'derived' ? b.index : -1))])
-  const prologue = Prologue.of({ ...options, sources, signature }, division.derived)
-  // one program and not two, so that no training step comes between the prologue and what uses it
-  const rest = schedule(division.rest)
-  const program = load({ steps: [...steps, ...rest.steps], commitIndex: steps.length + rest.commitIndex })
-  return { main: load(rest), first: { program, prologue, steps } }
+  const prologue = division && new Prologue(division.sources, division.derived, options.queue, options.frozen)
+  const first = division === undefined ? [] : schedule(division.prologue).steps
+  const main = schedule(division?.rest ?? lowered)
+  const steps = [...first, ...main.steps]
+  const commitIndex = first.length + main.commitIndex
+  const encoded = encode(steps, commitIndex, first.length)
+  const { words, writes } = encoded
+  const describe = (i: number): string => describeStep(steps[i])
+  const native = nativeBackend()
+  const runs = native === undefined ? onInterpreter(words, describe, writes) : onNative(native, words, describe)
+  return { steps, commitIndex, prologue, prologueSteps: first.length, ...encoded, ...runs }
 }
 
-function encode({ steps, commitIndex }: Schedule): Pick<Program, 'words' | 'plan' | 'slots' | 'writes'> {
+function encode(steps: readonly Step[], commitIndex: number, prologue: number): Pick<Program, 'words' | 'plan' | 'slots' | 'writes'> {
   const memory = plan(steps)
   const buffers = collectBuffers(steps)
   const fallbacks = gradientFallbacks(buffers)
@@ -101,19 +98,11 @@ function encode({ steps, commitIndex }: Schedule): Pick<Program, 'words' | 'plan
     slots: external.length,
     arenaUnits: memory.arenaUnits,
     commitIndex,
+    prologue,
     tableHash: tableHash(),
   })
   const written = new Set(steps.flatMap((s) => s.instruction.outputs.map((v) => v.buffer)))
   return { words, plan: memory, slots: external.map((b) => b.binding as Binding), writes: external.map((b) => written.has(b)) }
-}
-
-function load(scheduled: Schedule): Program {
-  const encoded = encode(scheduled)
-  const { words, writes } = encoded
-  const describe = (i: number): string => describeStep(scheduled.steps[i])
-  const native = nativeBackend()
-  const runs = native === undefined ? onInterpreter(words, describe, writes) : onNative(native, words, describe)
-  return { ...scheduled, ...encoded, ...runs }
 }
 
 function onNative(
@@ -124,8 +113,8 @@ function onNative(
   const handle: ProgramHandle = native.load(words)
   return {
     native: true,
-    runSync: (slots) => native.runSync(handle, slots, describe),
-    submit: (slots, queue) => native.submit(handle, slots, queue, describe),
+    runSync: (slots, whole) => native.runSync(handle, slots, whole, describe),
+    submit: (slots, queue, whole) => native.submit(handle, slots, queue, whole, describe),
   }
 }
 
@@ -138,10 +127,10 @@ function onInterpreter(
   const program = jsProgram(words)
   return {
     native: false,
-    runSync: (slots) => program.run(slots, describe),
-    submit: (slots) => {
+    runSync: (slots, whole) => program.run(slots, describe, whole),
+    submit: (slots, _queue, whole) => {
       const kept = slots.map((s, i) => (writes[i] || s.buffer instanceof SharedArrayBuffer ? s : (s as Uint8Array).slice()))
-      return enqueue(() => program.run(kept, describe))
+      return enqueue(() => program.run(kept, describe, whole))
     },
   }
 }

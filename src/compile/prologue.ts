@@ -1,7 +1,7 @@
 /**
- * What a program computes from captured tensors alone, which it does not write (transformed weights, folded batch norm): computed by the
+ * What a program computes from captured tensors alone, which it does not write (folded batch norm, transformed weights): computed by the
  * first call, kept, and computed again when one of those tensors has changed. In: lowered steps. Out: the steps divided in two, and what is
- * kept between calls, shared by all programs that keep the same.
+ * kept between calls. What a kernel makes of its weights is kept by the backend, in the same calls.
  */
 import { Opcode } from '../ir/format.js'
 import { sizeOf } from '../shape.js'
@@ -12,6 +12,8 @@ export interface Division {
   /** Steps of the prologue, in order. */
   readonly prologue: Lowered
   readonly rest: Lowered
+  /** The captured storages the prologue reads. */
+  readonly sources: readonly Storage[]
   /** What the prologue makes and the rest reads; bound to slots from now on. */
   readonly derived: readonly Buf[]
 }
@@ -30,8 +32,8 @@ function spreads({ instruction }: Step): boolean {
   return instruction.outputs.some((v) => sizeOf(v.shape) > read)
 }
 
-/** The steps that depend on nothing but `kept` buffers and each other. */
-function independentSteps(steps: readonly Step[], kept: ReadonlySet<Buf>): Set<Step> {
+/** The steps that depend on nothing but `unwritten` buffers and each other. */
+function independentSteps(steps: readonly Step[], unwritten: ReadonlyMap<Buf, Storage>): Set<Step> {
   const chosen = new Set(steps.filter((s) => !spreads(s) || isTrifle(s)))
   // a buffer written in parts belongs to one side as a whole, so that a refusal may reach back
   for (let before = -1; before !== chosen.size; ) {
@@ -42,7 +44,7 @@ function independentSteps(steps: readonly Step[], kept: ReadonlySet<Buf>): Set<S
     for (const s of steps) {
       if (!chosen.has(s)) continue
       const { inputs, outputs } = s.instruction
-      const free = inputs.every(({ buffer }) => kept.has(buffer) || (made.has(buffer) && !others.has(buffer)))
+      const free = inputs.every(({ buffer }) => unwritten.has(buffer) || (made.has(buffer) && !others.has(buffer)))
       if (free && outputs.every((v) => !others.has(v.buffer))) {
         for (const v of outputs) made.add(v.buffer)
       } else {
@@ -69,36 +71,50 @@ function makersOf(wanted: Iterable<Buf>, candidates: readonly Step[]): Set<Step>
 const inputsOf = (steps: readonly Step[]): Buf[] => steps.flatMap((s) => s.instruction.inputs.map((v) => v.buffer))
 const outputsOf = (steps: readonly Step[]): Buf[] => steps.flatMap((s) => s.instruction.outputs.map((v) => v.buffer))
 
+/** Opcodes whose kernels make something of their second input, the weights, before they begin. */
+const preparing: ReadonlySet<Opcode> = new Set([Opcode.conv2d, Opcode.conv2dInputGrad])
+
+/** The step, marked where its weights are settled before the calls that leave out the prologue. */
+function keeping(step: Step, settled: ReadonlySet<Buf>): Step {
+  const { instruction } = step
+  if (!preparing.has(instruction.opcode) || !settled.has(instruction.inputs[1].buffer)) return step
+  return { ...step, instruction: { ...instruction, keep: true } }
+}
+
 /** Divides a program; `undefined` where nothing is worth keeping. */
 export function divide(lowered: Lowered): Division | undefined {
   const { steps, results, captures } = lowered
   const written = new Set(results.flatMap(({ target }) => (target.kind === 'state' ? [target.storage] : [])))
-  const kept = new Map<Buf, Storage>()
-  for (const [storage, buffer] of captures) if (!written.has(storage)) kept.set(buffer, storage)
-  const independent = independentSteps(steps, new Set(kept.keys()))
-  const derives = fromCaptures(steps, independent, kept)
+  const unwritten = new Map<Buf, Storage>()
+  for (const [storage, buffer] of captures) if (!written.has(storage)) unwritten.set(buffer, storage)
+  const independent = independentSteps(steps, unwritten)
+  const derives = fromCaptures(steps, independent, unwritten)
   const worthy = steps.filter((s) => derives.has(s) && !isTrifle(s))
-  if (worthy.length === 0) return undefined
   // what is neither kept nor depends on a call is done on both sides, where they need it
   const either = steps.filter((s) => independent.has(s) && !worthy.includes(s))
   const own = steps.filter((s) => !independent.has(s))
+  const settled = new Set([...unwritten.keys(), ...outputsOf(worthy)])
   const before = makersOf(inputsOf(worthy), either)
   const after = makersOf([...inputsOf(own), ...results.map((r) => r.view.buffer)], either)
   const prologue = steps.filter((s) => before.has(s) || (derives.has(s) && !isTrifle(s)))
-  const rest = steps.filter((s) => !independent.has(s) || after.has(s))
+  const rest = steps.filter((s) => !independent.has(s) || after.has(s)).map((s) => keeping(s, settled))
   const read = new Set([...inputsOf(rest), ...results.map((r) => r.view.buffer)])
   const derived = [...new Set(outputsOf(worthy))].filter((b) => read.has(b))
+  const kept = rest.filter((s) => s.instruction.keep).map((s) => s.instruction.inputs[1].buffer)
+  if (worthy.length === 0 && kept.length === 0) return undefined
   for (const [index, buffer] of derived.entries()) buffer.binding = { kind: 'derived', index }
+  const seen = new Set([...inputsOf(prologue), ...kept])
   return {
     prologue: { steps: prologue, results: [], captures },
     rest: { ...lowered, steps: rest },
+    sources: [...unwritten].flatMap(([buffer, storage]) => (seen.has(buffer) ? [storage] : [])),
     derived,
   }
 }
 
 /** The independent steps that a captured tensor has a part in; the others make constants. */
-function fromCaptures(steps: readonly Step[], independent: ReadonlySet<Step>, kept: ReadonlyMap<Buf, Storage>): Set<Step> {
-  const derived = new Set<Buf>(kept.keys())
+function fromCaptures(steps: readonly Step[], independent: ReadonlySet<Step>, unwritten: ReadonlyMap<Buf, Storage>): Set<Step> {
+  const derived = new Set<Buf>(unwritten.keys())
   const found = new Set<Step>()
   for (const s of steps) {
     if (!independent.has(s) || !s.instruction.inputs.some((v) => derived.has(v.buffer))) continue
@@ -108,68 +124,31 @@ function fromCaptures(steps: readonly Step[], independent: ReadonlySet<Step>, ke
   return found
 }
 
-export interface Keeping {
-  /** The captured storages the prologue reads, in the order of its slots. */
-  readonly sources: readonly Storage[]
-  /** The prologue's program, and what it keeps in which slot: with equal sources, two that are equal keep the same. */
-  readonly signature: Int32Array
-  /** The queue of the programs that use it, so that they run in the order of their calls. */
-  readonly queue: 0 | 1
-  /** Writes that JavaScript may make through `.data` are none, says the user. */
-  readonly frozen: boolean
-}
-
-/** By the first source. */
-const known = new WeakMap<Storage, WeakRef<Prologue>[]>()
-
-/** What is kept between calls, and from which state of the sources. */
+/** What is kept between calls of one program, and from which state of the sources. */
 export class Prologue {
   /** Memory of the derived buffers, in the order of their numbers. */
   readonly storages: readonly Storage[]
-  private readonly keeping: Keeping
+  /** Written by calls that run the prologue, read by all others: neither at the same time as the other. */
+  readonly guard = Storage.allocateShared(1)
   private versions: readonly number[] | undefined
 
-  private constructor(keeping: Keeping, derived: readonly Buf[]) {
-    this.keeping = keeping
+  /**
+   * @param queue the queue of the program, whose calls run in order
+   * @param frozen writes that JavaScript may make through `.data` are none, says the user
+   */
+  constructor(
+    private readonly sources: readonly Storage[],
+    derived: readonly Buf[],
+    private readonly queue: 0 | 1,
+    private readonly frozen: boolean,
+  ) {
     this.storages = derived.map((b) => Storage.allocateShared(b.bytes))
-  }
-
-  /** The prologue that another variant (another batch size) has, or a new one. */
-  static of(keeping: Keeping, derived: readonly Buf[]): Prologue {
-    const [first] = keeping.sources
-    const alive = (known.get(first) ?? []).flatMap((r) => r.deref() ?? [])
-    let found = alive.find((p) => p.serves(keeping))
-    if (found === undefined) {
-      found = new Prologue(keeping, derived)
-      alive.push(found)
-    }
-    known.set(
-      first,
-      alive.map((p) => new WeakRef(p)),
-    )
-    return found
-  }
-
-  private serves({ sources, signature, queue, frozen }: Keeping): boolean {
-    const own = this.keeping
-    return (
-      own.queue === queue &&
-      own.frozen === frozen &&
-      own.sources.length === sources.length &&
-      own.sources.every((s, i) => s === sources[i]) &&
-      own.signature.length === signature.length &&
-      own.signature.every((w, i) => w === signature[i])
-    )
-  }
-
-  private get unseenWrites(): boolean {
-    return !this.keeping.frozen && this.keeping.sources.some((s) => s.exposed)
   }
 
   /** Whether what is kept belongs to the sources as they are now. */
   get current(): boolean {
-    const { versions } = this
-    return versions !== undefined && this.keeping.sources.every((s, i) => s.version === versions[i]) && !this.unseenWrites
+    const { versions, sources, frozen } = this
+    return versions !== undefined && sources.every((s, i) => s.version === versions[i] && (frozen || !s.exposed))
   }
 
   /**
@@ -177,12 +156,12 @@ export class Prologue {
    * comes before some of them.
    */
   stamp(): readonly number[] | undefined {
-    const { sources, queue } = this.keeping
+    const { sources, queue } = this
     if (queue === 1 && sources.some((s) => s.beingWritten)) return undefined
     return sources.map((s) => s.version)
   }
 
-  /** Notes that a call which computed the prologue has ended well. */
+  /** Notes that a call which ran the prologue has ended well. */
   computed(stamp: readonly number[] | undefined): void {
     this.versions = stamp
   }

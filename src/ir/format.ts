@@ -99,6 +99,8 @@ export interface Instruction<B> {
   /** For a map its whole work; for gemm, conv and reduce what happens to the finished value. */
   readonly epilogue?: Micro
   region?: boolean
+  /** The second input changes only before runs of the whole program: what a kernel makes of it may be kept. */
+  keep?: boolean
 }
 
 /** True where the opcode ends with an epilogue micro-program. */
@@ -123,8 +125,11 @@ export function microType(dtype: DType): MicroType {
 }
 
 export const formatMagic = 0x31505243
-export const formatVersion = 2
+export const formatVersion = 3
 export const headerWords = 12
+/** In an instruction's header: it joins the parallel region of the one before it; it keeps what it makes of its second input. */
+export const regionFlag = 1
+export const keepFlag = 2
 
 export type BufferPlace =
   | {
@@ -142,6 +147,8 @@ export interface ProgramSpec<B> {
   /** In units of 64 bytes. */
   readonly arenaUnits: number
   readonly commitIndex: number
+  /** How many instructions the prologue has; default 0. */
+  readonly prologue?: number
   readonly tableHash: number
 }
 
@@ -219,7 +226,7 @@ function pushInstruction<B>(out: Words, instruction: Instruction<B>, bufferIndex
   out.push(instruction.inputs.length)
   out.push(instruction.outputs.length)
   out.push(0)
-  out.push(instruction.region ? 1 : 0)
+  out.push(instruction.region ? regionFlag : instruction.keep ? keepFlag : 0)
   for (const v of instruction.inputs) out.pushView(v, bufferIndex(v.buffer))
   for (const v of instruction.outputs) out.pushView(v, bufferIndex(v.buffer))
   const attributes = out.length
@@ -245,6 +252,7 @@ export function encodeProgram<B>(spec: ProgramSpec<B>): Int32Array {
   out.words[7] = spec.commitIndex
   out.words[8] = spec.arenaUnits
   out.words[9] = spec.slots
+  out.words[11] = spec.prologue ?? 0
   const index = new Map<B, number>()
   spec.buffers.forEach((buffer, i) => {
     index.set(buffer, i)

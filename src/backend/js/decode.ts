@@ -3,7 +3,7 @@
  * every element lies within its buffer, or a BackendError that says what is wrong with them.
  */
 import { dtypes, itemSize } from '../../dtype.js'
-import { formatMagic, formatVersion, headerWords, type Instruction, Opcode, type View } from '../../ir/format.js'
+import { formatMagic, formatVersion, headerWords, type Instruction, keepFlag, Opcode, regionFlag, type View } from '../../ir/format.js'
 import { maxElements, maxRank, sizeOf } from '../../shape.js'
 import { tableHash } from '../registry.js'
 import { StatusCode, statusError } from '../status.js'
@@ -37,6 +37,8 @@ export interface DecodedProgram {
   readonly buffers: readonly DecodedBuffer[]
   readonly slots: readonly SlotNeed[]
   readonly arenaBytes: number
+  /** How many instructions the prologue has. */
+  readonly prologue: number
 }
 
 const unit = 64
@@ -62,7 +64,7 @@ export function decodeProgram(words: Int32Array): DecodedProgram {
   if (reader.at !== words.length) reader.refuse('it has words left over')
   checkRegions(instructions, buffers, reader)
   noteFallbacks(buffers, slots, reader)
-  return { instructions, buffers, slots, arenaBytes: header.arenaBytes }
+  return { instructions, buffers, slots, arenaBytes: header.arenaBytes, prologue: header.prologue }
 }
 
 interface Header {
@@ -71,23 +73,30 @@ interface Header {
   commit: number
   slots: number
   arenaBytes: number
+  prologue: number
 }
 
 function readHeader(reader: Reader): Header {
   reader.need(headerWords)
-  const [magic, version, hash, flags, buffers, instructions, symbols, commit, arena, slots, total, zero] = Array.from(
+  const [magic, version, hash, flags, buffers, instructions, symbols, commit, arena, slots, total, prologue] = Array.from(
     { length: headerWords },
     () => reader.next(),
   )
   if (magic !== formatMagic || version !== formatVersion) reader.refuse('not a program of this format')
   if (hash !== (tableHash() | 0)) throw statusError([StatusCode.tableMismatch, -1, hash, tableHash()], () => 'program')
   if (total !== reader.end) reader.refuse(`it has ${reader.end} words, its header says ${total}`)
-  if (flags !== 0 || zero !== 0) reader.refuse('a reserved word is not zero')
+  if (flags !== 0) reader.refuse('a reserved word is not zero')
   if (symbols !== 0) reader.refuse('symbolic extents are not supported')
-  if ([buffers, instructions, commit, arena, slots].some((n) => n < 0) || commit > instructions || slots > maxSlots)
+  if (
+    [buffers, instructions, commit, arena, slots].some((n) => n < 0) ||
+    commit > instructions ||
+    prologue < 0 ||
+    prologue > commit ||
+    slots > maxSlots
+  )
     reader.refuse('impossible counts')
   reader.need(bufferWords * buffers)
-  return { buffers, instructions, commit, slots, arenaBytes: arena * unit }
+  return { buffers, instructions, commit, slots, arenaBytes: arena * unit, prologue }
 }
 
 function readBuffers(reader: Reader, header: Header): DecodedBuffer[] {
@@ -121,13 +130,15 @@ function readInstruction(
 ): DecodedInstruction {
   const start = outer.at
   outer.where = `instruction ${i}`
-  const [opcode, size, inputCount, outputCount, attributes, region] = Array.from({ length: 6 }, () => outer.next())
+  const [opcode, size, inputCount, outputCount, attributes, mark] = Array.from({ length: 6 }, () => outer.next())
   if (size < 6 || inputCount < 0 || outputCount < 0 || attributes < 0) outer.refuse('impossible counts')
   outer.at = start
   outer.need(size)
   if (size < 6 + 4 * (inputCount + outputCount) + attributes) outer.refuse('its operands do not fit its size')
   if (!opcodes.has(opcode)) outer.refuse(`there is no opcode ${opcode}`)
-  if (region !== 0 && !(region === 1 && opcode === Opcode.map)) outer.refuse('a region of anything but maps')
+  const region = mark === regionFlag
+  if (region && opcode !== Opcode.map) outer.refuse('a region of anything but maps')
+  if (mark !== 0 && !region && !(mark === keepFlag && inputCount > 1)) outer.refuse('a mark that there is not')
   const reader = new Reader(words, start + 6, start + size)
   reader.where = outer.where
   const read = (count: number, output: boolean): View<number>[] =>
@@ -137,7 +148,7 @@ function readInstruction(
   if (reader.end - reader.at !== attributes) reader.refuse('its attributes do not fit its size')
   outer.at = start + size
   const operands: Operands = { opcode: opcode as Opcode, inputs, outputs }
-  return { ...operands, ...checkInstruction(operands, reader), region: region === 1 }
+  return { ...operands, ...checkInstruction(operands, reader), region }
 }
 
 function readView(reader: Reader, k: number, output: boolean, buffers: readonly DecodedBuffer[], slots: SlotNeed[]): View<number> {

@@ -69,29 +69,29 @@ export class JsProgram {
     this.steps = this.program.instructions.map(prepare)
   }
 
-  /** Runs the program on the memory in `slots`. */
-  run(slots: readonly Slot[], describe: Describe = (i) => (i < 0 ? 'program' : `instruction ${i}`)): void {
+  /** Runs the program on the memory in `slots`, without its prologue where that is not wanted. */
+  run(slots: readonly Slot[], describe: Describe = (i) => (i < 0 ? 'program' : `instruction ${i}`), whole = true): void {
     this.program.slots.forEach(({ bytes, alignment }, s) => {
       const slot = slots[s] as Slot | undefined
       if (slot === undefined || slot.byteLength < bytes || slot.byteOffset % alignment !== 0)
         throw statusError([StatusCode.badSlot, -1, s, bytes], describe)
     })
     try {
-      this.runSteps(slots, describe)
+      this.runSteps(slots, describe, whole ? 0 : this.program.prologue)
     } catch (error) {
       this.fallBack(slots)
       throw error
     }
   }
 
-  private runSteps(slots: readonly Slot[], describe: Describe): void {
+  private runSteps(slots: readonly Slot[], describe: Describe, first: number): void {
     try {
       reserveArena(this.program.arenaBytes)
     } catch {
       throw statusError([StatusCode.outOfMemory, -1, this.program.arenaBytes, 0], describe)
     }
     const memory = new Memory(this.program, slots)
-    for (let i = 0; i < this.steps.length; i++) {
+    for (let i = first; i < this.steps.length; i++) {
       const failure = this.steps[i](memory)
       if (failure !== undefined) throw statusError([StatusCode.indexOutOfRange, i, ...failure], describe)
     }
