@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0x7942ac27u;
+constexpr uint32_t kTableHash = 0x453733eeu;
 
 enum class Opcode : int32_t {
   map = 1,

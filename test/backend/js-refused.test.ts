@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { JsProgram } from '../../src/backend/js/program.js'
 import { ChainruleError } from '../../src/errors.js'
-import { headerWords, type Instruction, identityMicro, Opcode, type View } from '../../src/ir/format.js'
+import { formatVersion, headerWords, type Instruction, identityMicro, Opcode, type View } from '../../src/ir/format.js'
 import { encodeAll, type Memory, micro, numbers, packed } from './programs.js'
 
 const map = (inputs: View<Memory>[], outputs: View<Memory>[], region = false): Instruction<Memory> => ({
@@ -36,7 +36,7 @@ describe('a tampered word', () => {
 
   const cases: [what: string, at: number, value: number, why: RegExp, code?: string][] = [
     ['magic', 0, 1, /not a program/],
-    ['version', 1, 3, /not a program/],
+    ['version', 1, formatVersion + 1, /not a program/],
     ['table hash', 2, words[2] ^ 1, /another op table/, 'ERR_TABLE_MISMATCH'],
     ['flags', 3, 1, /reserved/],
     ['buffer count', 4, 4, /./],
