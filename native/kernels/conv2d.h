@@ -88,8 +88,14 @@ struct CorrelateSpec {
   AsOperand asOperand = nullptr;  ///< filled in by prepareCorrelate
 };
 
+/// Whether what is made of the weights is kept between runs: only so few output pixels that making it is much of the work, since each
+/// variant of a program keeps its own.
+bool keepsWeights(const Instruction& instruction, int64_t pixels);
+
+enum class WinogradUse { product, keptWeights, weightGrad };
+
 /// Whether transforms pay, for convolutions of 3×3 taps and steps of 1, by an estimate of the work.
-bool winogradPays(int64_t images, int64_t outH, int64_t outW, int64_t inChannels, int64_t outChannels, bool weightGrad);
+bool winogradPays(int64_t images, int64_t outH, int64_t outW, int64_t inChannels, int64_t outChannels, WinogradUse use);
 
 /// Plans a correlation that is worth Winograd's transforms; false: it is not.
 bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status& status);

@@ -31,14 +31,6 @@ Operand asOperand(const View& v, const void*) {
   return o;
 }
 
-/// Where `bytes` of packed weights go: to memory that is kept between runs, if few pixels share them, so that packing is much of the work.
-/// Returns how many go to shared scratch instead.
-int64_t keepWeights(Instruction& instruction, int64_t bytes, int64_t pixels) {
-  const bool keep = instruction.keep && pixels <= kKeptPixels;
-  instruction.keptBytes = keep ? static_cast<size_t>(bytes) : 0;
-  return keep ? 0 : bytes;
-}
-
 constexpr int64_t modulo(int64_t a, int64_t n) { return ((a % n) + n) % n; }
 
 /// The input line that tap k reads for output line 0 of the phase that begins at output line `first`; false if this phase
@@ -55,6 +47,8 @@ bool tapLine(bool gradient, int64_t first, int64_t k, int64_t stride, int64_t pa
 }
 
 }  // namespace
+
+bool keepsWeights(const Instruction& instruction, int64_t pixels) { return instruction.keep && pixels <= 4096; }
 
 Planes planesOf(const View& v) {
   Planes p{};
@@ -214,7 +208,9 @@ Status prepareCorrelate(Instruction& instruction, CorrelateSpec spec) {
       }
     }
 
-  int64_t bytes = keepWeights(instruction, align64(packed * 4), out.shape[0] * out.shape[2] * out.shape[3]);
+  const bool kept = keepsWeights(instruction, out.shape[0] * out.shape[2] * out.shape[3]);
+  instruction.keptBytes = kept ? static_cast<size_t>(packed * 4) : 0;
+  int64_t bytes = kept ? 0 : align64(packed * 4);
   p.sharedProduct = -1;
   if (p.product.target < 0) {
     p.sharedProduct = bytes / 4;

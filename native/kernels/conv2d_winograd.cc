@@ -42,6 +42,8 @@ struct WinogradJob {
   const Run* run;
   int64_t first, last;  ///< phased: rows of tiles at hand
 
+  float* weights;
+
   float* shared(int64_t floats) const { return reinterpret_cast<float*>(run->sharedScratch) + floats; }
 };
 
@@ -63,7 +65,7 @@ void transformWeights(void* argument, int64_t chunk, std::byte* scratch) {
         for (int64_t l = 0; l < kTileColumns; l++)
           taps[t * kTileColumns + l] = l < lanes ? from[l * p.weightOut + t / 3 * h + t % 3 * w] : 0.0f;
     }
-    float* to = job.shared(0) + (q * p.inChannels + c) * kTileColumns;
+    float* to = job.weights + (q * p.inChannels + c) * kTileColumns;
     const int64_t first = p.flip ? 8 : 0, next = p.flip ? -1 : 1;
     for (int64_t j = 0; j < kTileColumns; j += kWidth) {
       for (int64_t x = 0; x < 3; x++)
@@ -156,7 +158,7 @@ void transformOutput(const WinogradPlan& p, const Run& run, int64_t image, int64
 }
 
 const float* weightsAt(const WinogradJob& job, int64_t point) {
-  return job.shared(0) + point * job.plan->panels * job.plan->inChannels * kTileColumns;
+  return job.weights + point * job.plan->panels * job.plan->inChannels * kTileColumns;
 }
 
 /// Chunk: rows of tiles, through everything.
@@ -199,12 +201,15 @@ void outputChunk(void* argument, int64_t chunk, std::byte* scratch) {
 
 }  // namespace
 
-bool winogradPays(int64_t images, int64_t outH, int64_t outW, int64_t inChannels, int64_t outChannels, bool weightGrad) {
+bool winogradPays(int64_t images, int64_t outH, int64_t outW, int64_t inChannels, int64_t outChannels, WinogradUse use) {
   const int64_t tiles = images * ceilDiv(outH, kTile) * ceilDiv(outW, kTile), pairs = inChannels * outChannels;
   if (inChannels < 8 || outChannels < 8 || tiles == 0 || tiles > INT32_MAX / kPoints) return false;
   // In multiply-adds: products, transforms of tiles, and of weights, which may have to come from far away.
-  const int64_t bytes = kPoints * pairs * 4, far = bytes > (int64_t{16} << 20) ? 1400 : bytes > (int64_t{1} << 20) ? 300 : 60;
-  const int64_t direct = 9 * images * outH * outW * pairs + (weightGrad ? 0 : far / 4 * pairs);
+  const int64_t bytes = kPoints * pairs * 4;
+  const int size = bytes > (int64_t{16} << 20) ? 2 : bytes > (int64_t{1} << 20) ? 1 : 0;
+  constexpr int64_t kFar[2][3] = {{60, 300, 1400}, {20, 200, 600}};  // made and read, or only read
+  const int64_t far = kFar[use == WinogradUse::keptWeights][size];
+  const int64_t direct = 9 * images * outH * outW * pairs + (use == WinogradUse::weightGrad ? 0 : far / 4 * pairs);
   return tiles * (40 * pairs + 250 * (inChannels + outChannels)) + far * pairs < direct;
 }
 
@@ -212,7 +217,9 @@ bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status
   const ConvAttributes a = convAttributes(instruction.attributes);
   const View& out = instruction.outputs[0];
   if (!winogradFits(spec.weights, a)) return false;
-  if (!winogradPays(out.shape[0], out.shape[2], out.shape[3], spec.inChannels, spec.outChannels, false)) return false;
+  const bool kept = keepsWeights(instruction, out.shape[0] * out.shape[2] * out.shape[3]);
+  const WinogradUse use = kept ? WinogradUse::keptWeights : WinogradUse::product;
+  if (!winogradPays(out.shape[0], out.shape[2], out.shape[3], spec.inChannels, spec.outChannels, use)) return false;
   const int64_t tilesH = ceilDiv(out.shape[2], kTile), tilesW = ceilDiv(out.shape[3], kTile);
   const Tiled input{spec.input, spec.gradient ? 2 - a.ph : a.ph, spec.gradient ? 2 - a.pw : a.pw, tilesH, tilesW, 2};
   const int64_t outWidth = wholeVectors(spec.outChannels), tileBytes = kPoints * (input.width() + outWidth) * 4;
@@ -251,8 +258,9 @@ bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status
   p.localIn = kCopyBytes + kLinesBytes;
   p.localOut = p.localIn + (phased ? 0 : kPoints * p.inStep * 4);
   p.localRows = p.localOut + (phased ? 0 : kPoints * p.outStep * 4);
-  int64_t floats = weightFloats + (phased ? kPoints * (p.inStep + p.outStep) : 0);
-  p.sharedIn = weightFloats, p.sharedOut = weightFloats + kPoints * p.inStep;
+  instruction.keptBytes = kept ? static_cast<size_t>(weightFloats * 4) : 0;
+  p.sharedIn = kept ? 0 : weightFloats, p.sharedOut = p.sharedIn + kPoints * p.inStep;
+  int64_t floats = p.sharedIn + (phased ? kPoints * (p.inStep + p.outStep) : 0);
   p.sharedProduct = -1;
   if (p.product.target < 0) p.sharedProduct = floats, floats += p.images * p.outChannels * p.outH * p.outW;
   instruction.sharedScratch = static_cast<size_t>(align64(floats * 4));
@@ -261,8 +269,8 @@ bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status
 
 void runWinograd(const Instruction& instruction, const Run& run) {
   const WinogradPlan& p = *static_cast<const WinogradPlan*>(instruction.plan);
-  WinogradJob job{&p, &run, 0, 0};
-  parallel(run, p.panels * ceilDiv(p.inChannels, kWeightChannels), transformWeights, &job);
+  WinogradJob job{&p, &run, 0, 0, reinterpret_cast<float*>(run.made(instruction))};
+  if (run.makes(instruction)) parallel(run, p.panels * ceilDiv(p.inChannels, kWeightChannels), transformWeights, &job);
   if (!p.phased) return parallel(run, p.chunks, runChunk, &job);
   for (int64_t i = 0; i < p.chunks; i++) {
     job.first = cut(p.rowsInAll(), p.chunks, i), job.last = cut(p.rowsInAll(), p.chunks, i + 1);

@@ -140,7 +140,8 @@ void finalChunk(void* argument, int64_t chunk, std::byte* scratch) {
 
 bool prepareWinogradGrad(Instruction& instruction, const Planes& x, const Planes& gy, const Planes& gw, Status& status) {
   const ConvAttributes a = convAttributes(instruction.attributes);
-  if (!winogradFits(gw, a) || !winogradPays(gy.size[0], gy.size[2], gy.size[3], gw.size[1], gw.size[0], true)) return false;
+  if (!winogradFits(gw, a) || !winogradPays(gy.size[0], gy.size[2], gy.size[3], gw.size[1], gw.size[0], WinogradUse::weightGrad))
+    return false;
   WinogradGradPlan p{};
   p.head.winograd = true;
   p.gw = gw;
