@@ -1,7 +1,7 @@
 /**
  * Hooks: functions of the user that see, and may replace, the gradient of a tensor during the backward walk.
  */
-import { ArgumentError, GradientError, ShapeError, showShape, showValue } from '../errors.js'
+import { checkFunction, GradientError, ShapeError, showShape } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { sameShape } from '../shape.js'
 import type { Tensor } from '../tensor.js'
@@ -30,8 +30,7 @@ const hooks = new WeakMap<Tensor, Set<GradientHook>>()
  */
 export function registerHook(t: Tensor, hook: GradientHook): HookHandle {
   checkTensor('registerHook', 'the tensor', t)
-  if (typeof hook !== 'function')
-    throw new ArgumentError('ERR_NOT_A_FUNCTION', `registerHook: expected a function, received ${showValue(hook)}.`)
+  checkFunction('registerHook', hook)
   if (!t.requiresGrad) throw new GradientError('ERR_NO_GRAPH', 'registerHook: the tensor wants no gradient. Set requiresGrad first.')
   const leaf = t.gradNode === undefined && !t.traced
   let set = hooks.get(t)

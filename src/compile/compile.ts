@@ -3,7 +3,7 @@
  * kept per shapes of the arguments and per everything else the trace saw.
  */
 import { nativeBackend } from '../backend/select.js'
-import { ArgumentError, checkOptions, StateError, showShape } from '../errors.js'
+import { checkFunction, checkOptions, StateError, showShape } from '../errors.js'
 import { gradMode } from '../ops/dispatch.js'
 import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -138,7 +138,7 @@ class Cache {
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
   checkOptions('compile', options)
-  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `compile: expected a function, received ${typeof fn}.`)
+  checkFunction('compile', fn)
   if (fn.constructor.name === 'AsyncFunction') {
     throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
   }

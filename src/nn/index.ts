@@ -28,7 +28,7 @@ export { Dropout, Dropout1d, Dropout2d } from './dropout.js'
 export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.js'
 export * as init from './init.js'
 export { Bilinear, Linear, type LinearOptions } from './linear.js'
-export { ModuleDict, ModuleList, ParameterList } from './list.js'
+export { ModuleDict, ModuleList, ParameterDict, ParameterList } from './list.js'
 export { Module } from './module.js'
 export {
   GroupNorm,

@@ -10,11 +10,6 @@ function refuseForward(layer: string): never {
   throw new StateError('ERR_NO_FORWARD', `${layer}: has no forward of its own. Loop over it: for (const part of list) x = part.forward(x).`)
 }
 
-function checkModule(layer: string, what: string, x: unknown): void {
-  if (x instanceof Module) return
-  throw new ArgumentError('ERR_NOT_A_MODULE', `${layer}: ${what} must be a module, received ${showValue(x)}.`)
-}
-
 /** Numbered members. They are the module's own fields '0', '1', …, so that they are named so without a rule of their own. */
 abstract class Numbered<T extends object> extends Module implements Iterable<T> {
   readonly [index: number]: T
@@ -78,7 +73,8 @@ export class ModuleList<M extends Module = Module> extends Numbered<M> {
     super(modules)
   }
   protected check(x: unknown, index: number): void {
-    checkModule('ModuleList', `member ${index}`, x)
+    if (x instanceof Module) return
+    throw new ArgumentError('ERR_NOT_A_MODULE', `ModuleList: member ${index} must be a module, received ${showValue(x)}.`)
   }
 }
 
@@ -100,6 +96,69 @@ export class ParameterList<P extends Parameter = Parameter> extends Numbered<P> 
   }
 }
 
+/** Named members, the module's own fields under those names. */
+abstract class Named<M extends Record<string, object>> extends Module {
+  constructor(members: M) {
+    super()
+    if (typeof members !== 'object' || members === null || this.isMember(members))
+      this.refuse(`expected an object of ${this.kind()}s, received ${showValue(members)}.`)
+    for (const [name, member] of Object.entries(members)) this.set(name, member as M[string])
+  }
+
+  /** What members are called in messages. */
+  protected abstract kind(): string
+  protected abstract isMember(x: unknown): boolean
+  /** Throws for what is no member. */
+  protected abstract refuse(problem: string): never
+
+  /** Adds a member, or replaces one. Returns the dictionary. */
+  set(name: string, member: M[string]): this {
+    const layer = this.constructor.name
+    if (!this.isMember(member)) this.refuse(`'${showValue(name)}' must be a ${this.kind()}, received ${showValue(member)}.`)
+    if (typeof name !== 'string' || name === '' || name.includes('.') || (name in this && !this.has(name))) {
+      throw new ArgumentError(
+        'ERR_STATE_NAME',
+        `${layer}: '${showValue(name)}' cannot name a ${this.kind()}: names are not empty, without dots, and none of a module's own fields and methods.`,
+      )
+    }
+    ;(this as unknown as Record<string, object>)[name] = member
+    return this
+  }
+
+  /** Whether there is a member of this name. */
+  has(name: string): boolean {
+    return Object.hasOwn(this, name) && this.isMember((this as unknown as Record<string, unknown>)[name])
+  }
+
+  /** The member of a name. @throws ArgumentError `ERR_INDEX_RANGE` where there is none. */
+  get<K extends keyof M & string>(name: K): M[K] {
+    if (this.has(name)) return (this as unknown as M)[name]
+    throw new ArgumentError(
+      'ERR_INDEX_RANGE',
+      `${this.constructor.name}: has no ${this.kind()} '${showValue(name)}', only ${this.keys().join(', ') || 'none at all'}.`,
+    )
+  }
+
+  /** The names. */
+  keys(): (keyof M & string)[] {
+    return Object.keys(this).filter((name) => this.has(name))
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.keys().length
+  }
+
+  *[Symbol.iterator](): Iterator<[string, M[string]]> {
+    for (const name of this.keys()) yield [name, this.get(name)]
+  }
+
+  /** @throws StateError `ERR_NO_FORWARD`. */
+  forward(): never {
+    return refuseForward(this.constructor.name)
+  }
+}
+
 /**
  * Modules by name. Source: `torch.nn.ModuleDict`.
  *
@@ -108,57 +167,40 @@ export class ParameterList<P extends Parameter = Parameter> extends Numbered<P> 
  *
  * @throws ArgumentError `ERR_NOT_A_MODULE`; `ERR_STATE_NAME` for a name that is empty, contains a dot or is one of a module's own.
  */
-export class ModuleDict<M extends Record<string, Module> = Record<string, Module>> extends Module {
+export class ModuleDict<M extends Record<string, Module> = Record<string, Module>> extends Named<M> {
   constructor(modules: M = {} as M) {
-    super()
-    if (typeof modules !== 'object' || modules === null || modules instanceof Module)
-      throw new ArgumentError('ERR_NOT_A_MODULE', `ModuleDict: expected an object of modules, received ${showValue(modules)}.`)
-    for (const [name, module] of Object.entries(modules)) this.set(name, module)
+    super(modules)
   }
-
-  /** Adds a module, or replaces one. Returns the dictionary. */
-  set(name: string, module: Module): this {
-    checkModule('ModuleDict', `'${showValue(name)}'`, module)
-    if (typeof name !== 'string' || name === '' || name.includes('.') || (name in this && !this.has(name))) {
-      throw new ArgumentError(
-        'ERR_STATE_NAME',
-        `ModuleDict: '${showValue(name)}' cannot name a module: names are not empty, without dots, and none of a module's own fields and methods.`,
-      )
-    }
-    ;(this as unknown as Record<string, Module>)[name] = module
-    return this
+  protected kind(): string {
+    return 'module'
   }
-
-  /** Whether there is a module of this name. */
-  has(name: string): boolean {
-    return Object.hasOwn(this, name) && (this as unknown as Record<string, unknown>)[name] instanceof Module
+  protected isMember(x: unknown): boolean {
+    return x instanceof Module
   }
-
-  /** The module of a name. @throws ArgumentError `ERR_INDEX_RANGE` where there is none. */
-  get<K extends keyof M & string>(name: K): M[K] {
-    if (this.has(name)) return (this as unknown as M)[name]
-    throw new ArgumentError(
-      'ERR_INDEX_RANGE',
-      `ModuleDict: has no module '${showValue(name)}', only ${this.keys().join(', ') || 'none at all'}.`,
-    )
+  protected refuse(problem: string): never {
+    throw new ArgumentError('ERR_NOT_A_MODULE', `ModuleDict: ${problem}`)
   }
+}
 
-  /** The names. */
-  keys(): (keyof M & string)[] {
-    return this.namedChildren().map(([name]) => name)
+/**
+ * Parameters by name. Source: `torch.nn.ParameterDict`.
+ *
+ *     readonly scales = new nn.ParameterDict({ left: new nn.Parameter(ones([8])), right: new nn.Parameter(ones([8])) })
+ *     x.mul(this.scales.get('left'))                      // scales.left in the state dict
+ *
+ * @throws ArgumentError `ERR_NOT_A_PARAMETER`; `ERR_STATE_NAME` for a name that is empty, contains a dot or is one of a module's own.
+ */
+export class ParameterDict<M extends Record<string, Parameter> = Record<string, Parameter>> extends Named<M> {
+  constructor(parameters: M = {} as M) {
+    super(parameters)
   }
-
-  /** How many modules there are. */
-  get size(): number {
-    return this.keys().length
+  protected kind(): string {
+    return 'parameter'
   }
-
-  *[Symbol.iterator](): Iterator<[string, Module]> {
-    yield* this.namedChildren()
+  protected isMember(x: unknown): boolean {
+    return x instanceof Parameter
   }
-
-  /** @throws StateError `ERR_NO_FORWARD`. */
-  forward(): never {
-    return refuseForward('ModuleDict')
+  protected refuse(problem: string): never {
+    throw new ArgumentError('ERR_NOT_A_PARAMETER', `ParameterDict: ${problem} Make parameters with new nn.Parameter(tensor).`)
   }
 }

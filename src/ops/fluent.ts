@@ -12,6 +12,7 @@ import type { CloseOptions } from './compare.js'
 import type { Unique } from './dynamic.js'
 import type { PadMode } from './pad.js'
 import type { OutOption, TensorLike } from './pointwise.js'
+import type { ScatterReduction } from './scatter.js'
 import type { Sorted } from './sort.js'
 import type { Interpolation } from './statistics.js'
 
@@ -242,6 +243,8 @@ export interface FluentTensor {
   nanToNum<T extends Tensor>(this: T, options?: { nan?: number; posinf?: number; neginf?: number }): Tensor<ShapeOf<T>>
   maskedFill<T extends Tensor>(this: T, mask: Tensor, value: TensorLike): Tensor<ShapeOf<T>>
   cumsum<T extends Tensor>(this: T, dim: number): Tensor<ShapeOf<T>>
+  cummax<T extends Tensor>(this: T, dim: number): Sorted<ShapeOf<T>>
+  cummin<T extends Tensor>(this: T, dim: number): Sorted<ShapeOf<T>>
   cumprod<T extends Tensor>(this: T, dim: number): Tensor<ShapeOf<T>>
   diff<T extends Tensor, D extends number = -1>(this: T, options?: { n?: number; dim?: D }): Tensor<shapes.Resized<ShapeOf<T>, D>>
   sort<T extends Tensor>(this: T, dim?: number, options?: { descending?: boolean }): Sorted<ShapeOf<T>>
@@ -252,6 +255,7 @@ export interface FluentTensor {
     dim?: D,
     options?: { largest?: boolean; sorted?: boolean },
   ): Sorted<shapes.Resized<ShapeOf<T>, D>>
+  histc<N extends number = 100>(options?: { bins?: N; min?: number; max?: number }): Tensor<[N]>
   kthvalue<T extends Tensor, D extends number = -1, K extends boolean = false>(
     this: T,
     k: number,
@@ -299,6 +303,14 @@ export interface FluentTensor {
   triu<T extends Tensor>(this: T, diagonal?: number): Tensor<ShapeOf<T>>
   scatter<T extends Tensor>(this: T, index: Tensor, source: TensorLike, dim: number): Tensor<ShapeOf<T>>
   scatterAdd<T extends Tensor>(this: T, index: Tensor, source: TensorLike, dim: number): Tensor<ShapeOf<T>>
+  scatterReduce<T extends Tensor>(
+    this: T,
+    index: Tensor,
+    source: TensorLike,
+    dim: number,
+    reduce: ScatterReduction,
+    options?: { includeSelf?: boolean },
+  ): Tensor<ShapeOf<T>>
   indexAdd<T extends Tensor>(this: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
   indexCopy<T extends Tensor>(this: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
   take<I extends Tensor | readonly number[]>(index: I): Tensor<IndexShape<I>>

@@ -103,11 +103,11 @@ import { dot, matmul, outer } from './matmul.js'
 import { clone, expand, flatten, narrow, permute, reshape, slice, squeeze, transpose, unsqueeze } from './movement.js'
 import { pad } from './pad.js'
 import { amax, amin, argmax, argmin, logsumexp, mean, prod, std, sum, variance } from './reduce.js'
-import { cumprod, cumsum, diff } from './scan.js'
-import { indexAdd, indexCopy, scatter, scatterAdd, take } from './scatter.js'
+import { cummax, cummin, cumprod, cumsum, diff } from './scan.js'
+import { indexAdd, indexCopy, scatter, scatterAdd, scatterReduce, take } from './scatter.js'
 import { logSoftmax, softmax } from './softmax.js'
 import { argsort, sort, topk } from './sort.js'
-import { kthvalue, max, median, min, quantile } from './statistics.js'
+import { histc, kthvalue, max, median, min, quantile } from './statistics.js'
 import { norm } from './vector-norm.js'
 
 export type { Index } from './fluent.js'
@@ -236,6 +236,8 @@ const methods = {
   equal,
   maskedFill,
   cumsum,
+  cummax,
+  cummin,
   cumprod,
   diff,
   sort,
@@ -244,6 +246,7 @@ const methods = {
   max,
   min,
   kthvalue,
+  histc,
   median,
   quantile,
   dot,
@@ -265,6 +268,7 @@ const methods = {
   triu,
   scatter,
   scatterAdd,
+  scatterReduce,
   indexAdd,
   indexCopy,
   take,

@@ -1,6 +1,6 @@
 /**
  * Running results along one dimension: cumulative sum and product, and the linear recurrence that their gradients are made of. One opcode, a kind
- * for each. Floats are accumulated in double precision on every backend.
+ * for each. Floats are accumulated in double precision on every backend. Running extremes are a composition.
  */
 import { registerLoop } from '../backend/registry.js'
 import { isFloat } from '../dtype.js'
@@ -9,9 +9,14 @@ import { Opcode, ScanKind } from '../ir/format.js'
 import { normalizeDim, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Resized } from '../types.js'
+import { detach } from './alias.js'
+import { arangeTensor } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
-import { mul, sub, to } from './elementwise.js'
-import { narrow, padConstant, reshape, slice } from './movement.js'
+import { logicalNot, logicalOr, lt, mul, ne, sub, to, where } from './elementwise.js'
+import { gather } from './gather.js'
+import { concat } from './join.js'
+import { clone, expand, narrow, padConstant, reshape, slice } from './movement.js'
+import type { Sorted } from './sort.js'
 import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
 
 interface ScanAttrs {
@@ -120,6 +125,49 @@ export function linearRecurrence(a: Tensor, b: Tensor, dim: number): Tensor {
     throw new ShapeError('ERR_SHAPE', `linearRecurrence: a ${showShape(a.shape)} and b ${showShape(b.shape)} must have one shape.`)
   }
   return apply(linearRow, [a, b], { dim: normalizeDim('linearRecurrence', dim, a.ndim) })
+}
+
+/** Running extremes and their positions, in log₂ n rounds: each element meets the one 1, 2, 4, … before it, which stands for all in between. */
+function runningExtreme(op: 'cummax' | 'cummin', x: Tensor, dim: number): Sorted<never> {
+  checkTensor(op, 'x', x)
+  const d = normalizeDim(op, dim, Math.max(1, x.ndim))
+  if (x.ndim === 0) return { values: clone(x), indices: reshape(arangeTensor(1), []) }
+  const n = x.shape[d]
+  let best = isFloat(x.dtype) ? detach(x) : to(x, 'int32')
+  let indices = expand(
+    reshape(
+      arangeTensor(n),
+      x.shape.map((_, i) => (i === d ? n : 1)),
+    ),
+    x.shape,
+  )
+  for (let s = 1; s < n; s *= 2) {
+    const here = narrow(best, d, s, n - s)
+    const before = narrow(best, d, 0, n - s)
+    const no = op === 'cummax' ? lt(here, before) : lt(before, here)
+    // of equals the last is taken; NaN is taken and kept
+    const taken = isFloat(x.dtype) ? logicalOr(ne(here, here), logicalNot(logicalOr(no, ne(before, before)))) : logicalNot(no)
+    const round = (t: Tensor): Tensor => concat([narrow(t, d, 0, s), where(taken, narrow(t, d, s, n - s), narrow(t, d, 0, n - s))], d)
+    best = round(best)
+    indices = round(indices)
+  }
+  return { values: gather(x, indices, d), indices }
+}
+
+/**
+ * The greatest element so far along `dim`, and where it is (the last of equals, which alone gets the gradient). NaN wins.
+ *
+ *     const { values, indices } = cummax(x, 0)
+ */
+export function cummax<T extends Tensor>(x: T, dim: number): Sorted<ShapeOf<T>>
+export function cummax(x: Tensor, dim: number): Sorted<never> {
+  return runningExtreme('cummax', x, dim)
+}
+
+/** The least element so far along `dim`, as `cummax`. */
+export function cummin<T extends Tensor>(x: T, dim: number): Sorted<ShapeOf<T>>
+export function cummin(x: Tensor, dim: number): Sorted<never> {
+  return runningExtreme('cummin', x, dim)
 }
 
 /** Differences of neighbours along `dim` (default the last), `n` times (default 1). */

@@ -1,16 +1,21 @@
 /**
- * Ops that write into a copy of a tensor by index: scatter, scatterAdd, indexAdd, indexCopy, and look-ups in the flattened tensor. Compositions of
+ * Ops that write into a copy of a tensor by index: scatter, scatterAdd, scatterReduce, indexAdd, indexCopy, and look-ups in the flattened tensor. Compositions of
  * the rows in gather.ts. The index may be smaller than the tensor outside its dimension, as in PyTorch.
  */
-import { DTypeError, ShapeError, showShape } from '../errors.js'
+import { customGradient } from '../autograd/custom.js'
+import { isFloat } from '../dtype.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { normalizeDim, sameShape } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { full } from './creation.js'
 import { checkTensor } from './dispatch.js'
-import { add, to, where } from './elementwise.js'
+import { add, div, eq, gt, logicalNot, logicalOr, maximum, minimum, mul, ne, neg, to, where } from './elementwise.js'
 import type { IndexShape } from './fluent.js'
+import { floorDivide } from './functions.js'
 import { checkIndex, gather, scatterLast, scatterSum } from './gather.js'
-import { expand, padConstant, reshape } from './movement.js'
+import { concat } from './join.js'
+import { expand, narrow, padConstant, reshape } from './movement.js'
+import { argsort } from './sort.js'
 
 interface Scattered {
   readonly index: Tensor
@@ -76,6 +81,109 @@ export function scatterAdd(x: Tensor, index: Tensor, source: Tensor | number, di
   if (x.dtype === 'bool' || x.dtype === 'uint8')
     throw new DTypeError('ERR_DTYPE', `scatterAdd: ${x.dtype} is not supported, expected float32 or int32. Convert with .to('int32').`)
   return add(x, spread(scatterSum(parts.source, parts.index, parts.axis, x.shape[parts.axis]), x.shape))
+}
+
+export type ScatterReduction = 'sum' | 'prod' | 'mean' | 'amax' | 'amin'
+
+const reductions: readonly ScatterReduction[] = ['sum', 'prod', 'mean', 'amax', 'amin']
+
+/** Products by index. The index is put in order, and neighbours of one index are multiplied, then pairs of them, and so on. */
+function scatterProduct({ index, source, axis }: Scattered, size: number): Tensor {
+  const n = index.shape[axis]
+  const order = argsort(index, axis)
+  const sorted = gather(index, order, axis)
+  const from = (t: Tensor, start: number, length: number): Tensor => narrow(t, axis, start, length)
+  let products = gather(source, order, axis)
+  for (let s = 1; s < n; s *= 2) {
+    const same = eq(from(sorted, s, n - s), from(sorted, 0, n - s))
+    products = concat([from(products, 0, s), mul(from(products, s, n - s), where(same, from(products, 0, n - s), 1))], axis)
+  }
+  if (n < 2) return scatterSum(products, sorted, axis, size)
+  // the last of an index has met all others; the rest is left out of what is scattered, so that gradients come to it alone
+  const last = concat([ne(from(sorted, 1, n - 1), from(sorted, 0, n - 1)), eq(from(sorted, 0, 1), from(sorted, 0, 1))], axis)
+  return scatterSum(where(last, products, 0), sorted, axis, size)
+}
+
+/** The greatest or least by index and of x; where several are equal they share the gradient, as in PyTorch. */
+function scatterExtreme(x: Tensor, parts: Scattered, touched: Tensor, greatest: boolean, includeSelf: boolean): Tensor {
+  const { index, axis } = parts
+  const float = isFloat(x.dtype)
+  const find = (self: Tensor, source: Tensor): Tensor => {
+    // of equal indices the last stays, so the one that is looked for has to come last; NaN does in any case
+    const order = argsort(float && !greatest ? neg(source) : source, axis, { descending: !float && !greatest })
+    const found = scatterLast(gather(source, order, axis), gather(index, order, axis), axis, x.shape[axis])
+    const best = spread(found, x.shape)
+    return where(touched, includeSelf ? (greatest ? maximum : minimum)(self, best) : best, self)
+  }
+  if (!float) return find(x, parts.source)
+  return customGradient({
+    name: 'scatterReduce',
+    forward: ([self, source]) => find(self, source),
+    backward: ([g], { inputs: [self, source], outputs: [result] }) => {
+      const untouched = logicalNot(touched)
+      const chosen = includeSelf ? logicalOr(untouched, eq(self, result)) : untouched
+      const chosenSource = eq(source, gather(result, index, axis))
+      const sharers = add(to(chosen, g.dtype), spread(scatterSum(to(chosenSource, g.dtype), index, axis, x.shape[axis]), x.shape))
+      const share = div(g, sharers)
+      return [where(chosen, share, 0), where(chosenSource, gather(share, index, axis), 0)]
+    },
+  })(x, parts.source)
+}
+
+/**
+ * A copy of `x` whose elements are reduced with those of `source` that `index` sends to them, as `scatterAdd` does it for sums: by 'sum', 'prod',
+ * 'mean', 'amax' or 'amin'. With `includeSelf: false` an element that gets any is made of these alone; default true. Means of int32 are rounded down.
+ *
+ *     scatterReduce(zeros([3]), groups, values, 0, 'mean', { includeSelf: false })
+ *
+ * @throws DTypeError for bool and uint8; DataError when an index is out of range.
+ */
+export function scatterReduce<T extends Tensor>(
+  x: T,
+  index: Tensor,
+  source: Tensor | number,
+  dim: number,
+  reduce: ScatterReduction,
+  options?: { includeSelf?: boolean },
+): Tensor<ShapeOf<T>>
+export function scatterReduce(
+  x: Tensor,
+  index: Tensor,
+  source: Tensor | number,
+  dim: number,
+  reduce: ScatterReduction,
+  options: { includeSelf?: boolean } = {},
+): Tensor {
+  checkOptions('scatterReduce', options)
+  const parts = checkScatter('scatterReduce', x, index, source, dim)
+  if (!reductions.includes(reduce)) {
+    throw new ArgumentError(
+      'ERR_OPTION',
+      `scatterReduce: the reduction must be one of ${reductions.join(', ')}, received ${showValue(reduce)}.`,
+    )
+  }
+  if (x.dtype === 'bool' || x.dtype === 'uint8')
+    throw new DTypeError('ERR_DTYPE', `scatterReduce: ${x.dtype} is not supported, expected float32 or int32. Convert with .to('int32').`)
+  const { includeSelf = true } = options
+  const size = x.shape[parts.axis]
+  const counts = spread(scatterSum(full(parts.index.shape, 1, { dtype: 'int32' }), parts.index, parts.axis, size), x.shape)
+  const touched = gt(counts, 0)
+  switch (reduce) {
+    case 'sum':
+    case 'mean': {
+      const sums = spread(scatterSum(parts.source, parts.index, parts.axis, size), x.shape)
+      const total = add(includeSelf ? x : where(touched, 0, x), sums)
+      if (reduce === 'sum') return total
+      const of = to(includeSelf ? add(counts, 1) : maximum(counts, 1), x.dtype)
+      return isFloat(x.dtype) ? div(total, of) : floorDivide(total, of)
+    }
+    case 'prod': {
+      const products = where(touched, spread(scatterProduct(parts, size), x.shape), 1)
+      return includeSelf ? mul(x, products) : where(touched, products, x)
+    }
+    default:
+      return scatterExtreme(x, parts, touched, reduce === 'amax', includeSelf)
+  }
 }
 
 /** An index of whole slices as the index of their elements. */

@@ -1,15 +1,17 @@
 /**
- * Order statistics and moments: max and min with their positions, median, kthvalue, quantile, covariance. Compositions of sort, argmax and gather.
+ * Order statistics and moments: max and min with their positions, median, kthvalue, quantile, covariance, histograms. Compositions of sort, argmax and gather.
  */
 import { isFloat } from '../dtype.js'
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { normalizeDim } from '../shape.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, DataError, ShapeError, showShape, showValue } from '../errors.js'
+import { checkSize, normalizeDim } from '../shape.js'
+import { type ShapeOf, Tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
 import type { Reduced } from '../types.js'
+import { detach } from './alias.js'
 import { diagonal } from './diagonal.js'
 import { checkTensor } from './dispatch.js'
-import { add, div, le, lt, maximum, minimum, mul, ne, sqrt, sub, to, where } from './elementwise.js'
-import { gather } from './gather.js'
+import { add, div, eq, le, logicalAnd, lt, maximum, minimum, mul, ne, sqrt, sub, to, where } from './elementwise.js'
+import { gather, scatterSum } from './gather.js'
 import { stack } from './join.js'
 import { matmul } from './matmul.js'
 import { narrow, reshape, transpose, unsqueeze } from './movement.js'
@@ -214,4 +216,44 @@ export function searchsorted(sorted: Tensor, values: Tensor, options: { right?: 
   if (sorted.ndim !== 1) throw new ShapeError('ERR_RANK', `searchsorted: needs a vector to search in, received ${showShape(sorted.shape)}.`)
   const wide = unsqueeze(values, values.ndim)
   return sum(options.right ? le(sorted, wide) : lt(sorted, wide), { dim: -1 })
+}
+
+/**
+ * How many elements of `x` fall into each of `bins` (default 100) equal intervals from `min` to `max`, both included: `[bins]`, float. Elements outside are
+ * not counted. Where `min` and `max` are equal, as by default, they are those of x. Not differentiable.
+ *
+ *     histc(weights, { bins: 20, min: -1, max: 1 })
+ *
+ * @throws DataError when the range is taken from x and x has NaN or infinities (eager only).
+ */
+export function histc<N extends number = 100>(x: Tensor, options?: { bins?: N; min?: number; max?: number }): Tensor<[N]>
+export function histc(x: Tensor, options: { bins?: number; min?: number; max?: number } = {}): Tensor {
+  checkOptions('histc', options)
+  checkTensor('histc', 'x', x)
+  const { bins = 100, min: low = 0, max: high = 0 } = options
+  if (!Number.isInteger(bins) || bins < 1)
+    throw new ArgumentError('ERR_HISTC', `histc: the number of bins must be a positive integer, received ${showValue(bins)}.`)
+  checkSize('histc', [bins])
+  if (!Number.isFinite(low) || !Number.isFinite(high) || low > high) {
+    throw new ArgumentError(
+      'ERR_HISTC',
+      `histc: min and max must be finite numbers, min no more than max, received ${showValue(low)} and ${showValue(high)}.`,
+    )
+  }
+  const values = reshape(isFloat(x.dtype) ? detach(x) : to(x, 'float32'), [x.size])
+  const given = low < high || x.size === 0
+  const [least, greatest] = given ? [low, high].map((v) => Tensor.scalar(v, values.dtype)) : [amin(values), amax(values)]
+  if (!given && tracing.recorder === undefined && !(Number.isFinite(least.item()) && Number.isFinite(greatest.item()))) {
+    throw new DataError(
+      'ERR_HISTC',
+      `histc: x reaches from ${least.item()} to ${greatest.item()}, which cannot be cut into bins. Give min and max.`,
+    )
+  }
+  // a range of a single number is widened by 1 on both sides
+  const alone = to(eq(least, greatest), values.dtype)
+  const start = sub(least, alone)
+  const end = add(greatest, alone)
+  const inside = logicalAnd(le(start, values), le(values, end))
+  const bin = to(div(mul(sub(where(inside, values, start), start), bins), sub(end, start)), 'int32')
+  return scatterSum(to(inside, values.dtype), minimum(bin, bins - 1), 0, bins)
 }

@@ -1,5 +1,5 @@
 /**
- * Lengths of vectors and what is made with them: norm, normalize, cosineSimilarity.
+ * Lengths of vectors and what is made with them: norm, normalize, cosineSimilarity, cdist.
  */
 import { isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
@@ -7,11 +7,12 @@ import { broadcast } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
 import { checkTensor } from './dispatch.js'
-import { abs, div, lt, mul, pow, square, to, where } from './elementwise.js'
+import { abs, div, lt, mul, pow, square, sub, to, where } from './elementwise.js'
 import type { Dims, ReduceBy } from './fluent.js'
 import { safeSqrt } from './functions.js'
-import { expand } from './movement.js'
+import { expand, unsqueeze } from './movement.js'
 import { amax, amin, type ReduceOptions, sum } from './reduce.js'
+import { checkFloat } from './window.js'
 
 export interface NormOptions extends ReduceOptions {
   /** The order: 2 (default, also 'fro'), any other number, Infinity for the greatest and -Infinity for the least magnitude, 0 for a count. */
@@ -88,4 +89,30 @@ export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; 
     return div(wide, atLeast(norm(wide, { dim, keepdim: true }), eps))
   }
   return sum(mul(unit(a), unit(b)), { dim })
+}
+
+/**
+ * Distances of order `p` (default 2) between all vectors of `a: […, P, M]` and all of `b: […, R, M]`: `[…, P, R]`. Leading dimensions broadcast. The
+ * gradient of a distance 0 is 0. Outside `compile` it takes memory for all P·R·M differences.
+ *
+ *     cdist(points, centres).argmin(-1)
+ */
+export function cdist(a: Tensor, b: Tensor, options: { p?: number } = {}): Tensor {
+  checkOptions('cdist', options)
+  checkTensor('cdist', 'a', a)
+  checkTensor('cdist', 'b', b)
+  const { p = 2 } = options
+  if (typeof p !== 'number' || !(p >= 0)) throw new ArgumentError('ERR_NORM', `cdist: p must be a number from 0, received ${showValue(p)}.`)
+  checkFloat('cdist', a)
+  checkFloat('cdist', b)
+  const [m, n] = [a.shape[a.ndim - 1], b.shape[b.ndim - 1]]
+  if (a.ndim < 2 || b.ndim < 2 || m !== n) {
+    throw new ShapeError(
+      'ERR_SHAPE',
+      `cdist: needs vectors of one length, a […, P, M] and b […, R, M], received ${showShape(a.shape)} and ${showShape(b.shape)}.`,
+    )
+  }
+  const differences = sub(unsqueeze(a, -2), unsqueeze(b, -3))
+  // of no elements there is no greatest
+  return m === 0 ? sum(differences, { dim: -1 }) : norm(differences, { p, dim: -1 })
 }

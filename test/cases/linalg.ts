@@ -53,6 +53,8 @@ const fourier: Case[] = [
   op('irfft to an odd number', [real], [[[4, 2]]], (x) => cr.irfft(x, { n: 7 })),
   op('irfft along the first dimension', [real], [[[5, 3, 2]]], (x) => cr.irfft(x, { dim: 0, n: 5 })),
   op('stft', [real], [[[2, 32]], [[17]]], (x) => cr.stft(x, 8, { hopLength: 3, window: cr.hannWindow(8).to(x.dtype) }), { bad: [bad('scalar', () => cr.stft(t([]), 4)), bad('short', () => cr.stft(t([4]), 8, { center: false })), bad('reflected', () => cr.stft(t([3]), 8)), bad('window', () => cr.stft(t([9]), 4, { window: t([3]) })), bad('hop', () => cr.stft(t([9]), 4, { hopLength: 0 })), bad('frame', () => cr.stft(t([9]), 0))] }),
+  op('istft', [real], [[[2, 5, 6, 2]], [[5, 3, 2]]], (x) => cr.istft(x, 8, { hopLength: 2, window: cr.hannWindow(8).to(x.dtype) }), { bad: [bad('rank', () => cr.istft(t([5, 2]), 8)), bad('bins', () => cr.istft(t([4, 3, 2]), 8)), bad('real', () => cr.istft(t([5, 3]), 8)), bad('length', () => cr.istft(t([5, 3, 2]), 8, { length: 0 })), bad('uncovered', () => cr.istft(t([5, 3, 2]), 8, { center: false, window: cr.hannWindow(8) })), bad('only padding', () => cr.istft(t([5, 1, 2]), 8))] }),
+  op('istft to a length', [real], [[[4, 7, 2]]], (x) => cr.istft(x, 7, { hopLength: 3, length: 25, normalized: true, center: false })),
   op('stft, not centred', [real], [[[2, 21]]], (x) => cr.stft(x, 8, { center: false, normalized: true })),
   op('power of a spectrum', [real], [[[3, 12]]], (x) => cr.sum(cr.square(cr.rfft(x)), { dim: -1 })),
 ]

@@ -28,6 +28,8 @@ const functions: Record<string, Call> = {
   cumsum: (t, o) => cr.cumsum(t.a, o.dim),
   cumprod: (t, o) => cr.cumprod(t.a, o.dim),
   diff: (t, o) => cr.diff(t.a, o),
+  cummax: (t, o) => pair(cr.cummax(t.a, o.dim)),
+  cummin: (t, o) => pair(cr.cummin(t.a, o.dim)),
   sort: (t, o) => pair(cr.sort(t.a, o.dim, { descending: o.descending })),
   argsort: (t, o) => cr.argsort(t.a, o.dim, { descending: o.descending }),
   topk: (t, o) => pair(cr.topk(t.a, o.k, o.dim, { largest: o.largest })),
@@ -43,6 +45,8 @@ const functions: Record<string, Call> = {
   maskedFill: (t, o) => cr.maskedFill(t.a, t.b, number(o.value)),
   normalize: (t, o) => cr.normalize(t.a, o),
   norm: (t, o) => cr.norm(t.a, { p: number(o.p ?? 2), dim: o.dim ?? undefined, keepdim: o.keepdim ?? false }),
+  cdist: (t, o) => cr.cdist(t.a, t.b, { p: number(o.p) }),
+  histc: (t, o) => cr.histc(t.a, o),
   cosineSimilarity: (t, o) => cr.cosineSimilarity(t.a, t.b, o),
   einsum: (t, o) => cr.einsum(o.equation, ...Object.values(t)),
   pad: (t, o) => cr.pad(t.a, o.pad, { mode: o.mode }),
@@ -60,6 +64,7 @@ const functions: Record<string, Call> = {
   triu: (t, o) => cr.triu(t.a, o.k),
   scatter: (t, o) => cr.scatter(t.a, t.b, t.c, o.dim),
   scatterAdd: (t, o) => cr.scatterAdd(t.a, t.b, t.c, o.dim),
+  scatterReduce: (t, { dim, reduce, includeSelf }) => cr.scatterReduce(t.a, t.b, t.c, dim, reduce, { includeSelf }),
   indexAdd: (t, o) => cr.indexAdd(t.a, t.b, t.c, o.dim),
   indexCopy: (t, o) => cr.indexCopy(t.a, t.b, t.c, o.dim),
   gather: (t, o) => cr.gather(t.a, t.b, o.dim),
@@ -104,6 +109,8 @@ const functions: Record<string, Call> = {
     return t.a.at(...[...(pattern as string)].map((c) => (c in parts ? parts[c] : (tensors.shift() as Tensor))))
   },
   stft: (t, o) => cr.stft(t.a, 8, { ...o, window: cr.hannWindow(8) }),
+  istft: (t, o) => cr.istft(t.a, 8, { ...o, window: cr.hannWindow(8) }),
+  istftPlain: (t, o) => cr.istft(t.a, 7, o),
   hamming: () => cr.hammingWindow(9),
   hannSymmetric: () => cr.hannWindow(9, { periodic: false }),
   nanToNum: (t, o) => cr.nanToNum(t.a, o),
@@ -112,10 +119,13 @@ const functions: Record<string, Call> = {
 /** Where float32 itself loses more: steep functions and badly conditioned matrices. */
 const loose = /solve|tri|inverse|det|lstsq|pinv|svd|eig|qr|cholesky|norm/
 
-golden('ops-options', (c: Case) =>
+function checkOp(c: Case): void {
   check(c, loose.test(c.name) ? 4e-6 : 2e-6, (t) => {
     const result = functions[c.op](t, c.options)
     const list: readonly Tensor[] = Array.isArray(result) ? result : [result as Tensor]
     return Object.fromEntries(list.map((x, i) => [`out${i}`, x]))
-  }),
-)
+  })
+}
+
+golden('ops-options', checkOp)
+golden('ops-further', checkOp)

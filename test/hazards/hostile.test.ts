@@ -106,9 +106,11 @@ function targets(prefix: string, from: Record<string, unknown>): [string, Anythi
     if (elsewhere.test(name)) return []
     if (isClass(value)) {
       const Class = value as new (...args: unknown[]) => unknown
+      // parameters that are left out are undefined: one call stands for all of these, since the usual nn.Transformer alone takes 176 MB
+      const make: Anything = (...args) => (args.length > 0 && args.every((a) => a === undefined) ? undefined : new Class(...args))
       return Class === (Tensor as unknown) || Class.prototype instanceof Error || name.endsWith('Error')
         ? []
-        : [[`new ${prefix}${name}`, (...args) => new Class(...args)]]
+        : [[`new ${prefix}${name}`, make]]
     }
     if (typeof value === 'function') return [[`${prefix}${name}`, value as Anything]]
     if (typeof value === 'object' && value !== null && prefix.length < 12)
