@@ -67,6 +67,19 @@ export function isContiguous(shape: Shape, strides: readonly number[]): boolean 
   return true
 }
 
+/** Whether no two indices meet in one element: each stride steps over all that the smaller ones reach. */
+export function distinctIndices({ shape, strides }: { readonly shape: Shape; readonly strides: readonly number[] }): boolean {
+  if (shape.includes(0) || isContiguous(shape, strides)) return true
+  const terms = shape.map((extent, d) => ({ extent, stride: Math.abs(strides[d]) })).filter(({ extent }) => extent > 1)
+  terms.sort((a, b) => a.stride - b.stride)
+  let reach = 0
+  for (const { stride, extent } of terms) {
+    if (stride <= reach) return false
+    reach += stride * (extent - 1)
+  }
+  return true
+}
+
 /** NumPy's broadcasting of two shapes; `undefined` when they do not fit. */
 export function broadcastShapes(a: Shape, b: Shape): number[] | undefined {
   const n = Math.max(a.length, b.length)

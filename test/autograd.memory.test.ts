@@ -1,7 +1,7 @@
 /** The memory of gradients is used again as soon as nothing refers to it, and not before. */
 import { describe, expect, it } from 'vitest'
 import { withBackend } from '../src/backend/select.js'
-import { checkpoint, compile, customGradient, losses, memory, nn, noGrad, optim, type Tensor, tensor, zeros } from '../src/index.js'
+import { assign, checkpoint, compile, customGradient, losses, memory, nn, noGrad, optim, type Tensor, tensor, zeros } from '../src/index.js'
 import { backends } from './support/backends.js'
 
 const many = (value: number): Tensor => tensor(new Float32Array(512).fill(value), { requiresGrad: true })
@@ -56,6 +56,41 @@ describe.each(backends)('gradients on %s', (which) => {
     a.reshape([2, 256]).sum().backward(many(5).sum().mul(0).add(1).detach())
     spoil()
     expect(first(a.grad)).toBe(1)
+  })
+
+  test('of leaves have memory of their own, that can be written', () => {
+    const [a, b, scalar] = [
+      tensor([1, 2, 3], { requiresGrad: true }),
+      tensor([1, 2, 3], { requiresGrad: true }),
+      tensor(3, { requiresGrad: true }),
+    ]
+    const seed = tensor([5, 6, 7])
+    const write = (t: Tensor, value: Tensor | number): unknown => {
+      assign(t.grad as Tensor, value)
+      return (t.grad as Tensor).toArray()
+    }
+    for (const createGraph of [false, true]) {
+      for (const t of [a, b, scalar]) t.grad = undefined
+      a.sum().backward(undefined, { createGraph })
+      expect(write(a, tensor([7, 8, 9]))).toEqual([7, 8, 9])
+      a.mean().mul(3).backward(undefined, { createGraph })
+      a.mul(2).mean().mul(3).backward(undefined, { createGraph })
+      expect(write(a, (a.grad as unknown as Tensor).detach())).toEqual([10, 11, 12])
+      a.grad = undefined
+      for (let i = 0; i < 3; i++) a.sum().mul(2).backward(undefined, { createGraph })
+      expect((a.grad as unknown as Tensor).toArray()).toEqual([6, 6, 6])
+      a.grad = undefined
+      a.add(b).mul(seed).sum().backward(undefined, { createGraph })
+      expect(write(a, 1)).toEqual([1, 1, 1])
+      expect((b.grad as unknown as Tensor).toArray()).toEqual([5, 6, 7])
+      a.grad = undefined
+      a.backward(seed, { createGraph })
+      expect(write(a, 1)).toEqual([1, 1, 1])
+      expect(seed.toArray()).toEqual([5, 6, 7])
+      scalar.backward(undefined, { createGraph })
+      expect(write(scalar, 4)).toBe(4)
+      expect((scalar.grad as unknown as Tensor).item()).toBe(4)
+    }
   })
 
   test('that a hook or a rule of the user saw are theirs', () => {

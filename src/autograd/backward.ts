@@ -6,10 +6,10 @@ import { checkFunction, checkOptions, GradientError, ShapeError, StateError, sho
 import { checkTensor, gradMode, versionOf } from '../ops/dispatch.js'
 import { add, to } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
-import { expand } from '../ops/movement.js'
+import { clone, expand } from '../ops/movement.js'
 import { sumTo } from '../ops/reduce.js'
 import type { GradientRule, OpRow, Stretch } from '../ops/table.js'
-import { sameShape } from '../shape.js'
+import { distinctIndices, sameShape } from '../shape.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { checkGradient, unwatched } from './anomaly.js'
@@ -279,7 +279,9 @@ function collect(leaf: Tensor, g: Tensor, memory: PassingMemory | undefined): vo
   const before = leaf.leafGrad
   const own = memory?.owns(g) ?? false
   if (before === undefined) {
-    leaf.replaceGrad(g, own)
+    // written by whoever clips it, and added to: it must not be the seed, another leaf's, or an expanded number
+    const whole = recorder !== undefined || (own && distinctIndices(g))
+    leaf.replaceGrad(whole ? g : clone(g), memory !== undefined)
     return
   }
   if (memory !== undefined && leaf.gradIsOurs && before.storage.idle) add(before, g, { out: before })

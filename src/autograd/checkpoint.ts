@@ -42,7 +42,7 @@ export function checkpoint(fn: Segment, ...inputs: Tensor[]): Tensor {
       throw new Error('checkpoint has no loops')
     },
   }
-  noteGradient(row, [...inputs, ...used], undefined, [output], undefined)
+  noteGradient(row, [...inputs, ...used], undefined, [output])
   return output
 }
 

@@ -59,7 +59,7 @@ export function customGradient(definition: CustomFunction & { outputs?: number }
       // a handle of its own: what forward returns may be an input, or known elsewhere
       return detach(t)
     })
-    noteGradient(customRow(name, backward, saved), inputs, undefined, outputs, undefined)
+    noteGradient(customRow(name, backward, saved), inputs, undefined, outputs)
     return count === 1 ? outputs[0] : outputs
   }
 }

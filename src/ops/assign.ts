@@ -5,7 +5,7 @@ import { DTypeError, ShapeError, StateError, showShape } from '../errors.js'
 import { sameShape } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
-import { checkTensor, copyInto, lift } from './dispatch.js'
+import { checkTensor, checkWritable, copyInto, lift } from './dispatch.js'
 import { expand } from './movement.js'
 
 const writes = { suspended: false }
@@ -52,5 +52,6 @@ export function assign(target: Tensor, value: Tensor | number): void {
     return
   }
   if (source.traced || target.traced) throw new StateError('ERR_TRACED_ESCAPED', 'assign: a traced tensor was used after its trace ended.')
+  checkWritable('assign', 'the target', target)
   copyInto(target, source)
 }

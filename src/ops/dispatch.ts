@@ -3,11 +3,11 @@
  * In: a row of the op table, tensors, attributes. Out: tensors.
  */
 import { nativeBackend } from '../backend/select.js'
-import { itemSize, type TypedArray, viewMemory } from '../dtype.js'
+import { isFloat, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, DTypeError, deepStack, ShapeError, StateError, showShape } from '../errors.js'
 import type { Instruction, View } from '../ir/format.js'
 import { encodeOne } from '../ir/format.js'
-import { broadcastStrides, contiguousStrides, copyStrided, isContiguous, sameShape, sizeOf } from '../shape.js'
+import { broadcastStrides, contiguousStrides, copyStrided, distinctIndices, isContiguous, sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { type Meta, tracing } from '../tracing.js'
@@ -33,36 +33,34 @@ export function apply<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out
 /** Applies an op; returns all its outputs. */
 export function applyAll<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out?: Tensor): Tensor[] {
   const metas = row.infer(inputs, attrs)
+  if (out !== undefined) checkOut(row, inputs, out, metas[0])
   let outputs: Tensor[]
   const { recorder } = tracing
   if (recorder !== undefined) {
     outputs = recorder.record(row, inputs, attrs, metas)
     if (out !== undefined) {
-      checkOut(row.name, out, metas[0])
       recorder.assign(out, outputs[0])
       return [out]
     }
   } else {
     outputs = runEager(row, inputs, attrs, metas, out)
   }
-  if (gradMode.enabled && row.gradient !== undefined) noteGradient(row, inputs, attrs, outputs, out)
+  if (gradMode.enabled && row.gradient !== undefined) noteGradient(row, inputs, attrs, outputs)
   if (eagerHooks.afterOp !== undefined && recorder === undefined) eagerHooks.afterOp(row as unknown as OpRow<never>, inputs, outputs)
   return outputs
 }
 
-/** @internal notes how to differentiate outputs that were computed from the inputs */
-export function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, outputs: Tensor[], out: Tensor | undefined): void {
+/** Whether a gradient flows from a result of this dtype to one of the inputs. */
+function leadsBack(inputs: readonly Tensor[], dtype: Meta['dtype']): boolean {
   let wanted = false
   for (let i = 0; i < inputs.length && !wanted; i++) wanted = inputs[i].requiresGrad
-  if (!wanted) return
+  return wanted && isFloat(dtype)
+}
+
+/** @internal notes how to differentiate outputs that were computed from the inputs */
+export function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, outputs: Tensor[]): void {
   const { dtype } = outputs[0]
-  if (dtype !== 'float32' && dtype !== 'float64') return
-  if (out !== undefined) {
-    throw new ArgumentError(
-      'ERR_OUT_GRAD',
-      `${row.name}: { out } cannot be used where gradients are recorded. Wrap the call in noGrad(() => …).`,
-    )
-  }
+  if (!leadsBack(inputs, dtype)) return
   const node: GradNode = {
     row,
     attrs,
@@ -81,13 +79,31 @@ export function versionOf(t: Tensor): number {
   return (t.value === undefined ? t.storage.version : 0) + (tracing.recorder?.updates(t) ?? 0)
 }
 
-function checkOut(op: string, out: Tensor, meta: Meta): void {
+/** Everything that can be wrong with `{ out }`, before anything is written. */
+function checkOut<A>(row: OpRow<A>, inputs: readonly Tensor[], out: Tensor, meta: Meta): void {
+  const { name } = row
   if (!sameShape(out.shape, meta.shape) || out.dtype !== meta.dtype) {
     throw new ShapeError(
       'ERR_OUT_SHAPE',
-      `${op}: { out } is ${out.dtype} ${showShape(out.shape)}, the result is ${meta.dtype} ${showShape(meta.shape)}.`,
+      `${name}: { out } is ${out.dtype} ${showShape(out.shape)}, the result is ${meta.dtype} ${showShape(meta.shape)}.`,
     )
   }
+  checkWritable(name, '{ out }', out)
+  if (gradMode.enabled && row.gradient !== undefined && leadsBack(inputs, meta.dtype)) {
+    throw new ArgumentError(
+      'ERR_OUT_GRAD',
+      `${name}: { out } cannot be used where gradients are recorded. Wrap the call in noGrad(() => …).`,
+    )
+  }
+}
+
+/** Checks that every element of a tensor to be written has memory of its own. */
+export function checkWritable(op: string, what: string, { shape, strides }: Tensor): void {
+  if (distinctIndices({ shape, strides })) return
+  throw new ArgumentError(
+    'ERR_WRITE_OVERLAPS',
+    `${op}: elements of ${what} ${showShape(shape)} share memory, as those of expand() do, so each cannot have a value of its own. Write a clone().`,
+  )
 }
 
 function allocate(meta: Meta): Tensor {
@@ -115,11 +131,7 @@ function runEager<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, metas: 
     }
     return [new Tensor({ ...seen, shape: metas[0].shape, dtype: source.dtype, storage: source.storage })]
   }
-  const outputs = metas.map((meta, i) => {
-    if (i > 0 || out === undefined) return allocate(meta)
-    checkOut(row.name, out, meta)
-    return overlaps(row, inputs, out) ? allocate(meta) : out
-  })
+  const outputs = metas.map((meta, i) => (i > 0 || out === undefined || overlaps(row, inputs, out) ? allocate(meta) : out))
   for (const t of inputs) if (t.constant === undefined) t.storage.waitToRead()
   if (out !== undefined) out.storage.waitToWrite()
   execute(row, inputs, outputs, attrs)
@@ -141,13 +153,16 @@ function overlaps<A>(row: OpRow<A>, inputs: readonly Tensor[], out: Tensor): boo
 
 /** Copies `source` into the memory of `target`, which has the same shape and dtype. Grad-free, at once. */
 export function copyInto(target: Tensor, source: Tensor): void {
+  // asked for first: where the memory of either is gone, nothing changes
+  const overlapping = source.constant === undefined && source.storage.bytes.buffer === target.storage.bytes.buffer
   source.storage.waitToRead()
   if (isWhole(target) && source.storage !== target.storage) target.storage.waitToReplace()
   else target.storage.waitToWrite()
   const native = nativeBackend()
   if (native === undefined || target.dtype === 'float64') {
     const item = itemSize(target.dtype)
-    const from = denseOf(source, source.shape)
+    const dense = denseOf(source, source.shape)
+    const from = overlapping ? dense.slice() : dense
     const { bytes } = target.storage
     const to = viewMemory(target.dtype, bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / item))
     if (isContiguous(target.shape, target.strides)) {
@@ -157,7 +172,6 @@ export function copyInto(target: Tensor, source: Tensor): void {
     }
     return
   }
-  const overlapping = source.constant === undefined && source.storage.bytes.buffer === target.storage.bytes.buffer
   const from = overlapping ? copyOf(source) : source
   runInstruction(lowerMicro(undefined, [viewOf(from)], viewOf(target)))
 }

@@ -4,12 +4,12 @@
  */
 import { dtypes, itemSize } from '../../dtype.js'
 import { formatMagic, formatVersion, headerWords, type Instruction, keepFlag, Opcode, regionFlag, type View } from '../../ir/format.js'
-import { maxElements, maxRank, sizeOf } from '../../shape.js'
+import { distinctIndices, maxElements, maxRank, sizeOf } from '../../shape.js'
 import { tableHash } from '../registry.js'
 import { StatusCode, statusError } from '../status.js'
 import { canFail, checkInstruction } from './check.js'
 import type { Attributes, Operands } from './checker.js'
-import { distinctIndices, elementRange, overlap, type Placed, place, sameElements } from './overlap.js'
+import { elementRange, overlap, type Placed, place, sameElements } from './overlap.js'
 import { maxSlots, Reader } from './reader.js'
 
 export type DecodedInstruction = Operands & Attributes & Pick<Instruction<number>, 'region'>

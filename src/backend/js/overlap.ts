@@ -43,19 +43,6 @@ export function place(view: View<number>, space: number, base: number): Placed {
   return { view, space, start, low: base + range.low * size, high: base + (range.high + 1) * size }
 }
 
-/** No two indices of the view meet: each stride steps over all that the smaller ones reach. */
-export function distinctIndices({ shape, strides }: View<number>): boolean {
-  if (shape.includes(0)) return true
-  const terms = shape.map((extent, d) => ({ extent, stride: Math.abs(strides[d]) })).filter(({ extent }) => extent > 1)
-  terms.sort((a, b) => a.stride - b.stride)
-  let reach = 0
-  for (const { stride, extent } of terms) {
-    if (stride <= reach) return false
-    reach += stride * (extent - 1)
-  }
-  return true
-}
-
 /** Every index is at the same address in both. */
 export function sameElements(a: Placed, b: Placed): boolean {
   const x = a.view
