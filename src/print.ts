@@ -1,7 +1,7 @@
 /**
  * How tensors print: like NumPy, columns aligned, summarized when large. In: a tensor. Out: text.
  */
-import { isFloat } from './dtype.js'
+import { isFloat, itemSize, viewMemory } from './dtype.js'
 import { showShape } from './errors.js'
 import type { NestedArray, Tensor } from './tensor.js'
 
@@ -60,13 +60,6 @@ function reader(t: Tensor): (offset: number) => NestedArray {
   const { storage, dtype } = t
   storage.waitToRead()
   const { buffer, byteOffset, byteLength } = storage.bytes
-  const data =
-    dtype === 'float32'
-      ? new Float32Array(buffer, byteOffset, byteLength >> 2)
-      : dtype === 'int32'
-        ? new Int32Array(buffer, byteOffset, byteLength >> 2)
-        : dtype === 'float64'
-          ? new Float64Array(buffer, byteOffset, byteLength >> 3)
-          : storage.bytes
+  const data = viewMemory(dtype, buffer, byteOffset, Math.floor(byteLength / itemSize(dtype)))
   return dtype === 'bool' ? (i) => data[i] !== 0 : (i) => data[i]
 }

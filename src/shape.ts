@@ -34,10 +34,13 @@ export function checkShape(op: string, shape: Shape): Shape {
   return shape
 }
 
+/** At most 2^31 - 1 elements; the sizes beside a 0 keep to that too, so that strides do. */
 export function checkSize(op: string, shape: Shape): void {
-  if (sizeOf(shape) > maxElements) {
-    throw new ShapeError('ERR_TOO_LARGE', `${op}: ${showShape(shape)} has more than ${maxElements} elements. Work in smaller batches.`)
-  }
+  let n = 1
+  for (const d of shape) n *= d === 0 ? 1 : d
+  if (n <= maxElements) return
+  const what = shape.includes(0) ? 'would have without its empty dimensions' : 'has'
+  throw new ShapeError('ERR_TOO_LARGE', `${op}: ${showShape(shape)} ${what} more than ${maxElements} elements. Work in smaller batches.`)
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
@@ -191,7 +194,9 @@ export function resolveReshape(shape: Shape, wanted: readonly number[]): number[
       `reshape: cannot make ${showShape(wanted)} of ${showShape(shape)} (${n} elements). Sizes must multiply to ${n}; one may be -1.`,
     )
   }
-  return wanted.map((d) => (d === -1 ? n / known : d))
+  const resolved = wanted.map((d) => (d === -1 ? n / known : d))
+  checkSize('reshape', resolved)
+  return resolved
 }
 
 /** Copies a strided view into row-major order. */

@@ -57,6 +57,15 @@ function attempt<T>(bytes: number, allocate: () => T): T {
   }
 }
 
+/** Zeroed memory that cannot be detached. */
+function sharedMemory(bytes: number): Uint8Array {
+  return new Uint8Array(
+    attempt(bytes, () => new SharedArrayBuffer(Math.max(1, bytes))),
+    0,
+    bytes,
+  )
+}
+
 /** Up to how many bytes a copy is cheaper than waiting. */
 const replaceable = 4096
 
@@ -93,6 +102,16 @@ export class Storage {
     deaths.register(this, this.owner, this)
   }
 
+  /** Returns where the memory was asked for, if that was noted. */
+  private forgetOwner(): string | undefined {
+    if (this.owner === undefined) return undefined
+    const { where } = this.owner
+    owners.delete(this.owner)
+    deaths.unregister(this)
+    this.owner = undefined
+    return where
+  }
+
   /** Memory whose contents are unspecified; `passing` if it is one of those that are recycled. */
   static allocate(bytes: number, passing = false): Storage {
     if (bytes < poolMinimum) return new Storage(new Uint8Array(bytes), false)
@@ -110,8 +129,7 @@ export class Storage {
 
   /** Zeroed memory that background programs may use by reference. */
   static allocateShared(bytes: number): Storage {
-    const memory = attempt(bytes, () => new SharedArrayBuffer(Math.max(bytes, 1)))
-    return new Storage(new Uint8Array(memory, 0, bytes), true)
+    return new Storage(sharedMemory(bytes), true)
   }
 
   /** As `allocateShared`, side by side in one piece of memory, each from a cache line on. */
@@ -151,10 +169,12 @@ export class Storage {
     if (this.exposed) return false
     this.waitForAll()
     const { bytes } = this
-    const shared = new Uint8Array(new SharedArrayBuffer(Math.max(1, bytes.byteLength)), 0, bytes.byteLength)
+    const shared = sharedMemory(bytes.byteLength)
     shared.set(bytes)
     this.memory = shared
     this.shared = true
+    const where = this.forgetOwner()
+    if (where !== undefined) this.noteOwner(where)
     return true
   }
 
@@ -204,7 +224,7 @@ export class Storage {
       this.waitToWrite()
       return
     }
-    this.memory = new Uint8Array(new SharedArrayBuffer(Math.max(1, this.byteLength)), 0, this.byteLength)
+    this.memory = sharedMemory(this.byteLength)
     this.lastReaders.fill(0)
     this.version++
   }
@@ -251,10 +271,7 @@ export class Storage {
   private release(where: string | undefined): void {
     const memory = this.memory as Uint8Array
     this.memory = undefined
-    if (this.owner !== undefined) {
-      owners.delete(this.owner)
-      deaths.unregister(this)
-    }
+    this.forgetOwner()
     const size = memory.buffer.byteLength
     if (this.shared || this.exposed || size < poolMinimum || sizeClass(size) !== size || pooledBytes + size > poolLimit) return
     pooledBytes += size

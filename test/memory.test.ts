@@ -34,6 +34,12 @@ describe.each(backends)('memory() on %s', (which) => {
     expect(of(4 * megabyte, 'shared')[0].where).toMatch(/^at .*memory\.test\.ts:\d+:\d+/)
     expect(largest.map((o) => o.bytes)).toEqual(largest.map((o) => o.bytes).sort((a, b) => b - a))
     expect([kept.size, layer.inFeatures]).toEqual([3 * megabyte, 1024])
+    const captured = zeros([7, megabyte / 4])
+    const sevens = (): string[] => memory().largest.flatMap((o) => (o.bytes === 7 * megabyte ? [o.kind] : []))
+    const before = sevens()
+    compile((x: Tensor) => x.add(captured)).explain(kept.at(0, [0, 1]))
+    expect([before, sevens()]).toEqual([['tensor'], ['shared']])
+    expect(captured.size).toBe((7 * megabyte) / 4)
   })
 
   test('forgets what was disposed or collected', async () => {
