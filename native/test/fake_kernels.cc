@@ -1,5 +1,6 @@
 // Kernels for the tests of the runtime: whatever the opcode, they read every element of every input and write every element of every
-// output, so that AddressSanitizer vouches for the checks. A map adds its inputs; random sleeps for `offset` microseconds.
+// output, so that AddressSanitizer vouches for the checks. A map adds two inputs; random sleeps for `offset` microseconds.
+// What keeps something of its second input keeps the first byte, and writes that.
 #include <unistd.h>
 
 #include <cstring>
@@ -45,6 +46,16 @@ void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
     free(sums);
     return;
   }
+  if (instruction.kept) {
+    if (task.run->makes(instruction))
+      forEach(instruction.inputs[1], base(instruction.inputs[1]), [&](int64_t i, std::byte* p) {
+        if (i == 0) memset(task.run->made(instruction), static_cast<int>(*p), instruction.keptBytes);
+      });
+    forEach(instruction.outputs[0], base(instruction.outputs[0]), [&](int64_t, std::byte* p) {
+      memset(p, static_cast<int>(*task.run->made(instruction)), static_cast<size_t>(sizeOf(instruction.outputs[0].dtype)));
+    });
+    return;
+  }
   unsigned checksum = 0;
   for (int i = 0; i < instruction.inputCount; ++i)
     forEach(instruction.inputs[i], base(instruction.inputs[i]), [&](int64_t, std::byte* p) { checksum += static_cast<unsigned>(*p); });
@@ -57,6 +68,7 @@ void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
 Status prepare(Instruction& instruction) {
   instruction.plan = malloc(16);
   instruction.sharedScratch = static_cast<size_t>(instruction.inputCount) * 100;
+  instruction.keptBytes = instruction.keep ? 100 : 0;
   return instruction.plan ? Status{} : Status{StatusCode::outOfMemory};
 }
 
