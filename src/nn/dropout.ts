@@ -71,3 +71,13 @@ export class Dropout2d extends Drop {
     return channelMask('Dropout2d', x, 4, 'images [N, C, H, W]')
   }
 }
+
+/**
+ * Drops whole channels of volumes `[N, C, D, H, W]`, in training: each is 0 with probability `p` (default 0.5), the others are divided by 1 − p.
+ * Source: Tompson et al. 2015, `torch.nn.Dropout3d`.
+ */
+export class Dropout3d extends Drop {
+  protected maskShape(x: Tensor): readonly number[] {
+    return channelMask('Dropout3d', x, 5, 'volumes [N, C, D, H, W]')
+  }
+}

@@ -24,7 +24,7 @@ export {
   ConvTranspose3d,
   type ConvTranspose3dLayerOptions,
 } from './conv.js'
-export { Dropout, Dropout1d, Dropout2d } from './dropout.js'
+export { Dropout, Dropout1d, Dropout2d, Dropout3d } from './dropout.js'
 export { Embedding, EmbeddingBag, type EmbeddingBagOptions, type EmbeddingOptions } from './embedding.js'
 export * as init from './init.js'
 export { Bilinear, Linear, type LinearOptions } from './linear.js'
@@ -35,6 +35,7 @@ export {
   type GroupNormLayerOptions,
   InstanceNorm1d,
   InstanceNorm2d,
+  InstanceNorm3d,
   type InstanceNormLayerOptions,
   LayerNorm,
   type LayerNormLayerOptions,
@@ -53,14 +54,19 @@ export {
 export {
   CircularPad1d,
   CircularPad2d,
+  CircularPad3d,
   ConstantPad1d,
   ConstantPad2d,
+  ConstantPad3d,
   ReflectionPad1d,
   ReflectionPad2d,
+  ReflectionPad3d,
   ReplicationPad1d,
   ReplicationPad2d,
+  ReplicationPad3d,
   ZeroPad1d,
   ZeroPad2d,
+  ZeroPad3d,
 } from './pad.js'
 export { Parameter } from './parameter.js'
 export {

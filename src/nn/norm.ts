@@ -8,8 +8,9 @@ import { assign } from '../ops/assign.js'
 import { ones, zeros } from '../ops/creation.js'
 import { add } from '../ops/elementwise.js'
 import { groupNorm, instanceNorm, layerNorm, localResponseNorm, rmsNorm } from '../ops/norm.js'
+import type { Rank } from '../ops/window.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectImages, ExpectSecond, ExpectSignals, ExpectTail } from '../types.js'
+import type { ExpectPlanes, ExpectSecond, ExpectTail } from '../types.js'
 import type { KeepRule, Rule } from './chain.js'
 import { checkInput, checkInteger, checkNumber, checkPlanes, showOptions } from './check.js'
 import { constant } from './init.js'
@@ -243,14 +244,10 @@ export class GroupNorm<C extends number = number> extends Module {
   }
 }
 
-interface InstanceNormRule<L extends 'InstanceNorm1d' | 'InstanceNorm2d', C extends number> extends Rule {
-  readonly error: InstanceRefusal<L, C, this['in']>
+interface InstanceNormRule<R extends Rank, L extends string, C extends number> extends Rule {
+  readonly error: ExpectPlanes<R, L, C, this['in']>
   readonly out: this['in']
 }
-
-type InstanceRefusal<L extends 'InstanceNorm1d' | 'InstanceNorm2d', C extends number, S> = L extends 'InstanceNorm1d'
-  ? ExpectSignals<L, C, S>
-  : ExpectImages<L, C, S>
 
 export interface InstanceNormLayerOptions {
   /** Added to the variance; default 1e-5. */
@@ -263,10 +260,12 @@ export interface InstanceNormLayerOptions {
   trackRunningStats?: boolean
 }
 
-/** What the two ranks share. */
-abstract class InstanceNorm<L extends 'InstanceNorm1d' | 'InstanceNorm2d', C extends number> extends Module {
+/** What all ranks share. */
+abstract class InstanceNorm<R extends Rank, L extends string, C extends number> extends Module {
   /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: InstanceNormRule<L, C>
+  declare readonly __rule?: InstanceNormRule<R, L, C>
+  /** Spatial dimensions. */
+  protected abstract rank(): R
   readonly numFeatures: C
   readonly eps: number
   readonly momentum: number
@@ -302,13 +301,13 @@ abstract class InstanceNorm<L extends 'InstanceNorm1d' | 'InstanceNorm2d', C ext
     if (this.numBatchesTracked !== undefined) constant(this.numBatchesTracked, 0)
   }
 
-  forward<T extends Tensor>(x: T & InstanceRefusal<L, C, ShapeOf<T>>): Tensor<ShapeOf<T>>
+  forward<T extends Tensor>(x: T & ExpectPlanes<R, L, C, ShapeOf<T>>): Tensor<ShapeOf<T>>
   forward(x: Tensor): Tensor {
     const { numFeatures, weight, bias, eps, momentum, runningMean, runningVar, numBatchesTracked } = this
     const layer = this.constructor.name
     const name = `${layer}(${numFeatures})`
     checkInput(name, x, (weight ?? runningMean)?.dtype)
-    checkPlanes(name, x, layer === 'InstanceNorm1d' ? 1 : 2)
+    checkPlanes(name, x, this.rank())
     if (x.shape[1] !== numFeatures) {
       throw new ShapeError(
         'ERR_LAYER_INPUT',
@@ -338,7 +337,11 @@ abstract class InstanceNorm<L extends 'InstanceNorm1d' | 'InstanceNorm2d', C ext
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels.
  */
-export class InstanceNorm1d<C extends number = number> extends InstanceNorm<'InstanceNorm1d', C> {}
+export class InstanceNorm1d<C extends number = number> extends InstanceNorm<1, 'InstanceNorm1d', C> {
+  protected rank(): 1 {
+    return 1
+  }
+}
 
 /**
  * Normalizes each channel of each sample of images `[N, C, H, W]` by its own mean and variance. Defaults: `eps` 1e-5, `momentum` 0.1,
@@ -348,7 +351,23 @@ export class InstanceNorm1d<C extends number = number> extends InstanceNorm<'Ins
  *
  * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels.
  */
-export class InstanceNorm2d<C extends number = number> extends InstanceNorm<'InstanceNorm2d', C> {}
+export class InstanceNorm2d<C extends number = number> extends InstanceNorm<2, 'InstanceNorm2d', C> {
+  protected rank(): 2 {
+    return 2
+  }
+}
+
+/**
+ * Normalizes each channel of each sample of volumes `[N, C, D, H, W]` by its own mean and variance. Defaults: `eps` 1e-5, `momentum` 0.1,
+ * `affine` and `trackRunningStats` false. Source: `torch.nn.InstanceNorm3d`.
+ *
+ * @throws ShapeError `ERR_LAYER_INPUT` for other ranks or channels.
+ */
+export class InstanceNorm3d<C extends number = number> extends InstanceNorm<3, 'InstanceNorm3d', C> {
+  protected rank(): 3 {
+    return 3
+  }
+}
 
 /**
  * Divides each element of `[N, C, …]` by (k + alpha · mean of the squares of the `size` channels around it)^beta. Defaults: `alpha` 1e-4, `beta`

@@ -1,6 +1,5 @@
 /**
- * Pooling layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`. `R` is the number of spatial dimensions, `L` the
- * layer's name for what `tsc` says.
+ * Pooling layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`.
  */
 import { checkOptions } from '../errors.js'
 import {
@@ -18,39 +17,11 @@ import {
 } from '../ops/adaptive-pool.js'
 import { type AvgPoolOptions, avgPool1d, avgPool2d, avgPool3d, type MaxPoolOptions, maxPool1d, maxPool2d, maxPool3d } from '../ops/pool.js'
 import { type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from '../ops/window.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectPlanes, SamePlanes } from '../types.js'
-import type { Rule } from './chain.js'
-import { checkInput, checkPlanes, showOptions } from './check.js'
-import { Module } from './module.js'
-
-/** Spatial sizes are not followed: what comes behind takes any. */
-interface PoolRule<R extends Rank, L extends string> extends Rule {
-  readonly error: ExpectPlanes<R, L, number, this['in']>
-  readonly out: SamePlanes<R, this['in']>
-}
+import type { Tensor } from '../tensor.js'
+import { showOptions } from './check.js'
+import { PlanesLayer } from './planes.js'
 
 const show = (value: unknown): string => (Array.isArray(value) ? `[${value.map(String).join(', ')}]` : String(value))
-
-/** What takes signals, images or volumes and gives as many channels. */
-abstract class PlanesLayer<R extends Rank, L extends string> extends Module {
-  /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: PoolRule<R, L>
-  private readonly rank: R
-  constructor(rank: R) {
-    super()
-    this.rank = rank
-  }
-  /** The function, without the checks of a layer. */
-  protected abstract pool(x: Tensor): Tensor
-
-  forward<T extends Tensor>(x: T & ExpectPlanes<R, L, number, ShapeOf<T>>): Tensor<SamePlanes<R, ShapeOf<T>>>
-  forward(x: Tensor): Tensor {
-    checkInput(this.constructor.name, x)
-    checkPlanes(this.constructor.name, x, this.rank)
-    return this.pool(x)
-  }
-}
 
 /** A window and how it moves. */
 abstract class Pool<R extends Rank, L extends string, O extends object> extends PlanesLayer<R, L> {
@@ -81,7 +52,7 @@ export class MaxPool1d extends Pool<1, 'MaxPool1d', MaxPoolOptions<1>> {
   constructor(kernelSize: Single, options: MaxPoolOptions<1> = {}) {
     super(1, kernelSize, options)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return maxPool1d(x, this.kernelSize, this.options)
   }
 }
@@ -98,7 +69,7 @@ export class MaxPool2d extends Pool<2, 'MaxPool2d', MaxPoolOptions<2>> {
   constructor(kernelSize: Pair, options: MaxPoolOptions<2> = {}) {
     super(2, kernelSize, options)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return maxPool2d(x, this.kernelSize, this.options)
   }
 }
@@ -115,7 +86,7 @@ export class MaxPool3d extends Pool<3, 'MaxPool3d', MaxPoolOptions<3>> {
   constructor(kernelSize: Triple, options: MaxPoolOptions<3> = {}) {
     super(3, kernelSize, options)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return maxPool3d(x, this.kernelSize, this.options)
   }
 }
@@ -132,7 +103,7 @@ export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
   constructor(kernelSize: Single, options: AvgPoolOptions<1> = {}) {
     super(1, kernelSize, options)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return avgPool1d(x, this.kernelSize, this.options)
   }
 }
@@ -149,7 +120,7 @@ export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
   constructor(kernelSize: Pair, options: AvgPoolOptions<2> = {}) {
     super(2, kernelSize, options)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return avgPool2d(x, this.kernelSize, this.options)
   }
 }
@@ -166,7 +137,7 @@ export class AvgPool3d extends Pool<3, 'AvgPool3d', AvgPoolOptions<3>> {
   constructor(kernelSize: Triple, options: AvgPoolOptions<3> = {}) {
     super(3, kernelSize, options)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return avgPool3d(x, this.kernelSize, this.options)
   }
 }
@@ -193,7 +164,7 @@ export class AdaptiveAvgPool1d extends AdaptivePool<1, 'AdaptiveAvgPool1d'> {
   constructor(outputSize: AdaptiveSingle) {
     super(1, outputSize)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return adaptiveAvgPool1d(x, this.outputSize)
   }
 }
@@ -208,7 +179,7 @@ export class AdaptiveAvgPool2d extends AdaptivePool<2, 'AdaptiveAvgPool2d'> {
   constructor(outputSize: AdaptivePair) {
     super(2, outputSize)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return adaptiveAvgPool2d(x, this.outputSize)
   }
 }
@@ -223,7 +194,7 @@ export class AdaptiveAvgPool3d extends AdaptivePool<3, 'AdaptiveAvgPool3d'> {
   constructor(outputSize: AdaptiveTriple) {
     super(3, outputSize)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return adaptiveAvgPool3d(x, this.outputSize)
   }
 }
@@ -233,7 +204,7 @@ export class AdaptiveMaxPool1d extends AdaptivePool<1, 'AdaptiveMaxPool1d'> {
   constructor(outputSize: AdaptiveSingle) {
     super(1, outputSize)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return adaptiveMaxPool1d(x, this.outputSize)
   }
 }
@@ -246,7 +217,7 @@ export class AdaptiveMaxPool2d extends AdaptivePool<2, 'AdaptiveMaxPool2d'> {
   constructor(outputSize: AdaptivePair) {
     super(2, outputSize)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return adaptiveMaxPool2d(x, this.outputSize)
   }
 }
@@ -259,7 +230,7 @@ export class AdaptiveMaxPool3d extends AdaptivePool<3, 'AdaptiveMaxPool3d'> {
   constructor(outputSize: AdaptiveTriple) {
     super(3, outputSize)
   }
-  protected pool(x: Tensor): Tensor {
+  protected compute(x: Tensor): Tensor {
     return adaptiveMaxPool3d(x, this.outputSize)
   }
 }

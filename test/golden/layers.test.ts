@@ -20,6 +20,11 @@ const layers: Record<string, (args: Sizes, options: Options) => nn.Layer> = {
   GroupNorm: ([g, n], o) => new nn.GroupNorm(g, n, o),
   InstanceNorm1d: ([n], o) => new nn.InstanceNorm1d(n, o),
   InstanceNorm2d: ([n], o) => new nn.InstanceNorm2d(n, o),
+  InstanceNorm3d: ([n], o) => new nn.InstanceNorm3d(n, o),
+  ...Object.fromEntries(
+    (['ReflectionPad3d', 'ReplicationPad3d', 'CircularPad3d', 'ZeroPad3d'] as const).map((name) => [name, ([p]: Sizes) => new nn[name](p)]),
+  ),
+  ConstantPad3d: ([p, value]) => new nn.ConstantPad3d(p, value),
   LocalResponseNorm: ([n], o) => new nn.LocalResponseNorm(n, o),
   Embedding: ([n, d], o) => new nn.Embedding(n, d, o),
   EmbeddingBag: ([n, d], o) => new nn.EmbeddingBag(n, d, o),

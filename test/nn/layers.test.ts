@@ -93,6 +93,26 @@ describe('Dropout', () => {
     expect(x.grad?.toArray()).toEqual(y.toArray())
   })
 
+  test.each([
+    ['Dropout1d', [20, 30, 4]],
+    ['Dropout2d', [20, 30, 2, 2]],
+    ['Dropout3d', [20, 30, 1, 2, 2]],
+  ] as const)('%s drops whole channels', (name, shape) => {
+    manualSeed(0)
+    const y = new nn[name](0.5).forward(ones([...shape]) as Tensor)
+    const channels = y.reshape([600, 4])
+    expect(
+      channels
+        .amax({ dim: 1 })
+        .sub(channels.amin({ dim: 1 }))
+        .abs()
+        .sum()
+        .item(),
+    ).toBe(0)
+    expect(new Set(y.data)).toEqual(new Set([0, 2]))
+    expect(thrown(() => new nn[name]().forward(ones([2, 2]) as Tensor)).code).toBe('ERR_LAYER_INPUT')
+  })
+
   test('p outside 0 to 1 is an error', () => {
     for (const p of [-0.1, 1.1, Number.NaN]) expect(thrown(() => new nn.Dropout(p)).code).toBe('ERR_LAYER_OPTION')
   })

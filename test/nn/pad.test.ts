@@ -14,6 +14,15 @@ test('one dimension', () => {
   expect(row(new nn.ZeroPad1d([-1, 1]))).toEqual([2, 3, 0])
 })
 
+test('three dimensions', () => {
+  const volume = tensor([1, 2, 3, 4, 5, 6, 7, 8], { shape: [1, 1, 2, 2, 2] })
+  expect(new nn.ReplicationPad3d([0, 1, 0, 0, 1, 0]).forward(volume).reshape([-1]).toArray()).toEqual([
+    1, 2, 2, 3, 4, 4, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8,
+  ])
+  expect(String(new nn.ConstantPad3d([1, 0, 0, 0, 0, 0], 2))).toBe('ConstantPad3d([1, 0, 0, 0, 0, 0], 2)')
+  expect(() => new nn.ZeroPad3d([1, 2] as never)).toThrow(/an integer or \[left, right, top, bottom, front, back\], received \[1, 2\]/)
+})
+
 test('two dimensions', () => {
   const image = tensor([
     [
