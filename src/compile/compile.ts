@@ -113,8 +113,9 @@ class Cache {
   }
 
   private warnAboutShapes(args: FlatArguments): void {
+    if (this.warned) return
     this.shapes.add(args.tensors.map((t) => showShape(t.shape)).join(' '))
-    if (this.shapes.size < 3 || this.warned) return
+    if (this.shapes.size < 3) return
     this.warned = true
     process.emitWarning(
       `compile(${this.name}): compiled for ${this.shapes.size} different shapes (${[...this.shapes].join('; ')}). Each costs a compilation; keep batches equally large (dropLast), or pad.`,

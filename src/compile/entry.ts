@@ -24,6 +24,8 @@ interface ArgumentKey {
 
 /** What one call holds while it runs. */
 interface Call {
+  /** Runs later; until then the user may write what was handed out. */
+  readonly queued: boolean
   /** With the program's prologue. */
   readonly whole: boolean
   /** Of a whole run: the state of what the prologue reads. */
@@ -136,7 +138,7 @@ export class Entry {
 
   /** Runs on this thread. */
   runSync(args: FlatArguments): unknown {
-    const call = this.bind(args)
+    const call = this.bind(args, false)
     for (const s of call.reads) s.waitToRead()
     for (const s of call.writes) s.waitToWrite()
     this.stamp(call)
@@ -164,7 +166,7 @@ export class Entry {
    */
   submit(args: FlatArguments): Promise<unknown> {
     const { queue } = this
-    const call = this.bind(args)
+    const call = this.bind(args, true)
     this.stamp(call)
     const place = backlogs[queue].add({
       bytes: this.outputBytes + call.copied + callBytes,
@@ -227,11 +229,23 @@ export class Entry {
     return mapTree(this.trace.result, (leaf) => (leaf instanceof Tensor && leaf.traced ? call.outputs[next++] : leaf))
   }
 
-  private bind(args: FlatArguments): Call {
+  private bind(args: FlatArguments, queued: boolean): Call {
     const { program } = this
     const slots = new Array<Slot>(program.slots.length)
     const whole = !this.prepared
-    const call: Call = { whole, stamp: undefined, slots, copied: 0, made: 0, exposed: [], outputs: [], reads: [], writes: [], grads: [] }
+    const call: Call = {
+      queued,
+      whole,
+      stamp: undefined,
+      slots,
+      copied: 0,
+      made: 0,
+      exposed: [],
+      outputs: [],
+      reads: [],
+      writes: [],
+      grads: [],
+    }
     const after = this.gradMemory()
     for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
     if (program.prologue !== undefined) (whole ? call.writes : call.reads).push(program.prologue.guard)
@@ -263,7 +277,8 @@ export class Entry {
         return argumentSlot(binding.leaf.leafGrad as Tensor, call, this.trace.assigns)
       case 'gradBefore': {
         const { leafGrad } = binding.leaf
-        return leafGrad === undefined ? nothing : argumentSlot(leafGrad, call, this.trace.assigns)
+        const there = leafGrad !== undefined && (leafGrad.constant !== undefined || !leafGrad.storage.disposed)
+        return there ? argumentSlot(leafGrad, call, this.trace.assigns) : nothing
       }
       case 'output':
         return nothing
@@ -326,12 +341,17 @@ function argumentSlot(t: Tensor, call: Call, written: ReadonlyMap<Storage, unkno
   const start = offset * item
   const length = t.size * item
   if (!plain) call.made += length
+  const { bytes } = storage
   if (!storage.shared) {
     storage.waitToRead()
     noteCopied(call, storage, length)
+  } else if (call.queued && storage.exposed && !storage.beingWritten) {
+    // not state but memory of the user's, who may fill it with the next batch before this one is read
+    call.made += length
+    call.copied += length
+    return bytes.slice(start, start + length)
   }
   call.reads.push(storage)
-  const { bytes } = storage
   return length === bytes.byteLength ? bytes : bytes.subarray(start, start + length)
 }
 

@@ -286,5 +286,29 @@ export function firstDifference(a: Trace, b: Trace): string | undefined {
     if (!inputs || JSON.stringify(x.attrs) !== JSON.stringify(y.attrs))
       return `operation ${i}, ${x.name}, has other operands or options the second time${where()}`
   }
+  return differentEffect(a, b)
+}
+
+/** What two recordings with equal operations return, write and leave behind. */
+function differentEffect(a: Trace, b: Trace): string | undefined {
+  const written = [...b.assigns]
+  const other = [...a.assigns].findIndex(([storage, value], i) => storage !== written[i]?.[0] || value.id !== written[i][1].id)
+  if (other >= 0 || a.assigns.size !== b.assigns.size)
+    return 'it writes other tensors, or something else into them, the second time. Make state once, outside, and write the same each time'
+  const left = [...b.grads]
+  if (a.grads.size !== b.grads.size || [...a.grads].some(([leaf, g], i) => leaf !== left[i][0] || g?.id !== left[i][1]?.id))
+    return 'it leaves other gradients the second time'
+  if (resultsOf(a) !== resultsOf(b)) return 'it returns something else the second time. Numbers that change are arguments'
   return undefined
+}
+
+/** What tells results apart: which values stand where, and what is no tensor, but for objects of a class. */
+function resultsOf({ result }: Trace): string {
+  const leaves: string[] = []
+  mapTree(result, (leaf) => {
+    const traced = leaf instanceof Tensor && leaf.traced
+    leaves.push(traced ? `value ${valueOfTraced(leaf).id}` : leaf instanceof Object ? 'object' : `${typeof leaf} ${String(leaf)}`)
+    return leaf
+  })
+  return leaves.join()
 }

@@ -78,6 +78,29 @@ describe.each(backends)('compile on %s', (which) => {
     expect(() => compile((x: Tensor) => x.add(tensor([1, 2]))).sync(x)).toThrow(/made anew each time.*Make it once, outside/)
     let width = 0
     expect(() => compile((x: Tensor) => x.narrow(0, 0, (width++ % 2) + 1).exp()).sync(x)).toThrow(StateError)
+    let turn = 0
+    const both = (x: Tensor): [Tensor, Tensor] => [x.exp(), x.sin()]
+    expect(() => compile((x: Tensor) => both(x)[turn++ % 2]).sync(x)).toThrow(/returns something else/)
+    expect(() => compile((x: Tensor) => [x.exp(), turn++]).sync(x)).toThrow(/returns something else/)
+    const states = [zeros([2]), zeros([2])]
+    expect(() => compile((x: Tensor) => assign(states[turn++ % 2], x.exp())).sync(x)).toThrow(/writes other tensors/)
+    expect(() =>
+      compile((x: Tensor) => {
+        const state = tensor([0, 0])
+        assign(state, x.exp())
+        return state
+      }).sync(x),
+    ).toThrow(/writes other tensors.*Make state once, outside/)
+    const leaves = states.map((t) => tensor(t.toArray(), { requiresGrad: true }))
+    expect(() =>
+      compile(
+        (x: Tensor) =>
+          void leaves
+            .map((l) => l.mul(x))
+            [turn++ % 2].sum()
+            .backward(),
+      ).sync(x),
+    ).toThrow(StateError)
     expect(tracing.recorder).toBeUndefined()
   })
 

@@ -165,7 +165,12 @@ describe.each(backends)('queue on %s', (which) => {
     const b = fromBuffer(memory)
     results.push(f(b))
     memory.fill(50)
-    expect((await Promise.all(results)).map((t) => t.item())).toEqual([...Array.from({ length: 10 }, (_, i) => 6 * 2 ** i), 3])
+    const shared = new Float32Array(new SharedArrayBuffer(24)).fill(2)
+    const c = fromBuffer(shared)
+    results.push(f(c.at([0, 3])), f(c.at([3, 6])))
+    shared.fill(50)
+    const expected = [...Array.from({ length: 10 }, (_, i) => 6 * 2 ** i), 3, 6, 6]
+    expect((await Promise.all(results)).map((t) => t.item())).toEqual(expected)
   })
 
   test('gradients are shown at the call and waited for when read', async () => {
@@ -174,6 +179,16 @@ describe.each(backends)('queue on %s', (which) => {
     expect(w.grad?.shape).toEqual([2, 3])
     expect((list(w.grad) as number[][]).flat().every(Number.isFinite)).toBe(true)
     await call
+  })
+
+  test("a gradient that was disposed is in nobody's way", async () => {
+    const { w, step } = classifier()
+    await step(x(), good())
+    w.grad?.dispose()
+    await step(x(), good())
+    w.grad?.dispose()
+    step.sync(x(), good())
+    expect((list(w.grad) as number[][]).flat().every(Number.isFinite)).toBe(true)
   })
 
   test('a label out of range rejects, changes nothing, and later calls work', async () => {
