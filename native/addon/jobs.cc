@@ -16,8 +16,6 @@ namespace {
 
 constexpr size_t kResultFields = 6;  // ticket, code, instruction, detail0, detail1, nanoseconds
 
-constexpr size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
 JobRecord* record(Job* job) { return static_cast<JobRecord*>(job); }
 
 /// On the executor's thread.

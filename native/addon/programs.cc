@@ -77,6 +77,35 @@ void finalizeProgram(napi_env env, void* handle, void* hint) {
   table->release();
 }
 
+/// Runs a program now. Indices that another thread could change between their check and their use are copied first.
+Status runHere(Environment& environment, const Program& program, Slots& slots, bool whole) {
+  Status status = checkSlots(program, slots.memory(), slots.resolved());
+  if (!status.ok()) return status;
+  auto isCopied = [&](int32_t s) {
+    const SlotInfo& slot = program.slots[s];
+    return slot.index && !slot.written && !slots.detachable(environment.env, s);
+  };
+  size_t total = 0;
+  for (int32_t s = 0; program.indexed && s < program.slotCount; ++s)
+    if (isCopied(s)) total += roundUp(static_cast<size_t>(program.slots[s].bytes));
+  StagingBlock block;
+  if (total > 0) {
+    block = environment.staging.acquire(total);
+    if (!block.memory) return {StatusCode::outOfMemory, -1, {static_cast<int64_t>(total), 0}};
+    std::byte* copy = block.memory;
+    for (int32_t s = 0; s < program.slotCount; ++s) {
+      if (!isCopied(s)) continue;
+      const size_t bytes = static_cast<size_t>(program.slots[s].bytes);
+      if (bytes) memcpy(copy, slots.memory()[s].data, bytes);
+      slots.replace(s, {copy, static_cast<int64_t>(bytes)});
+      copy += roundUp(bytes);
+    }
+  }
+  status = runProgram(program, slots.memory(), environment.arena, environment.caller, nullptr, whole);
+  if (block.memory) environment.staging.release(block);
+  return status;
+}
+
 /// Memory that another thread may change must not be decoded in place.
 const int32_t* privateWords(Arena& arena, const TypedMemory& memory, int64_t count) {
   std::byte* copy = arena.reserve(static_cast<size_t>(count) * sizeof(int32_t));
@@ -155,10 +184,7 @@ napi_value runSync(napi_env env, napi_callback_info info) {
   if (!program) return fail(env, "runSync(program, slots, whole): not a program");
   Slots slots;
   if (!slots.read(env, arguments[1]) || !slots.resolve(env, program->slotCount)) return nullptr;
-  Status status = checkSlots(*program, slots.memory(), slots.resolved());
-  if (status.ok())
-    status = runProgram(*program, slots.memory(), environment->arena, environment->caller, nullptr, wholeArgument(env, arguments[2]));
-  return statusValue(env, status);
+  return statusValue(env, runHere(*environment, *program, slots, wholeArgument(env, arguments[2])));
 }
 
 napi_value runOne(napi_env env, napi_callback_info info) {
@@ -178,9 +204,8 @@ napi_value runOne(napi_env env, napi_callback_info info) {
   const Program* program = words ? environment->one.find(words, count, *environment->kernels, status = {}) : nullptr;
   if (program) {
     if (!slots.resolve(env, program->slotCount)) return nullptr;
-    status = checkSlots(*program, slots.memory(), slots.resolved());
+    status = runHere(*environment, *program, slots, true);
   }
-  if (program && status.ok()) status = runProgram(*program, slots.memory(), environment->arena, environment->caller, nullptr);
   return statusValue(env, status);
 }
 

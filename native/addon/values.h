@@ -54,6 +54,8 @@ class Slots {
   bool detachable(napi_env env, int64_t slot) const;
 
   const SlotMemory* memory() const { return memory_; }
+  /// Uses other memory in a slot's place. After resolve.
+  void replace(int64_t slot, SlotMemory memory) { memory_[slot] = memory; }
   int64_t resolved() const { return resolved_; }
 
  private:

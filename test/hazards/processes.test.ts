@@ -58,4 +58,10 @@ describe.each(backends)('workers on %s', (which) => {
   it('do not hold up process.exit()', async () => {
     expectEnd(await runChild('workers.mjs', ['exit'], which), 7)
   })
+
+  it('that change indices while operations use them do no harm', async () => {
+    const ended = await runChild('racing.mjs', [], which)
+    expectEnd(ended, 0)
+    expect(ended.stdout).toContain('done')
+  })
 })
