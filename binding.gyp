@@ -23,6 +23,7 @@
     "addon_sources": [
       "native/addon/jobs.cc",
       "native/addon/module.cc",
+      "native/addon/peak.cc",
       "native/addon/programs.cc",
       "native/addon/staging.cc",
       "native/addon/values.cc"

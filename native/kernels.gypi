@@ -22,6 +22,7 @@
     "kernels/micro_ops.cc",
     "kernels/norm.cc",
     "kernels/norm_rows.cc",
+    "kernels/peak.cc",
     "kernels/pool2d.cc",
     "kernels/product.cc",
     "kernels/random.cc",

@@ -1,19 +1,25 @@
 /**
- * Prints the closing line of CI, `N passed, N failed`. In: vitest's JSON results, and the names of stages that failed. A stage that failed
- * without a failed test counts as one failure.
+ * Prints the closing line of CI, `N passed, N failed`. In: vitest's JSON results, several of them joined by commas, and the names of stages that
+ * failed. A stage that failed without a failed test in its results counts as one failure.
  *
- *     node scripts/ci-summary.js results.json [stage …]
+ *     node scripts/ci-summary.js test=results.json,platforms=more.json [stage …]
  */
 import { existsSync, readFileSync } from 'node:fs'
 
-const [path, ...stages] = process.argv.slice(2)
-const results = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : { numPassedTests: 0, numFailedTests: 0, testResults: [] }
-// a file that fails to load has no tests to count
-const broken = results.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
-let failed = results.numFailedTests + broken.length
-for (const stage of stages) {
-  console.log(`failed: ${stage}`)
-  if (stage !== 'test' || failed === 0) failed++
+const [given, ...stages] = process.argv.slice(2)
+let [passed, failed, skipped] = [0, 0, 0]
+for (const [stage, path] of given.split(',').map((pair) => pair.split('='))) {
+  const none = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] }
+  const results = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : none
+  // a file that fails to load has no tests to count
+  const broken = results.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
+  passed += results.numPassedTests
+  skipped += results.numPendingTests
+  failed += results.numFailedTests + broken
+  if (results.numFailedTests + broken > 0 && stages.includes(stage)) stages.splice(stages.indexOf(stage), 1)
 }
-console.log(`${results.numPassedTests} passed, ${failed} failed`)
+for (const stage of stages) console.log(`failed: ${stage}`)
+failed += stages.length
+if (skipped > 0) console.log(`${skipped} skipped; the reasons stand beside them above`)
+console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed > 0 ? 1 : 0

@@ -46,7 +46,11 @@ describe('chainrule doctor', () => {
     expect(existsSync(report.environment.binary)).toBe(true)
     expect(report.binarySha256).toMatch(/^[0-9a-f]{64}$/)
     expect(report.selfTest.map((v: { isa: string }) => v.isa)).toEqual(report.environment.isas)
-    for (const verdict of report.selfTest) expect(verdict).toMatchObject({ ok: true, failures: {} })
+    for (const verdict of report.selfTest) {
+      expect(verdict).toMatchObject({ ok: true, failures: {} })
+      expect(verdict.gflops).toBeGreaterThan(0)
+      expect(verdict.peak).toBeGreaterThan(0)
+    }
     expect(status).toBe(0)
   })
 

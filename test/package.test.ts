@@ -54,7 +54,7 @@ describe('the tarball', () => {
 
   it('has nothing else', () => {
     const allowed =
-      /^(dist\/|prebuilds\/[\w-]+\/node\.napi[\w.]*\.node$|bench\/\w+\.js$|examples\/demo\.js$|native\/(?!test|bench)|cmake\/|[\w.]+$)/
+      /^(dist\/|prebuilds\/[\w-]+\/node\.napi[\w.]*\.node$|bench\/(import|measure|peak|run|session|tables|timing|workloads)\.js$|examples\/demo\.js$|native\/(?!test|bench)|cmake\/|[\w.]+$)/
     expect(files.filter((file) => !allowed.test(file))).toEqual([])
     expect(files.filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))).toEqual([])
   })
@@ -149,5 +149,8 @@ describe('the installed package', () => {
     const bench = run(process.execPath, [cli, 'bench', 'tiny', '--mode', 'sync', '--seconds', '0.1', '--json'], folder, env)
     expect(bench, bench.out).toMatchObject({ status: 0 })
     expect(bench.out).toContain('"workload":"tiny"')
+    if (hasNative) expect(JSON.parse(bench.out.trim()).peak_gflops).toBeGreaterThan(0)
+    const ops = run(process.execPath, [cli, 'bench', '--ops', 'sum'], folder, env)
+    expect(ops).toMatchObject({ status: 1, out: expect.stringContaining('only a checkout of chainrule has') })
   })
 })

@@ -95,5 +95,6 @@ napi_value onComplete(napi_env env, napi_callback_info info);
 napi_value wait(napi_env env, napi_callback_info info);
 napi_value pending(napi_env env, napi_callback_info info);
 napi_value cancel(napi_env env, napi_callback_info info);
+napi_value peak(napi_env env, napi_callback_info info);  // peak.cc
 
 }  // namespace chainrule::addon

@@ -174,7 +174,7 @@ napi_value initialize(napi_env env, napi_value exports) {
       {"runOne", runOne}, {"submit", submit},           {"onComplete", onComplete},
       {"wait", wait},     {"pending", pending},         {"cancel", cancel},
       {"info", info},     {"threads", threads},         {"forceIsa", forceIsa},
-      {"memory", memory},
+      {"memory", memory}, {"peak", peak},
   };
   for (const Export& entry : table) {
     napi_value function;

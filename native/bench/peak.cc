@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "../kernels/peak.h"
 #include "../simd/simd.h"
 
 #if defined(__linux__)
@@ -20,36 +21,10 @@ using namespace chainrule::CHAINRULE_ISA;
 namespace {
 
 constexpr int kTries = 12;
-constexpr int kChains = 12;  // enough to hide the latency of a multiply-add, few enough for 16 registers
 constexpr int64_t kRounds = 400000;
 constexpr size_t kCopied = size_t{1} << 24;  // floats, as in the workload `ew`
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-/// Keeps a value in a register, and the compiler from seeing through what happens to it.
-CHAINRULE_INLINE void hold(F& a) {
-#if defined(__x86_64__)
-  __asm__ volatile("" : "+x"(a.v));
-#elif defined(__aarch64__)
-  __asm__ volatile("" : "+w"(a.v));
-#else
-  __asm__ volatile("" : "+m"(a.v));
-#endif
-}
-
-void multiplyAdd(int64_t rounds) {
-  F a0 = zero(), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0, a8 = a0, a9 = a0, a10 = a0, a11 = a0;
-  F m = set1(0.999999f), c = set1(1e-7f);
-  hold(m), hold(c);
-  auto step = [&](F& a) {
-    a = fma(a, m, c);
-    hold(a);
-  };
-  for (int64_t i = 0; i < rounds; i++) {
-    step(a0), step(a1), step(a2), step(a3), step(a4), step(a5);
-    step(a6), step(a7), step(a8), step(a9), step(a10), step(a11);
-  }
-}
 
 void copy(float* to, const float* from, size_t n) {
   for (size_t i = 0; i < n; i += kWidth * 4)
@@ -99,8 +74,8 @@ float* pages(size_t floats) {
 
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::clamp(std::atoi(argv[1]), 1, 256) : 1;
-  const double flops = 2.0 * kWidth * kChains * kRounds * threads;
-  const double gflops = flops / fastest(threads, [](int) { multiplyAdd(kRounds); }) / 1e9;
+  const double flops = peak.flopsPerRound * kRounds * threads;
+  const double gflops = flops / fastest(threads, [](int) { peak.multiplyAdds(kRounds); }) / 1e9;
 
   float *from = pages(kCopied), *to = pages(kCopied);
   const size_t share = kCopied / static_cast<size_t>(threads) / 64 * 64;

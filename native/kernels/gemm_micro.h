@@ -73,7 +73,9 @@ struct Accumulators<0, V> {};
 /// c += x·b, c kept in its register. Left to itself, GCC 12 also uses the forms of the instruction that overwrite x or b
 /// and then moves and spills accumulators.
 CHAINRULE_INLINE void fmaInto(F& c, F x, F b) {
-#if defined(__FMA__)
+#if defined(CHAINRULE_TWIN)
+  c = fma(x, b, c);
+#elif defined(__FMA__)
   asm("vfmadd231ps %2, %1, %0" : "+v"(c.v) : "v"(x.v), "v"(b.v));
 #elif defined(__x86_64__) || defined(__i386__)
   c = fma(x, b, c);

@@ -7,26 +7,42 @@
 #include "cpu.h"
 
 namespace chainrule {
+#if defined(CHAINRULE_HAVE_AVX512_TWIN)
+namespace avx512_twin {
+const KernelTable& kernels();
+extern const Peak peak;
+}  // namespace avx512_twin
+#endif
 namespace {
 
 struct Isas {
   const KernelTable* tables[kMaxIsas];
+  const Peak* peaks[kMaxIsas];
   int count = 0;
+  void add(const KernelTable& table, const Peak& peak) {
+    tables[count] = &table;
+    peaks[count++] = &peak;
+  }
   Isas() {
 #if defined(CHAINRULE_HAVE_AVX2)
-    if (cpuHasAvx2()) tables[count++] = &avx2::kernels();
+    if (cpuHasAvx2()) add(avx2::kernels(), avx2::peak);
 #endif
 #if defined(CHAINRULE_HAVE_AVX512)
     // Behind AVX2, so never by itself: docs/architecture.md has the measurements.
-    if (cpuHasAvx512()) tables[count++] = &avx512::kernels();
+    if (cpuHasAvx512()) add(avx512::kernels(), avx512::peak);
+#endif
+#if defined(CHAINRULE_HAVE_AVX512_TWIN)
+    add(avx512_twin::kernels(), avx512_twin::peak);
 #endif
 #if defined(CHAINRULE_HAVE_NEON)
-    tables[count++] = &neon::kernels();
+    add(neon::kernels(), neon::peak);
 #endif
 #if defined(CHAINRULE_HAVE_SSE2)
-    tables[count++] = &sse2::kernels();
+    add(sse2::kernels(), sse2::peak);
 #endif
-    tables[count++] = &scalar::kernels();
+#if defined(CHAINRULE_HAVE_SCALAR)
+    add(scalar::kernels(), scalar::peak);
+#endif
   }
 };
 
@@ -54,6 +70,13 @@ const KernelTable* findIsa(const char* name) {
 const KernelTable* defaultIsa() {
   const char* name = getenv("CHAINRULE_ISA");
   return name && *name ? findIsa(name) : isas().tables[0];
+}
+
+const Peak& peakOf(const KernelTable& table) {
+  const Isas& found = isas();
+  for (int i = 0; i < found.count; ++i)
+    if (found.tables[i] == &table) return *found.peaks[i];
+  return *found.peaks[0];
 }
 
 }  // namespace chainrule

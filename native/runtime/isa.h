@@ -1,6 +1,7 @@
 // The instruction sets compiled in. In: a name. Out: the table of kernels, if this machine can run it.
 #pragma once
 #include "../kernels/kernels.h"
+#include "../kernels/peak.h"
 
 namespace chainrule {
 
@@ -13,5 +14,8 @@ const KernelTable* findIsa(const char* name);
 
 /// CHAINRULE_ISA if set (nullptr when it cannot be had), else the first.
 const KernelTable* defaultIsa();
+
+/// What to hold a table's kernels against.
+const Peak& peakOf(const KernelTable& table);
 
 }  // namespace chainrule

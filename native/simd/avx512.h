@@ -1,6 +1,9 @@
 // The vector types on AVX-512 (F, DQ, BW, VL): sixteen lanes, masks in mask registers. Included by simd.h; scalar.h documents
 // each function.
 #pragma once
+#if defined(CHAINRULE_TWIN)
+#include "avx512_twin.h"
+#else
 #if !defined(__AVX512F__) || !defined(__AVX512DQ__) || !defined(__AVX512BW__) || !defined(__AVX512VL__)
 #error "the avx512 kernels are compiled with -mavx512f -mavx512dq -mavx512bw -mavx512vl"
 #endif
@@ -192,3 +195,4 @@ CHAINRULE_INLINE void transpose(F* r) {
 }
 
 }  // namespace chainrule::CHAINRULE_ISA
+#endif

@@ -30,6 +30,11 @@ function strip({ platform, arch }, file) {
   fail(`prebuilds: llvm-strip was not found, which strips binaries for ${platform}-${arch}. Debian and Ubuntu: apt-get install llvm.`)
 }
 
+/**
+ * What is shipped for a processor. Not scalar: each of these processors has vectors, and kernels that nobody would run are a fifth of the package.
+ */
+const isas = { x64: 'sse2;avx2;avx512', arm64: 'neon' }
+
 /** Runs CMake for a target. Returns whether it succeeded. */
 function compile({ triple, arch }, folder, program, tests) {
   const generator = existsSync(join(folder, 'CMakeCache.txt')) || !exists('ninja') ? [] : ['-G', 'Ninja']
@@ -39,6 +44,7 @@ function compile({ triple, arch }, folder, program, tests) {
     ZIG_EXE: program,
     ZIG_TARGET: triple,
     CHAINRULE_ARCH: arch,
+    CHAINRULE_ONLY_ISAS: isas[arch],
     CHAINRULE_TESTS: tests ? 'ON' : 'OFF',
     // zig keeps what it compiled; a launcher in front of `zig c++` would only take the first word for the compiler
     CMAKE_C_COMPILER_LAUNCHER: '',

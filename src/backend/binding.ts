@@ -37,4 +37,6 @@ export interface Addon {
   /** Bytes held beside JavaScript's own memory. */
   memory(): { arenas: number; staging: number; programs: number; scratch: number }
   forceIsa(name: string): void
+  /** GFLOP/s of multiply-adds in registers, with this instruction set and all threads; takes some hundredths of a second. */
+  peak(): number
 }

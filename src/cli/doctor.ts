@@ -22,6 +22,8 @@ interface Verdict {
   readonly isa: string
   readonly ok: boolean
   readonly gflops?: number
+  /** GFLOP/s of multiply-adds in registers, at the same time. */
+  readonly peak?: number
   /** By family, for those that did not agree. */
   readonly failures: Record<string, string>
 }
@@ -99,8 +101,11 @@ function judge(isa: string, probed: ProbeResult, reference: ProbeResult): Verdic
     const worst = wanted.reduce((most, x, i) => Math.max(most, Math.abs(x - got[i])), 0)
     if (!(got.length === wanted.length && worst <= tolerance * scale)) failures[family] = `differs by ${worst} of ${scale}`
   }
-  return { isa, ok: Object.keys(failures).length === 0, gflops: probed.gflops, failures }
+  return { isa, ok: Object.keys(failures).length === 0, gflops: probed.gflops, peak: probed.peak, failures }
 }
+
+const speedOf = (gflops: number, peak: number): string =>
+  `matrix products at ${gflops.toPrecision(3)} of ${peak.toPrecision(3)} GFLOP/s (${((100 * gflops) / peak).toFixed(0)} %)`
 
 function show(report: Report): string {
   const { environment: e, variables, selfTest } = report
@@ -117,8 +122,8 @@ function show(report: Report): string {
   if (e.threads !== undefined)
     rows.push(['threads', `${e.threads}, from ${threads[e.threadsSource as keyof typeof threads] ?? e.threadsSource}`])
   for (const [name, value] of Object.entries(variables)) rows.push(['variable', `${name}=${value}`])
-  for (const { isa, ok, gflops, failures } of selfTest ?? []) {
-    const speed = gflops === undefined ? '' : `, ${gflops.toFixed(0)} GFLOP/s in matrix products`
+  for (const { isa, ok, gflops, peak, failures } of selfTest ?? []) {
+    const speed = gflops === undefined || peak === undefined ? '' : `, ${speedOf(gflops, peak)}`
     rows.push(['self-test', `${isa}: ${ok ? 'all kernels agree with the reference' : 'WRONG'}${speed}`])
     for (const [family, what] of Object.entries(failures)) rows.push(['', `${family}: ${what}`])
   }

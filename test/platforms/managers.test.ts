@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { emptyFolder, has, run, tarball, tool, trained, writeUser } from './support.js'
+import { emptyFolder, run, tarball, tool, trained, writeUser } from './support.js'
 
 const node = process.execPath
 
@@ -55,16 +55,5 @@ describe('installed and run with', () => {
     const folder = emptyFolder('npx')
     const { status, out } = run('npx', ['--yes', '--package', tarball, 'chainrule', 'doctor', '--quick'], folder)
     expect({ status, native: out.includes('backend          native') }, out).toEqual({ status: 0, native: true })
-  })
-
-  it('nothing but a file system that cannot be written to', (context) => {
-    if (!has('unshare')) return context.skip('unshare is not there')
-    const folder = emptyFolder('read only')
-    writeUser(folder)
-    run('npm', ['install', tarball, '--no-audit', '--no-fund'], folder)
-    const script = `mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && umount -l /dev/shm; cd "$1" && exec "$2" user.mjs`
-    const outcome = run('unshare', ['--mount', 'sh', '-c', script, 'sh', folder, node], folder, { HOME: '/nowhere', TMPDIR: '/nowhere' })
-    if (/not permitted|permission denied/i.test(outcome.out)) return context.skip('namespaces need root')
-    expect(outcome).toEqual(trained)
   })
 })

@@ -3,6 +3,8 @@
  *
  *     node op-cases.mjs reference results.json    what the TypeScript backend gives in float64, on the real processor
  *     node op-cases.mjs check results.json        the native backend's results, eager and compiled, held against that
+ *     node op-cases.mjs record bits.json          the native backend's results
+ *     node op-cases.mjs same bits.json            the native backend's results are those, bit for bit
  *
  * Out: a line for each difference, and `N results agree` or `N of M results differ`.
  */
@@ -46,22 +48,32 @@ function jobsOf(c: Case): Job[] {
 const bytes = (t: Tensor): string => Buffer.from(Float64Array.from(t.data).buffer).toString('base64')
 const numbers = (text: string): Float64Array => new Float64Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer)
 
-const stored: string[] = mode === 'check' ? JSON.parse(readFileSync(file, 'utf8')) : []
-let [job, done, differ] = [0, 0, 0]
+const stored: string[] = mode === 'check' || mode === 'same' ? JSON.parse(readFileSync(file, 'utf8')) : []
+let [next, done, differ] = [0, 0, 0]
+
+/** What is wrong with a result, if anything. */
+function compared(actual: ArrayLike<number>, expected: Float64Array, tolerance: number): string | undefined {
+  if (actual.length !== expected.length) return `${actual.length} elements, expected ${expected.length}`
+  const worst = worstDifference(actual, expected, tolerance)
+  return worst === undefined ? undefined : `element ${worst} is ${actual[worst]}, expected ${expected[worst]} (tolerance ${tolerance})`
+}
+
 for (const c of cases) {
   for (const { name, tolerance, run } of jobsOf(c)) {
     if (mode === 'reference') {
       stored.push(bytes(run(true, false)))
       continue
     }
-    const expected = numbers(stored[job++])
+    const reference = mode === 'check' ? numbers(stored[next++]) : undefined
     for (const compiled of [false, true]) {
+      if (mode === 'record') {
+        stored.push(bytes(run(false, compiled)))
+        continue
+      }
       done++
       let wrong: string | undefined
       try {
-        const actual = run(false, compiled).data
-        const worst = actual.length === expected.length ? worstDifference(actual, expected, tolerance) : -1
-        if (worst !== undefined) wrong = `element ${worst} is ${actual[worst]}, expected ${expected[worst]} (tolerance ${tolerance})`
+        wrong = compared(run(false, compiled).data, reference ?? numbers(stored[next++]), reference === undefined ? 0 : tolerance)
       } catch (error) {
         wrong = String(error)
       }
@@ -71,5 +83,5 @@ for (const c of cases) {
     }
   }
 }
-if (mode === 'reference') writeFileSync(file, JSON.stringify(stored))
+if (mode === 'reference' || mode === 'record') writeFileSync(file, JSON.stringify(stored))
 else console.log(differ === 0 ? `${environment().isa}: ${done} results agree` : `${differ} of ${done} results differ`)

@@ -39,7 +39,10 @@ export function emptyFolder(name: string): string {
   return folder
 }
 
-/** The folder of a package from npm, installed once into build/platforms/tools; no scripts are run. `undefined` where it cannot be had. */
+/**
+ * The folder of a package from npm, installed once into build/platforms/tools; no scripts are run. `undefined` where it cannot be had within two minutes:
+ * a reason to skip, since it says nothing of us.
+ */
 export function tool(spec: string): string | undefined {
   const name = spec.replace(/(?<=.)@[^@/]*$/, '')
   const prefix = join(base, 'tools', spec.replaceAll('/', '+'))
@@ -47,8 +50,17 @@ export function tool(spec: string): string | undefined {
   if (existsSync(folder)) return folder
   mkdirSync(prefix, { recursive: true })
   writeFileSync(join(prefix, 'package.json'), '{ "private": true }')
-  const { status } = run('npm', ['install', spec, '--ignore-scripts', '--no-audit', '--no-fund', '--force'], prefix)
-  return status === 0 && existsSync(folder) ? folder : undefined
+  const { status } = run(
+    'npm',
+    ['install', spec, '--ignore-scripts', '--no-audit', '--no-fund', '--force'],
+    prefix,
+    {},
+    { timeout: 120_000 },
+  )
+  if (status === 0 && existsSync(folder)) return folder
+  // half of it would be taken for the whole next time
+  rmSync(prefix, { recursive: true, force: true })
+  return undefined
 }
 
 /** Whether a program can be started. */

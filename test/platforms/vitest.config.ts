@@ -12,7 +12,7 @@ export default defineConfig({
     fileParallelism: false,
     // why a part is skipped is said in its line
     reporters: results === undefined ? ['verbose'] : ['verbose', ['json', { outputFile: results }]],
-    testTimeout: 300_000,
+    testTimeout: 600_000,
     hookTimeout: 600_000,
   },
 })
