@@ -37,10 +37,19 @@ export function showValue(x: unknown): string {
       .map((part) => (Array.isArray(part) ? '[…]' : showValue(part)))
       .join(', ')}${x.length > 8 ? ', …' : ''}]`
   try {
-    return typeof x === 'symbol' ? 'a symbol' : typeof x === 'function' ? 'a function' : String(x)
+    if (typeof x === 'string') return `'${x}'`
+    if (typeof x === 'function') return /^class\b/.test(Function.prototype.toString.call(x)) ? `the class ${x.name}` : 'a function'
+    return typeof x === 'symbol' ? 'a symbol' : String(x)
   } catch {
     return 'an object'
   }
+}
+
+/** How an error message names the kind of a value. */
+export function showKind(x: unknown): string {
+  if (x === null) return 'null'
+  if (Array.isArray(x)) return 'an array'
+  return x instanceof Promise ? 'a promise (await it)' : typeof x
 }
 
 /** How an error message shows a shape: `[128, 784]`. */
@@ -48,10 +57,28 @@ export function showShape(shape: readonly number[]): string {
   return shape.length <= 8 ? showValue(shape) : `[${shape.map(showValue).join(', ')}]`
 }
 
-/** Checks that options are an object, as everything that takes some expects. */
-export function checkOptions(op: string, options: unknown): void {
-  if (typeof options === 'object' && options !== null) return
-  throw new ArgumentError('ERR_OPTIONS', `${showValue(op)}: options are an object, received ${showValue(options)}.`)
+/** Checks that something is an object, and no array. */
+export function checkObject(op: string, options: unknown): asserts options is object {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
+  throw new ArgumentError('ERR_OPTIONS', `${op}: options are an object, received ${showValue(options)}.`)
+}
+
+/** The names of all options of `O`; `tsc` finds one that is missing. */
+export type OptionNames<O> = { readonly [K in keyof O]-?: true }
+
+/**
+ * Checks that options are an object, as everything that takes some expects, and that nothing in it would be passed over in silence: names in
+ * PyTorch's spelling, and where the names are given any other than these.
+ */
+export function checkOptions<O>(op: string, options: O, names?: OptionNames<NoInfer<O>>): void {
+  checkObject(op, options)
+  for (const name in options) {
+    if (names === undefined ? !name.includes('_') : Object.hasOwn(names, name)) continue
+    const camel = name.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
+    const known = `Known: ${Object.keys(names ?? {}).join(', ')}.`
+    const remedy = names === undefined ? 'Names are in camelCase.' : Object.hasOwn(names, camel) ? `Write ${camel}.` : known
+    throw new ArgumentError('ERR_OPTIONS', `${op}: unknown option '${name}'. ${remedy}`)
+  }
 }
 
 /** The stack of the caller, deep enough to reach the user's code from inside nested modules. */

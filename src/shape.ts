@@ -20,7 +20,7 @@ export function sizeOf(shape: Shape): number {
 /** Checks a shape given by the user: integers from 0, at most 8 dimensions, at most 2^31 - 1 elements. */
 export function checkShape(op: string, shape: Shape): Shape {
   if (!Array.isArray(shape)) {
-    throw new ArgumentError('ERR_SHAPE_INVALID', `${op}: a shape is an array of sizes, received ${showValue(shape)}.`)
+    throw new ArgumentError('ERR_SHAPE_INVALID', `${op}: a shape is an array of sizes, received ${showValue(shape)}. Write it in brackets.`)
   }
   if (shape.length > maxRank) {
     throw new ShapeError('ERR_RANK_TOO_HIGH', `${op}: at most ${maxRank} dimensions, received ${showShape(shape)}.`)

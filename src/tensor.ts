@@ -2,8 +2,8 @@
  * The tensor handle: shape, dtype, strides and storage, or a traced value inside `compile`. Reading and printing are here; operations
  * are in `ops/`, which installs the fluent methods, and gradients in `autograd/`.
  */
-import { checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from './dtype.js'
-import { ArgumentError, checkOptions, ShapeError, StateError, showShape, showValue } from './errors.js'
+import { checkDType, type DType, dtypeOfArray, isFloat, itemSize, type TypedArray, viewMemory } from './dtype.js'
+import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, StateError, showKind, showShape, showValue } from './errors.js'
 import { formatTensor } from './print.js'
 import { checkShape, contiguousStrides, copyStrided, isContiguous, maxRank, sizeOf } from './shape.js'
 import { Storage } from './storage.js'
@@ -12,6 +12,9 @@ import type { AnyShape, Erase, EraseLast, Sizes } from './types.js'
 
 /** Numbers nested to any depth, as `toArray` returns and `tensor` takes. */
 export type NestedArray = number | boolean | readonly NestedArray[]
+
+/** What `tensor` takes: numbers nested to any depth, the innermost rows typed arrays or not. */
+export type NestedData = number | boolean | TypedArray | readonly NestedData[]
 
 /** How a tensor that is not a leaf came to be; walked by `backward`. */
 export interface GradNode {
@@ -229,6 +232,11 @@ export class Tensor<S = AnyShape> {
     return build(0)
   }
 
+  /** For `JSON.stringify`: the nested arrays. JSON has null for what is not finite. */
+  toJSON(): NestedArray {
+    return this.toArray()
+  }
+
   /** Gives large memory back for reuse at once instead of at garbage collection. Optional. */
   dispose(): void {
     if (this.memory !== undefined) this.memory.dispose()
@@ -269,19 +277,31 @@ export class Tensor<S = AnyShape> {
   }
 }
 
-function shapeOfNested(op: string, data: NestedArray): number[] {
+/** The shape of nested arrays, and the innermost first thing in them: a number, or a row that is a typed array. */
+function shapeOfNested(op: string, data: NestedData): { shape: number[]; first: unknown } {
   const shape: number[] = []
-  let level: NestedArray = data
+  let level: unknown = data
   // one dimension too many is enough to refuse; arrays that contain themselves have no end
   while (Array.isArray(level) && shape.length <= maxRank) {
     shape.push(level.length)
     if (level.length === 0) break
     level = level[0]
   }
-  return checkShape(op, shape) as number[]
+  if (ArrayBuffer.isView(level)) shape.push((level as TypedArray).length)
+  return { shape: checkShape(op, shape) as number[], first: level }
 }
 
-function fillNested(data: NestedArray, shape: readonly number[], dim: number, out: TypedArray, at: number): number {
+/** Nested arrays on their way into memory. */
+interface Filling {
+  readonly shape: readonly number[]
+  readonly to: TypedArray
+  readonly dtype: DType
+  /** Whether the dtype was asked for; else all rows have to be of it. */
+  readonly converts: boolean
+}
+
+function fillNested(filling: Filling, data: unknown, dim: number, at: number): number {
+  const { shape, to } = filling
   if (dim === shape.length) {
     if (typeof data !== 'number' && typeof data !== 'boolean') {
       throw new ShapeError(
@@ -289,21 +309,48 @@ function fillNested(data: NestedArray, shape: readonly number[], dim: number, ou
         `tensor: expected a number at depth ${dim} for shape ${showShape(shape)}, received ${describe(data)}.`,
       )
     }
-    out[at] = Number(data)
+    to[at] = Number(data)
+    checkElement(filling, data, at)
     return at + 1
   }
-  if (!Array.isArray(data) || data.length !== shape[dim]) {
+  const typed = dim === shape.length - 1 && ArrayBuffer.isView(data)
+  if (!(typed || Array.isArray(data)) || (data as TypedArray).length !== shape[dim]) {
     throw new ShapeError(
       'ERR_RAGGED',
       `tensor: rows differ in length: expected ${shape[dim]} at depth ${dim}, received ${describe(data)}. All rows of a nested array must be equally long.`,
     )
   }
-  for (const part of data) at = fillNested(part, shape, dim + 1, out, at)
+  if (typed) {
+    checkRow(filling, dtypeOfArray(data))
+    to.set(data as TypedArray, at)
+    return at + shape[dim]
+  }
+  const row = data as readonly unknown[]
+  if (dim === shape.length - 1 && typeof row[0] === 'number' && !isFloat(filling.dtype) && filling.dtype !== 'bool')
+    checkRow(filling, 'float32')
+  for (const part of row) at = fillNested(filling, part, dim + 1, at)
   return at
 }
 
+/** Rows of several types would be converted in silence. */
+function checkRow({ converts, dtype }: Filling, own: DType): void {
+  if (converts || own === dtype) return
+  throw new DTypeError(
+    'ERR_DTYPE_MIXED',
+    `tensor: rows of ${dtype} and of ${own} do not mix. Say which is meant, with { dtype: '${dtype}' }.`,
+  )
+}
+
+/** 300 or NaN as uint8 would silently become another number. */
+function checkElement({ dtype, to }: Filling, x: number | boolean, at: number): void {
+  if (isFloat(dtype) || dtype === 'bool' || to[at] === Math.trunc(Number(x))) return
+  throw new DataError('ERR_DATA_RANGE', `tensor: ${x} at element ${at} is no ${dtype} value. Take another dtype.`)
+}
+
 function describe(data: unknown): string {
-  return Array.isArray(data) ? `an array of ${data.length}` : `${typeof data} ${showValue(data)}`
+  if (data instanceof Tensor) return 'a tensor. Join tensors with stack([…])'
+  if (Array.isArray(data) || ArrayBuffer.isView(data)) return `an array of ${(data as TypedArray).length}`
+  return typeof data === 'object' || data === undefined ? showKind(data) : `${typeof data} ${showValue(data)}`
 }
 
 /** @internal copies a tensor behind the programs queued so far; installed by `compile` */
@@ -316,19 +363,21 @@ export interface TensorOptions {
 }
 
 /**
- * A tensor with a copy of `data`: a number, nested arrays, or a typed array with a `shape`.
+ * A tensor with a copy of `data`: a number, nested arrays whose rows may be typed arrays, or a typed array with a `shape`.
  *
  *     tensor([[1, 2], [3, 4]])                       // float32 [2, 2]
  *     tensor(new Float32Array(6), { shape: [2, 3] })
+ *     tensor([Int32Array.of(1, 2), Int32Array.of(3, 4)])     // int32 [2, 2]
  *
- * @throws ShapeError when rows differ in length or the shape does not fit; DTypeError for typed arrays without a dtype here.
+ * @throws ShapeError when rows differ in length or the shape does not fit; DTypeError for typed arrays without a dtype here or rows of several;
+ * DataError `ERR_DATA_RANGE` for numbers that the dtype does not hold.
  */
-export function tensor(data: NestedArray | ArrayBufferView, options: TensorOptions & { shape?: readonly number[] } = {}): Tensor {
-  checkOptions('tensor', options)
+export function tensor(data: NestedData | ArrayBufferView, options: TensorOptions & { shape?: readonly number[] } = {}): Tensor {
+  checkOptions('tensor', options, { shape: true, dtype: true, requiresGrad: true })
   if (ArrayBuffer.isView(data)) {
     const own = dtypeOfArray(data)
     const source = data as TypedArray
-    const dtype = options.dtype ?? own
+    const dtype = checkDType('tensor', options.dtype ?? own)
     const shape = checkShape('tensor', options.shape ?? [source.length])
     if (sizeOf(shape) !== source.length) {
       throw new ShapeError(
@@ -340,12 +389,12 @@ export function tensor(data: NestedArray | ArrayBufferView, options: TensorOptio
     writeAll(out, (to) => (dtype === 'bool' ? source.forEach((x, i) => void (to[i] = x !== 0 ? 1 : 0)) : to.set(source)))
     return finish(out, options)
   }
-  const nested = shapeOfNested('tensor', data)
-  let first: NestedArray = data
-  for (let depth = 0; depth < nested.length && Array.isArray(first); depth++) first = first[0]
-  const out = empty(nested, options.dtype ?? (typeof first === 'boolean' ? 'bool' : 'float32'))
+  const { shape: nested, first } = shapeOfNested('tensor', data)
+  const own = ArrayBuffer.isView(first) ? dtypeOfArray(first) : typeof first === 'boolean' ? 'bool' : 'float32'
+  const dtype = checkDType('tensor', options.dtype ?? own)
+  const out = empty(nested, dtype)
   writeAll(out, (to) => {
-    fillNested(data, nested, 0, to, 0)
+    fillNested({ shape: nested, to, dtype, converts: options.dtype !== undefined }, data, 0, 0)
     if (out.dtype === 'bool') to.forEach((x, i) => void (to[i] = x !== 0 ? 1 : 0))
   })
   if (options.shape === undefined) return finish(out, options)

@@ -207,7 +207,7 @@ describe('wrong input', () => {
       () => mseLoss(x, x, { reduction: 'avg' as 'mean' }),
       'ArgumentError',
       'ERR_REDUCTION',
-      "mseLoss: reduction must be 'mean', 'sum' or 'none', received avg.",
+      "mseLoss: reduction must be 'mean', 'sum' or 'none', received 'avg'.",
     ],
     [
       'float labels',

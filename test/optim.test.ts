@@ -231,13 +231,13 @@ describe('wrong input', () => {
       'nothing',
       () => new optim.SGD([]),
       'ERR_PARAMETERS',
-      'SGD: there are no parameters. Assign layers to fields of the module, or to arrays in them.',
+      'SGD: there are no parameters. Assign layers and nn.Parameters to fields of the module (not #private ones), or to arrays in them.',
     ],
     [
       'an empty group',
       () => new optim.SGD([{ params: [p] }, { params: [] }]),
       'ERR_PARAMETERS',
-      'SGD: group 1 has no parameters. Assign layers to fields of the module, or to arrays in them.',
+      'SGD: group 1 has no parameters. Assign layers and nn.Parameters to fields of the module (not #private ones), or to arrays in them.',
     ],
     [
       'twice',
@@ -267,7 +267,7 @@ describe('wrong input', () => {
       'named parameters',
       () => new optim.Adam(new nn.Linear(1, 1).namedParameters() as unknown as Tensor[]),
       'ERR_PARAMETERS',
-      'Adam: element 0 is no tensor but object. Pass model.parameters().',
+      'Adam: element 0 is no tensor but an array. Pass model.parameters().',
     ],
     [
       'mixed',

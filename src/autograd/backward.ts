@@ -252,7 +252,7 @@ function seedFor(t: Tensor, seed: Tensor | undefined): Tensor {
 
 /** Adds the gradients of `t` to the `.grad` of every leaf it depends on. */
 export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}): void {
-  checkOptions('backward', options)
+  checkOptions('backward', options, { createGraph: true })
   checkTensor('backward', 'the result', t)
   if (seed !== undefined) checkTensor('backward', 'the gradient given', seed)
   if (!t.requiresGrad) {

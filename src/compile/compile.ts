@@ -138,7 +138,7 @@ class Cache {
  * @throws StateError when the function is async, reads data inside, or does not do the same each time it is traced.
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
-  checkOptions('compile', options)
+  checkOptions('compile', options, { eager: true, name: true, frozen: true, anyShape: true, ahead: true })
   checkFunction('compile', fn)
   if (fn.constructor.name === 'AsyncFunction') {
     throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')

@@ -5,7 +5,7 @@
  * typed array with shape and dtype, ready to become tensors.
  */
 import { checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../dtype.js'
-import { ArgumentError, DataError, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, DataError, DTypeError, ShapeError, showKind, showShape, showValue } from '../errors.js'
 import { checkList, maxRank } from '../shape.js'
 
 /** A typed array with its shape: one side of a batch (`[batch, …]`), or one value of a sample. */
@@ -15,8 +15,8 @@ export interface Field {
   readonly dtype: DType
 }
 
-/** Numbers in arrays in arrays. */
-export type Nested = number | boolean | readonly Nested[]
+/** Numbers in arrays in arrays, the innermost rows typed arrays or not. */
+export type Nested = number | boolean | TypedArray | Uint8ClampedArray | readonly Nested[]
 
 /** What a field can be made from. A plain typed array is one-dimensional; plain numbers become float32. */
 export type FieldLike = Field | TypedArray | Uint8ClampedArray | Nested
@@ -46,7 +46,7 @@ export function toField(value: FieldLike, what: string, dtype?: DType): Field {
   if (!field || !ArrayBuffer.isView(field.data) || !Array.isArray(field.shape)) {
     throw new ArgumentError(
       'ERR_DATA_FIELD',
-      `${what}: expected a typed array, { data, shape, dtype }, or numbers in arrays, received ${value === null ? 'null' : typeof value}.`,
+      `${what}: expected a typed array, { data, shape, dtype }, or numbers in arrays, received ${showKind(value)}.`,
     )
   }
   const count = field.shape.reduce((product: number, extent: number) => product * extent, 1)
@@ -70,7 +70,9 @@ function fromNested(value: Nested, what: string, dtype: DType | undefined): Fiel
     first = first[0]
   }
   if (dtype !== undefined) checkDType('dataset', dtype)
-  const kind = dtype ?? (typeof first === 'boolean' ? 'bool' : 'float32')
+  const own = ArrayBuffer.isView(first) ? dtypeOfArray(first) : undefined
+  if (ArrayBuffer.isView(first)) shape.push(first.length)
+  const kind = dtype ?? own ?? (typeof first === 'boolean' ? 'bool' : 'float32')
   const data = allocate(
     kind,
     shape.reduce((product, extent) => product * extent, 1),
@@ -78,6 +80,8 @@ function fromNested(value: Nested, what: string, dtype: DType | undefined): Fiel
   let at = 0
   const fill = (part: Nested, axis: number): void => {
     if (axis === shape.length) {
+      if (typeof part === 'string')
+        throw new ArgumentError('ERR_DATA_FIELD', `${what}: expected numbers, found ${showValue(part)}. Convert text with Number(…).`)
       if (typeof part !== 'number' && typeof part !== 'boolean') throw ragged(what, shape, part)
       data[at] = Number(part)
       // A label of 2.5 or -1 as uint8 would silently become another label; NaN in float data is for the loss to catch.
@@ -88,15 +92,28 @@ function fromNested(value: Nested, what: string, dtype: DType | undefined): Fiel
       at++
       return
     }
+    if (axis === shape.length - 1 && ArrayBuffer.isView(part)) {
+      if (part.length !== shape[axis]) throw ragged(what, shape, part)
+      if (dtypeOfArray(part) !== kind) throw mixed(what, kind, dtypeOfArray(part))
+      data.set(part, at)
+      at += part.length
+      return
+    }
     if (!Array.isArray(part) || part.length !== shape[axis]) throw ragged(what, shape, part)
+    if (own !== undefined && own !== 'float32' && axis === shape.length - 1) throw mixed(what, kind, 'float32')
     for (const item of part as readonly Nested[]) fill(item, axis + 1)
   }
   fill(value, 0)
   return { data, shape, dtype: kind }
 }
 
+/** Rows of several types would be converted in silence. */
+function mixed(what: string, first: DType, other: DType): DTypeError {
+  return new DTypeError('ERR_DTYPE_MIXED', `${what}: rows of ${first} and of ${other} do not mix. Make them of one type.`)
+}
+
 function ragged(what: string, shape: readonly number[], part: unknown): ShapeError {
-  const found = Array.isArray(part) ? `an array of ${part.length}` : typeof part
+  const found = Array.isArray(part) || ArrayBuffer.isView(part) ? `an array of ${(part as TypedArray).length}` : showKind(part)
   return new ShapeError(
     'ERR_DATA_RAGGED',
     `${what}: nested arrays must agree with the first, of shape ${showShape(shape)}; found ${found}. Pad or crop.`,

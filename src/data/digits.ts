@@ -99,7 +99,7 @@ const curveSteps = 4
  *     console.log(train.shape, train.labels.length)   // [1000, 1, 28, 28] 1000
  */
 export function syntheticDigits(options: SyntheticDigitsOptions = {}): { train: ImageSplit; test: ImageSplit } {
-  checkOptions('syntheticDigits', options)
+  checkOptions('syntheticDigits', options, { train: true, test: true, size: true, seed: true })
   const { train = 8000, test = 2000, size = 28, seed = 0 } = options
   if (!(Number.isInteger(size) && size >= 8 && size <= 1024)) {
     throw new ArgumentError('ERR_DIGITS_SIZE', `syntheticDigits: size must be a whole number from 8 to 1024, received ${showValue(size)}.`)

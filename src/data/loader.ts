@@ -68,7 +68,7 @@ export class ArrayDataset<B extends readonly Field[] = Pair> implements BulkData
    * @throws ShapeError `ERR_DATA_LENGTH` when lengths differ, `ERR_DATA_RAGGED`, `ERR_DATA_SHAPE`; ArgumentError when there is no field.
    */
   constructor(fields: { readonly [K in keyof B]: FieldLike }, options: { dtypes?: readonly DType[] } = {}) {
-    checkOptions('ArrayDataset', options)
+    checkOptions('ArrayDataset', options, { dtypes: true })
     checkList('dataset', 'the fields', fields)
     const names = fields.length === 2 ? ['inputs', 'targets'] : []
     const own = fields.map((field, k) => toField(field, `dataset: ${names[k] ?? `field ${k}`}`, options.dtypes?.[k]))
@@ -155,7 +155,15 @@ export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIter
     source: BulkDataset<B> | ItemDataset<S> | readonly [inputs: FieldLike, targets: FieldLike],
     options: DataLoaderOptions<S, B> = {},
   ) {
-    checkOptions('DataLoader', options)
+    checkOptions('DataLoader', options, {
+      batchSize: true,
+      shuffle: true,
+      seed: true,
+      dropLast: true,
+      prefetch: true,
+      collate: true,
+      dtypes: true,
+    })
     const { batchSize = 1, shuffle = false, seed = 0, dropLast = false, prefetch = 1 } = options
     checkCount('batchSize', batchSize, 1)
     checkCount('prefetch', prefetch, 0)

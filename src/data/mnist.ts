@@ -72,13 +72,20 @@ const published: Record<'mnist' | 'fashion-mnist', { mirrors: readonly string[];
  *     console.log(train.shape)   // [60000, 1, 28, 28]
  */
 export async function loadMnist(options: MnistOptions = {}): Promise<{ train: ImageSplit; test: ImageSplit }> {
-  checkOptions('loadMnist', options)
+  checkOptions('loadMnist', options, {
+    name: true,
+    train: true,
+    test: true,
+    dataDir: true,
+    cacheDir: true,
+    download: true,
+    mirrors: true,
+    timeout: true,
+    signal: true,
+  })
   const { name = 'mnist', train, test, ...source } = options
   if (!Object.hasOwn(published, name)) {
-    throw new ArgumentError(
-      'ERR_DATA_NAME',
-      `loadMnist: unknown data set '${showValue(name)}'. Known: ${Object.keys(published).join(', ')}.`,
-    )
+    throw new ArgumentError('ERR_DATA_NAME', `loadMnist: unknown data set ${showValue(name)}. Known: ${Object.keys(published).join(', ')}.`)
   }
   checkLimit('train', train)
   checkLimit('test', test)

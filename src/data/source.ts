@@ -184,7 +184,7 @@ async function download(url: string, wanted: DataFile, timeout: number, signal?:
 async function keep(path: string, bytes: Uint8Array): Promise<void> {
   try {
     await mkdir(join(path, '..'), { recursive: true })
-    await writeFileAtomic(path, [bytes])
+    await writeFileAtomic('data set', path, [bytes])
   } catch (error) {
     process.emitWarning(`downloaded data could not be kept in ${path}: ${reason(error)}. It will be downloaded again.`, {
       type: 'ChainruleWarning',

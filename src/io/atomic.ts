@@ -8,16 +8,28 @@ import { randomBytes } from 'node:crypto'
 import { type FileHandle, open, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { DataError } from '../errors.js'
 
 /**
  * Writes `chunks` to a temporary file beside `path`, flushes it to the disk and renames it over `path`. A symbolic link
  * keeps pointing where it did; the file it names is replaced.
  *
- * @throws what the file system reports (`ENOSPC`, `EACCES`, …), after removing the temporary file.
+ * @throws DataError `ERR_FILE_WRITE` with what the file system reports (`ENOSPC`, `EACCES`, …) as its cause, after removing the temporary file.
  *
- *     await writeFileAtomic('model.safetensors', [header, weights])
+ *     await writeFileAtomic('safetensors', 'model.safetensors', [header, weights])
  */
-export async function writeFileAtomic(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
+export async function writeFileAtomic(op: string, path: string, chunks: Iterable<Uint8Array>): Promise<void> {
+  try {
+    await write(path, chunks)
+  } catch (cause) {
+    const { code, syscall } = cause as NodeJS.ErrnoException
+    if (typeof syscall !== 'string') throw cause
+    const remedy = code === 'ENOENT' ? `There is no folder ${dirname(path)}: make it first.` : 'Check the path, the rights and the space.'
+    throw new DataError('ERR_FILE_WRITE', `${op}: cannot write ${path}: ${code}. ${remedy}`, { cause })
+  }
+}
+
+async function write(path: string, chunks: Iterable<Uint8Array>): Promise<void> {
   const target = await realpath(path).catch(() => path)
   const folder = dirname(target)
   const temporary = join(folder, `.${basename(target).slice(0, 64)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`)

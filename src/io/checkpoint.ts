@@ -10,7 +10,7 @@ import { noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
 import type { DataLoader, LoaderState } from '../data/loader.js'
 import { tensorOf } from '../data/tensors.js'
-import { ArgumentError, DataError } from '../errors.js'
+import { ArgumentError, checkObject, checkOptions, DataError, showKind } from '../errors.js'
 import type { Module } from '../nn/module.js'
 import { clone } from '../ops/movement.js'
 import { loadState, type StateSlot, tensorSlot } from '../ops/state.js'
@@ -90,7 +90,7 @@ function hasDouble(model: Module): boolean {
 
 function checkModel(op: string, model: unknown): asserts model is Module {
   if (typeof (model as Partial<Module> | null)?.stateTensors !== 'function') {
-    throw new ArgumentError('ERR_NOT_A_MODULE', `${op}: expected a model (nn.Module), received ${model === null ? 'null' : typeof model}.`)
+    throw new ArgumentError('ERR_NOT_A_MODULE', `${op}: expected a model (nn.Module), received ${showKind(model)}.`)
   }
 }
 
@@ -105,11 +105,12 @@ function checkPath(op: string, path: unknown): void {
  *
  *     await save(model, 'digits.safetensors')
  *
- * @throws ArgumentError; DataError `ERR_DATA_RANGE` for numbers too large for `floatType`; what the file system reports.
+ * @throws ArgumentError; DataError `ERR_DATA_RANGE` for numbers too large for `floatType`, `ERR_FILE_WRITE` when the file cannot be written.
  */
 export async function save(model: Module, path: string, options: SaveOptions = {}): Promise<void> {
   checkModel('save', model)
   checkPath('save', path)
+  checkOptions('save', options, { floatType: true, metadata: true })
   const tensors = await snapshot(() => modelState(model, ''), hasDouble(model))
   const metadata = { format: 'pt', ...options.metadata, [versionKey]: String(formatVersion), [kindKey]: 'model' }
   await saveSafetensors(path, tensors, { floatType: options.floatType, metadata })
@@ -128,6 +129,7 @@ export async function save(model: Module, path: string, options: SaveOptions = {
 export async function load<M extends Module>(model: M, path: string, options: { strict?: boolean } = {}): Promise<M> {
   checkModel('load', model)
   checkPath('load', path)
+  checkOptions('load', options, { strict: true })
   const file = await loadSafetensors(path)
   checkVersion('load', path, file)
   const isCheckpoint = file.metadata.get(kindKey) === 'checkpoint'
@@ -158,10 +160,11 @@ function stateOf({ tensors }: Safetensors, prefix: string): Map<string, Tensor> 
  *
  *     for await (const { epoch } of fit(model, loader, options)) await saveCheckpoint('last.ckpt', { model, optimizer, loader, epoch })
  *
- * @throws ArgumentError; what the file system reports.
+ * @throws ArgumentError; DataError `ERR_FILE_WRITE`.
  */
 export async function saveCheckpoint(path: string, checkpoint: SaveCheckpoint): Promise<void> {
   checkPath('saveCheckpoint', path)
+  checkObject('saveCheckpoint', checkpoint)
   const { model, optimizer, scheduler, loader, epoch = 0, step = 0, extra } = checkpoint
   checkModel('saveCheckpoint', model)
   for (const [name, value] of Object.entries({ epoch, step })) {
@@ -197,6 +200,7 @@ function jsonOf(progress: Progress): string {
  */
 export async function loadCheckpoint(path: string, checkpoint: Checkpoint): Promise<LoadedCheckpoint> {
   checkPath('loadCheckpoint', path)
+  checkObject('loadCheckpoint', checkpoint)
   const { model, optimizer, scheduler, loader } = checkpoint
   checkModel('loadCheckpoint', model)
   // hyper-parameters are saved in double precision

@@ -128,13 +128,13 @@ export async function loadNpy(path: string): Promise<StoredArray> {
 /**
  * Writes a .npy file atomically.
  *
- * @throws as `serializeNpy`, and what the file system reports.
+ * @throws as `serializeNpy`, and DataError `ERR_FILE_WRITE` when the file cannot be written.
  *
  *     await saveNpy('x.npy', { data: Float32Array.of(1, 2), shape: [2], dtype: 'float32' })
  *     const { data } = await loadNpy('x.npy')
  */
 export async function saveNpy(path: string, array: StoredArray): Promise<void> {
-  await writeFileAtomic(path, [serializeNpy(array)])
+  await writeFileAtomic('numpy', path, [serializeNpy(array)])
 }
 
 /**

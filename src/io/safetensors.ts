@@ -5,7 +5,7 @@
  * DataError, never a crash, and never memory in excess of a small multiple of the input.
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import { ArgumentError, ChainruleError, checkOptions, DataError, showShape, showValue } from '../errors.js'
+import { ArgumentError, ChainruleError, checkObject, checkOptions, DataError, showShape, showValue } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { duplicateKey } from './json.js'
 import { checkStored, decode, encode, isWireType, type StoredArray, toBrain, toHalf, type WireType, wireDTypes, wireSize } from './wire.js'
@@ -64,7 +64,7 @@ const otherSizes: Readonly<Record<string, number>> = { F8_E5M2: 1, F8_E4M3: 1, F
 export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOptions = {}): Safetensors {
   if (!(bytes instanceof Uint8Array))
     throw new ArgumentError('ERR_SAFETENSORS_BYTES', `safetensors: expected a Uint8Array, received ${showValue(bytes)}.`)
-  checkOptions('parseSafetensors', options)
+  checkOptions('parseSafetensors', options, { filter: true, float64: true })
   const size = headerSize(bytes.subarray(0, 8), bytes.length)
   const start = 8 + size
   const { entries, metadata } = parseHeader(bytes.subarray(8, start), bytes.length - start)
@@ -150,20 +150,20 @@ export function serializeSafetensors(tensors: NamedArrays, options: WriteSafeten
  * Writes a safetensors file atomically: readers and crashes see the old file or the new one. The tensors are copied before this
  * returns its promise, so training may go on meanwhile.
  *
- * @throws as `serializeSafetensors`, and what the file system reports.
+ * @throws as `serializeSafetensors`, and DataError `ERR_FILE_WRITE` when the file cannot be written.
  *
  *     await saveSafetensors('model.safetensors', { w: { data: Float32Array.of(1, 2), shape: [2], dtype: 'float32' } })
  *     const { tensors } = await loadSafetensors('model.safetensors')
  */
 export async function saveSafetensors(path: string, tensors: NamedArrays, options: WriteSafetensorsOptions = {}): Promise<void> {
-  await writeFileAtomic(path, toChunks(tensors, options))
+  await writeFileAtomic('safetensors', path, toChunks(tensors, options))
 }
 
 function toChunks(tensors: NamedArrays, options: WriteSafetensorsOptions): Uint8Array[] {
-  checkOptions('safetensors', tensors)
-  checkOptions('safetensors', options)
+  checkObject('safetensors', tensors)
+  checkOptions('safetensors', options, { metadata: true, floatType: true })
   const { floatType = 'F32', metadata = {} } = options
-  checkOptions('safetensors: metadata', metadata)
+  checkObject('safetensors: metadata', metadata)
   if (!['F32', 'F16', 'BF16'].includes(floatType)) {
     throw new ArgumentError('ERR_SAFETENSORS_DTYPE', `safetensors: floatType must be F32, F16 or BF16, received ${showValue(floatType)}.`)
   }
@@ -230,6 +230,11 @@ function checkText(text: unknown, what: string): string {
 
 function headerSize(prefix: Uint8Array, total: number): number {
   if (total < 8) throw malformed('TRUNCATED', `the file has ${total} bytes; its first 8 are the size of the header`)
+  // a zip archive, which is what torch.save writes
+  if (prefix[0] === 0x50 && prefix[1] === 0x4b && prefix[2] === 3 && prefix[3] === 4) {
+    const line = "from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')"
+    throw malformed('HEADER', `this is a zip archive, such as torch.save writes. Save it in Python: ${line}`)
+  }
   const size = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true)
   if (size > maximumHeader) throw malformed('HEADER', `the header claims ${size} bytes; the format allows ${maximumHeader}`)
   if (Number(size) > total - 8) throw malformed('TRUNCATED', `the header claims ${size} bytes, ${total - 8} are left`)

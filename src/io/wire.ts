@@ -6,7 +6,7 @@
  */
 import { endianness } from 'node:os'
 import type { DType, TypedArray } from '../dtype.js'
-import { ArgumentError, checkOptions, DataError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkObject, DataError, showShape, showValue } from '../errors.js'
 
 /** An array with its shape, as files hold it. `bool` is one byte an element, 0 or 1. */
 export interface StoredArray {
@@ -240,7 +240,7 @@ const constructors: Record<DType, readonly [new (length: number) => TypedArray, 
  * @throws ArgumentError `ERR_STORED_ARRAY`; DataError `ERR_DATA_BOOL`.
  */
 export function checkStored(array: StoredArray, what: string): WireType {
-  checkOptions(what, array)
+  checkObject(what, array)
   const known = Object.hasOwn(constructors, array.dtype) ? constructors[array.dtype] : undefined
   const isShape = Array.isArray(array.shape) && array.shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0)
   if (!known || !(array.data instanceof known[0]) || !isShape) {

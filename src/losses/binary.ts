@@ -28,7 +28,7 @@ export function binaryCrossEntropy(
   target: Tensor,
   options: LossOptions & { weight?: Tensor | readonly number[] } = {},
 ): Tensor {
-  checkOptions('binaryCrossEntropy', options)
+  checkOptions('binaryCrossEntropy', options, { reduction: true, weight: true })
   const reduction = checkReduction('binaryCrossEntropy', options.reduction)
   const t = checkPair('binaryCrossEntropy', input, target)
   checkRange('binaryCrossEntropy', 'probabilities', input, 0, 1, 'Apply sigmoid(), or use binaryCrossEntropyWithLogits.')
@@ -70,7 +70,7 @@ export function binaryCrossEntropyWithLogits<A extends Tensor, B extends Tensor>
   options?: BceWithLogitsOptions,
 ): Tensor
 export function binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, options: BceWithLogitsOptions = {}): Tensor {
-  checkOptions('binaryCrossEntropyWithLogits', options)
+  checkOptions('binaryCrossEntropyWithLogits', options, { reduction: true, posWeight: true, weight: true })
   const op = 'binaryCrossEntropyWithLogits'
   const reduction = checkReduction(op, options.reduction)
   const t = checkPair(op, input, target)
@@ -108,7 +108,7 @@ export function sigmoidFocalLoss<A extends Tensor, B extends Tensor>(
 ): Tensor
 export function sigmoidFocalLoss(input: Tensor, target: Tensor, options: SigmoidFocalOptions = {}): Tensor {
   const op = 'sigmoidFocalLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, alpha: true, gamma: true })
   const reduction = checkReduction(op, options.reduction ?? 'none')
   const alpha = checkOption(op, 'alpha', options.alpha ?? 0.25)
   const gamma = checkOption(op, 'gamma', options.gamma ?? 2, 0)
@@ -135,7 +135,7 @@ export function diceLoss<A extends Tensor, B extends Tensor>(
 ): Tensor
 export function diceLoss(input: Tensor, target: Tensor, options: LossOptions & { smooth?: number } = {}): Tensor {
   const op = 'diceLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, smooth: true })
   const reduction = checkReduction(op, options.reduction)
   const smooth = checkOption(op, 'smooth', options.smooth ?? 1, 0)
   const t = checkPair(op, input, target)
@@ -155,7 +155,7 @@ export function softMarginLoss<A extends Tensor, B extends Tensor>(
   options?: LossOptions,
 ): Tensor
 export function softMarginLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkOptions('softMarginLoss', options)
+  checkOptions('softMarginLoss', options, { reduction: true })
   const reduction = checkReduction('softMarginLoss', options.reduction)
   return reduceLoss(softplus(neg(mul(checkPair('softMarginLoss', input, target), input))), reduction)
 }
@@ -167,7 +167,7 @@ export function hingeLoss<A extends Tensor, B extends Tensor>(
   options?: LossOptions & { margin?: number },
 ): Tensor
 export function hingeLoss(input: Tensor, target: Tensor, options: LossOptions & { margin?: number } = {}): Tensor {
-  checkOptions('hingeLoss', options)
+  checkOptions('hingeLoss', options, { reduction: true, margin: true })
   const reduction = checkReduction('hingeLoss', options.reduction)
   const margin = checkOption('hingeLoss', 'margin', options.margin ?? 1)
   return reduceLoss(clamp(sub(margin, mul(checkPair('hingeLoss', input, target), input)), 0), reduction)
@@ -190,7 +190,7 @@ export function multilabelSoftMarginLoss(
   options: LossOptions & { weight?: Tensor | readonly number[] } = {},
 ): Tensor {
   const op = 'multilabelSoftMarginLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, weight: true })
   const reduction = checkReduction(op, options.reduction)
   const t = checkPair(op, input, target)
   if (input.ndim === 0) throw new ShapeError('ERR_LOSS_SHAPE', `${op}: needs scores [N, C] or [C], received ${showShape(input.shape)}.`)

@@ -89,7 +89,7 @@ export interface BoxLossOptions extends LossOptions {
 
 /** 1 − intersection over union, box for box, `[…, 4]`. Default: `reduction` 'none', as in torchvision. @throws ShapeError `ERR_BOXES`, `ERR_LOSS_SHAPE`. */
 export function boxIouLoss(boxes1: Tensor, boxes2: Tensor, options: BoxLossOptions = {}): Tensor {
-  checkOptions('boxIouLoss', options)
+  checkOptions('boxIouLoss', options, { reduction: true, eps: true })
   const reduction = checkReduction('boxIouLoss', options.reduction ?? 'none')
   const eps = checkOption('boxIouLoss', 'eps', options.eps ?? 1e-7, 0)
   const { intersection, union } = matched('boxIouLoss', boxes1, boxes2)
@@ -106,7 +106,7 @@ export function boxIouLoss(boxes1: Tensor, boxes2: Tensor, options: BoxLossOptio
  */
 export function generalizedBoxIouLoss(boxes1: Tensor, boxes2: Tensor, options: BoxLossOptions = {}): Tensor {
   const op = 'generalizedBoxIouLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, eps: true })
   const reduction = checkReduction(op, options.reduction ?? 'none')
   const eps = checkOption(op, 'eps', options.eps ?? 1e-7, 0)
   const { intersection, union, hull } = matched(op, boxes1, boxes2)

@@ -60,8 +60,11 @@ function rowsOf(op: string, input: Tensor): { scores: Tensor; shape: readonly nu
 
 /** Labels as a tensor. */
 export function labelTensor(op: string, target: Labels): Tensor {
-  const labels =
-    Array.isArray(target) || typeof target === 'number' ? tensor(target as NestedArray, { dtype: 'int32' }) : (target as Tensor)
+  const plain = Array.isArray(target) || typeof target === 'number'
+  const labels = plain ? tensor(target as NestedArray, { dtype: 'int32' }) : (target as Tensor)
+  const fraction = plain && [target].flat(Infinity).find((x) => !Number.isInteger(x))
+  if (typeof fraction === 'number')
+    throw new DTypeError('ERR_LABEL_DTYPE', `${op}: labels must be whole numbers, received ${fraction}. Pass class indices.`)
   checkTensor(op, 'the labels', labels)
   return labels
 }
@@ -141,7 +144,7 @@ function checkIgnoreIndex(op: string, ignoreIndex: number): number {
  * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
 export function crossEntropy(input: Tensor, target: Labels, options: CrossEntropyOptions = {}): Tensor {
-  checkOptions('crossEntropy', options)
+  checkOptions('crossEntropy', options, { reduction: true, weight: true, ignoreIndex: true, labelSmoothing: true })
   const op = 'crossEntropy'
   const reduction = checkReduction(op, options.reduction)
   const { labelSmoothing: smoothing = 0 } = options
@@ -189,7 +192,7 @@ function fromProbabilities(
  * @throws ShapeError `ERR_LOSS_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
 export function nllLoss(input: Tensor, target: Labels, options: ClassLossOptions = {}): Tensor {
-  checkOptions('nllLoss', options)
+  checkOptions('nllLoss', options, { reduction: true, weight: true, ignoreIndex: true })
   const reduction = checkReduction('nllLoss', options.reduction)
   const ignoreIndex = checkIgnoreIndex('nllLoss', options.ignoreIndex ?? -100)
   const rows = checkRows('nllLoss', input, target)
@@ -215,7 +218,7 @@ export interface FocalOptions extends ClassLossOptions {
  */
 export function focalLoss(input: Tensor, target: Labels, options: FocalOptions = {}): Tensor {
   const op = 'focalLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, weight: true, ignoreIndex: true, gamma: true })
   const reduction = checkReduction(op, options.reduction)
   const gamma = checkOption(op, 'gamma', options.gamma ?? 2, 0)
   const ignoreIndex = checkIgnoreIndex(op, options.ignoreIndex ?? -100)
@@ -242,7 +245,7 @@ export interface KlDivOptions {
  * @throws ShapeError `ERR_LOSS_SHAPE`; DataError `ERR_LOSS_RANGE` for negative probabilities (NaN inside `compile`).
  */
 export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {}): Tensor {
-  checkOptions('klDiv', options)
+  checkOptions('klDiv', options, { reduction: true, logTarget: true })
   const { reduction = 'mean', logTarget = false } = options
   checkChoice('klDiv', 'reduction', reduction, ['mean', 'sum', 'none', 'batchmean'])
   const t = checkPair('klDiv', input, target)
@@ -273,7 +276,7 @@ export interface MultiMarginOptions extends LossOptions {
  */
 export function multiMarginLoss(input: Tensor, target: Labels, options: MultiMarginOptions = {}): Tensor {
   const op = 'multiMarginLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, p: true, margin: true, weight: true })
   const reduction = checkReduction(op, options.reduction)
   const p = checkChoice(op, 'p', options.p ?? 1, [1, 2])
   const margin = checkOption(op, 'margin', options.margin ?? 1)
@@ -298,7 +301,7 @@ export function multiMarginLoss(input: Tensor, target: Labels, options: MultiMar
  */
 export function multilabelMarginLoss(input: Tensor, target: Labels, options: LossOptions = {}): Tensor {
   const op = 'multilabelMarginLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true })
   const reduction = checkReduction(op, options.reduction)
   checkFloat(op, 'the scores', input)
   const given = labelTensor(op, target)

@@ -214,7 +214,7 @@ export function ctcLoss(
   targetLengths: Lengths,
   options: CtcOptions = {},
 ): Tensor {
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, blank: true, zeroInfinity: true })
   const reduction = checkReduction(op, options.reduction)
   const { blank = 0, zeroInfinity = false } = options
   checkFloat(op, 'log-probabilities', logProbs)

@@ -27,7 +27,7 @@ export function cosineEmbeddingLoss(
   options: LossOptions & { margin?: number } = {},
 ): Tensor {
   const op = 'cosineEmbeddingLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, margin: true })
   const reduction = checkReduction(op, options.reduction)
   const margin = checkOption(op, 'margin', options.margin ?? 0)
   checkSame(op, 'input1', input1, 'input2', input2)
@@ -63,7 +63,7 @@ export interface TripletMarginOptions extends LossOptions {
  */
 export function tripletMarginLoss(anchor: Tensor, positive: Tensor, negative: Tensor, options: TripletMarginOptions = {}): Tensor {
   const op = 'tripletMarginLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, margin: true, p: true, eps: true, swap: true })
   const reduction = checkReduction(op, options.reduction)
   const { p = 2, swap = false } = options
   const margin = checkOption(op, 'margin', options.margin ?? 1)
@@ -92,7 +92,7 @@ export function hingeEmbeddingLoss<A extends Tensor, B extends Tensor>(
 ): Tensor
 export function hingeEmbeddingLoss(input: Tensor, target: Tensor, options: LossOptions & { margin?: number } = {}): Tensor {
   const op = 'hingeEmbeddingLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, margin: true })
   const reduction = checkReduction(op, options.reduction)
   const margin = checkOption(op, 'margin', options.margin ?? 1)
   const t = checkPair(op, input, target)
@@ -107,7 +107,7 @@ export function hingeEmbeddingLoss(input: Tensor, target: Tensor, options: LossO
  */
 export function marginRankingLoss(input1: Tensor, input2: Tensor, target: Tensor, options: LossOptions & { margin?: number } = {}): Tensor {
   const op = 'marginRankingLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, margin: true })
   const reduction = checkReduction(op, options.reduction)
   const margin = checkOption(op, 'margin', options.margin ?? 0)
   checkSame(op, 'input1', input1, 'input2', input2)
@@ -132,7 +132,7 @@ export interface InfoNceOptions extends LossOptions {
  */
 export function infoNceLoss(query: Tensor, key: Tensor, options: InfoNceOptions = {}): Tensor {
   const op = 'infoNceLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, negatives: true, temperature: true })
   const reduction = checkReduction(op, options.reduction)
   const { temperature = 0.1, negatives } = options
   if (!(temperature > 0))

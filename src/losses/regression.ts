@@ -12,7 +12,7 @@ import { checkFloat, checkOption, checkPair, checkRange, checkReduction, type Lo
 /** Mean of (input − target)². Shapes equal. @throws ShapeError `ERR_LOSS_SHAPE`. Example: `mseLoss(model.forward(x), y)`. */
 export function mseLoss<A extends Tensor, B extends Tensor>(input: A, target: B & Same<'mseLoss', A, B>, options?: LossOptions): Tensor
 export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkOptions('mseLoss', options)
+  checkOptions('mseLoss', options, { reduction: true })
   const reduction = checkReduction('mseLoss', options.reduction)
   return reduceLoss(square(sub(input, checkPair('mseLoss', input, target))), reduction)
 }
@@ -20,7 +20,7 @@ export function mseLoss(input: Tensor, target: Tensor, options: LossOptions = {}
 /** Mean of |input − target|. Shapes equal. @throws ShapeError `ERR_LOSS_SHAPE`. Example: `l1Loss(model.forward(x), y)`. */
 export function l1Loss<A extends Tensor, B extends Tensor>(input: A, target: B & Same<'l1Loss', A, B>, options?: LossOptions): Tensor
 export function l1Loss(input: Tensor, target: Tensor, options: LossOptions = {}): Tensor {
-  checkOptions('l1Loss', options)
+  checkOptions('l1Loss', options, { reduction: true })
   const reduction = checkReduction('l1Loss', options.reduction)
   return reduceLoss(abs(sub(input, checkPair('l1Loss', input, target))), reduction)
 }
@@ -38,7 +38,7 @@ export function huberLoss<A extends Tensor, B extends Tensor>(
   options?: LossOptions & { delta?: number },
 ): Tensor
 export function huberLoss(input: Tensor, target: Tensor, options: LossOptions & { delta?: number } = {}): Tensor {
-  checkOptions('huberLoss', options)
+  checkOptions('huberLoss', options, { reduction: true, delta: true })
   const { delta = 1 } = options
   if (!(delta > 0)) throw new ArgumentError('ERR_LOSS_OPTION', `huberLoss: delta must be above 0, received ${delta}.`)
   const reduction = checkReduction('huberLoss', options.reduction)
@@ -61,7 +61,7 @@ export function smoothL1Loss<A extends Tensor, B extends Tensor>(
   options?: LossOptions & { beta?: number },
 ): Tensor
 export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions & { beta?: number } = {}): Tensor {
-  checkOptions('smoothL1Loss', options)
+  checkOptions('smoothL1Loss', options, { reduction: true, beta: true })
   const { beta = 1 } = options
   if (!(beta >= 0)) throw new ArgumentError('ERR_LOSS_OPTION', `smoothL1Loss: beta must be at least 0, received ${beta}.`)
   const reduction = checkReduction('smoothL1Loss', options.reduction)
@@ -88,7 +88,7 @@ export interface GaussianNllOptions extends LossOptions {
  */
 export function gaussianNllLoss(input: Tensor, target: Tensor, variance: Tensor | number, options: GaussianNllOptions = {}): Tensor {
   const op = 'gaussianNllLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, full: true, eps: true })
   const reduction = checkReduction(op, options.reduction)
   const eps = checkOption(op, 'eps', options.eps ?? 1e-6, 0)
   const t = checkPair(op, input, target)
@@ -136,7 +136,7 @@ export function poissonNllLoss<A extends Tensor, B extends Tensor>(
 ): Tensor
 export function poissonNllLoss(input: Tensor, target: Tensor, options: PoissonNllOptions = {}): Tensor {
   const op = 'poissonNllLoss'
-  checkOptions(op, options)
+  checkOptions(op, options, { reduction: true, logInput: true, full: true, eps: true })
   const reduction = checkReduction(op, options.reduction)
   const eps = checkOption(op, 'eps', options.eps ?? 1e-8, 0)
   const t = checkPair(op, input, target)

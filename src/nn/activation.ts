@@ -63,7 +63,7 @@ export class PReLU extends Activation {
   readonly weight: Parameter
   constructor(numParameters = 1, options: { init?: number } = {}) {
     super()
-    checkOptions('PReLU', options)
+    checkOptions('PReLU', options, { init: true })
     const init = checkNumber('PReLU', 'init', options.init ?? 0.25)
     this.weight = new Parameter(full([checkInteger('PReLU', 'numParameters', numParameters)], init))
   }
@@ -118,7 +118,7 @@ export class CELU extends Activation {
 export class GELU extends Activation {
   readonly approximate: 'none' | 'tanh'
   constructor(options: { approximate?: 'none' | 'tanh' } = {}) {
-    checkOptions('GELU', options)
+    checkOptions('GELU', options, { approximate: true })
     super()
     this.approximate = options.approximate ?? 'none'
     if (this.approximate !== 'none' && this.approximate !== 'tanh') {
@@ -153,7 +153,7 @@ export class Softplus extends Activation {
   readonly threshold: number
   constructor(options: f.SoftplusOptions = {}) {
     super()
-    checkOptions('Softplus', options)
+    checkOptions('Softplus', options, { beta: true, threshold: true })
     this.beta = checkNumber('Softplus', 'beta', options.beta ?? 1)
     this.threshold = checkNumber('Softplus', 'threshold', options.threshold ?? 20)
     if (this.beta === 0) throw new ArgumentError('ERR_LAYER_OPTION', 'Softplus: beta must not be 0.')

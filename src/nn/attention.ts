@@ -99,7 +99,7 @@ export class MultiheadAttention extends Module {
   readonly outProj: Linear
 
   constructor(embedDim: number, numHeads: number, options: MultiheadAttentionOptions = {}) {
-    checkOptions('MultiheadAttention', options)
+    checkOptions('MultiheadAttention', options, { dropout: true, bias: true, kdim: true, vdim: true, batchFirst: true })
     super()
     const { bias = true, kdim = embedDim, vdim = embedDim } = options
     this.embedDim = checkInteger('MultiheadAttention', 'embedDim', embedDim)

@@ -56,7 +56,7 @@ abstract class BatchNorm<L extends Layers, C extends number> extends Module {
   constructor(numFeatures: C, options: BatchNormOptions = {}) {
     super()
     const layer = this.constructor.name
-    checkOptions(layer, options)
+    checkOptions(layer, options, { eps: true, momentum: true, affine: true, trackRunningStats: true })
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options
     this.numFeatures = checkInteger(layer, 'numFeatures', numFeatures)
     this.eps = checkNumber(layer, 'eps', eps, 0)

@@ -29,10 +29,10 @@ abstract class RecurrentCell extends Module {
   readonly biasIh: Parameter | undefined
   readonly biasHh: Parameter | undefined
 
-  constructor(inputSize: number, hiddenSize: number, gates: number, options: RecurrentCellOptions) {
+  constructor(inputSize: number, hiddenSize: number, gates: number, options: RecurrentCellOptions, more: Record<string, true> = {}) {
     super()
     const layer = this.constructor.name
-    checkOptions(layer, options)
+    checkOptions(layer, options, { bias: true, ...more })
     this.inputSize = checkInteger(layer, 'inputSize', inputSize)
     this.hiddenSize = checkInteger(layer, 'hiddenSize', hiddenSize)
     const rows = gates * hiddenSize
@@ -108,7 +108,7 @@ export class RNNCell<I extends number = number> extends RecurrentCell {
   readonly nonlinearity: 'tanh' | 'relu'
 
   constructor(inputSize: I, hiddenSize: number, options: RecurrentCellOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
-    super(inputSize, hiddenSize, gateCount('tanh'), options)
+    super(inputSize, hiddenSize, gateCount('tanh'), options, { nonlinearity: true })
     this.nonlinearity = checkNonlinearity('RNNCell', options.nonlinearity)
   }
 

@@ -2,7 +2,7 @@
  * Convolution layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`. `R` is the number of spatial dimensions, `L` the
  * layer's name for what `tsc` says, `I` and `O` are the channels.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { conv1d, conv2d, conv3d } from '../ops/conv.js'
 import { checkOutputPadding, convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose.js'
 import { pad } from '../ops/pad.js'
@@ -67,6 +67,9 @@ interface ConvRule<R extends Rank, L extends string, I extends number, O> extend
   readonly error: ExpectPlanes<R, L, I, this['in']>
   readonly out: Planes<R, this['in'], O>
 }
+const commonNames = { stride: true, padding: true, dilation: true, groups: true, bias: true } as const
+const forwardNames: OptionNames<ConvLayerOptions<Sizes>> = { ...commonNames, paddingMode: true }
+const transposedNames: OptionNames<ConvTransposeLayerOptions<Sizes>> = { ...commonNames, outputPadding: true }
 
 /** Arguments as one would write them: equal sizes as one number. */
 const showSizes = (sizes: readonly number[]): string => (sizes.every((s) => s === sizes[0]) ? String(sizes[0]) : `[${sizes.join(', ')}]`)
@@ -90,7 +93,8 @@ abstract class Convolution<R extends Rank, L extends string, I extends number, O
 
   constructor(rank: R, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>, transposed: boolean) {
     const layer = new.target.name
-    checkOptions(layer, options)
+    if (transposed) checkOptions(layer, options as ConvTransposeLayerOptions<Sizes>, transposedNames)
+    else checkOptions(layer, options, forwardNames)
     super()
     const { groups = 1 } = options
     this.inChannels = checkInteger(layer, 'inChannels', inChannels)

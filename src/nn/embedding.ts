@@ -63,7 +63,7 @@ export class Embedding<V extends number = number, D extends number = number> ext
   readonly weight: Parameter<[V, D]>
 
   constructor(numEmbeddings: V, embeddingDim: D, options: EmbeddingOptions = {}) {
-    checkOptions('Embedding', options)
+    checkOptions('Embedding', options, { paddingIdx: true })
     super()
     this.numEmbeddings = checkInteger('Embedding', 'numEmbeddings', numEmbeddings)
     this.embeddingDim = checkInteger('Embedding', 'embeddingDim', embeddingDim)
@@ -125,7 +125,7 @@ export class EmbeddingBag<V extends number = number, D extends number = number> 
   readonly weight: Parameter<[V, D]>
 
   constructor(numEmbeddings: V, embeddingDim: D, options: EmbeddingBagOptions = {}) {
-    checkOptions('EmbeddingBag', options)
+    checkOptions('EmbeddingBag', options, { mode: true, paddingIdx: true })
     super()
     const { mode = 'mean', paddingIdx } = options
     this.numEmbeddings = checkInteger('EmbeddingBag', 'numEmbeddings', numEmbeddings)
@@ -145,7 +145,7 @@ export class EmbeddingBag<V extends number = number, D extends number = number> 
 
   forward(index: Tensor, options: { offsets?: Tensor; perSampleWeights?: Tensor } = {}): Tensor<[number, D]> {
     const name = `EmbeddingBag(${this.extraRepr()})`
-    checkOptions(name, options)
+    checkOptions(name, options, { offsets: true, perSampleWeights: true })
     checkIndex(name, index)
     const { offsets, perSampleWeights } = options
     if (index.ndim !== 2 && !(index.ndim === 1 && offsets !== undefined)) {

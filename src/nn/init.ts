@@ -43,7 +43,7 @@ function floatType(op: string, t: Tensor): FloatType {
  *     init.uniform(layer.weight, { low: -0.1, high: 0.1 })
  */
 export function uniform(target: Tensor, options: { low?: number; high?: number } = {}): Tensor {
-  checkOptions('uniform', options)
+  checkOptions('uniform', options, { low: true, high: true })
   const { low = 0, high = 1 } = options
   const dtype = floatType('init.uniform', target)
   if (!(low <= high)) throw new ArgumentError('ERR_INIT', `init.uniform: low must not be above high, received ${low} and ${high}.`)
@@ -56,7 +56,7 @@ export function uniform(target: Tensor, options: { low?: number; high?: number }
  *     init.normal(layer.weight, { std: 0.02 })
  */
 export function normal(target: Tensor, options: { mean?: number; std?: number } = {}): Tensor {
-  checkOptions('normal', options)
+  checkOptions('normal', options, { mean: true, std: true })
   const { mean = 0, std = 1 } = options
   const dtype = floatType('init.normal', target)
   if (!(std >= 0)) throw new ArgumentError('ERR_INIT', `init.normal: std must be at least 0, received ${std}.`)
@@ -137,14 +137,14 @@ function xavierStd(op: string, target: Tensor, gain: number): number {
  *     init.xavierUniform(layer.weight, { gain: init.calculateGain('tanh') })
  */
 export function xavierUniform(target: Tensor, options: { gain?: number } = {}): Tensor {
-  checkOptions('xavierUniform', options)
+  checkOptions('xavierUniform', options, { gain: true })
   const bound = Math.sqrt(3) * xavierStd('init.xavierUniform', target, options.gain ?? 1)
   return uniform(target, { low: -bound, high: bound })
 }
 
 /** Normal of standard deviation gain·√(2 / (fanIn + fanOut)). Source: Glorot and Bengio 2010. */
 export function xavierNormal(target: Tensor, options: { gain?: number } = {}): Tensor {
-  checkOptions('xavierNormal', options)
+  checkOptions('xavierNormal', options, { gain: true })
   return normal(target, { std: xavierStd('init.xavierNormal', target, options.gain ?? 1) })
 }
 
@@ -162,13 +162,13 @@ function kaimingStd(op: string, target: Tensor, options: KaimingOptions): number
  *     init.kaimingUniform(layer.weight, { nonlinearity: 'relu' })
  */
 export function kaimingUniform(target: Tensor, options: KaimingOptions = {}): Tensor {
-  checkOptions('kaimingUniform', options)
+  checkOptions('kaimingUniform', options, { a: true, mode: true, nonlinearity: true })
   const bound = Math.sqrt(3) * kaimingStd('init.kaimingUniform', target, options)
   return uniform(target, { low: -bound, high: bound })
 }
 
 /** Normal of standard deviation gain / √fan, for layers followed by a ReLU. Source: He et al. 2015. */
 export function kaimingNormal(target: Tensor, options: KaimingOptions = {}): Tensor {
-  checkOptions('kaimingNormal', options)
+  checkOptions('kaimingNormal', options, { a: true, mode: true, nonlinearity: true })
   return normal(target, { std: kaimingStd('init.kaimingNormal', target, options) })
 }

@@ -42,7 +42,7 @@ export class Linear<I extends number = number, O extends number = number> extend
   readonly bias: Parameter<[O]> | undefined
 
   constructor(inFeatures: I, outFeatures: O, options: LinearOptions = {}) {
-    checkOptions('Linear', options)
+    checkOptions('Linear', options, { bias: true })
     super()
     this.inFeatures = checkInteger('Linear', 'inFeatures', inFeatures)
     this.outFeatures = checkInteger('Linear', 'outFeatures', outFeatures)
@@ -109,7 +109,7 @@ export class Bilinear<A extends number = number, B extends number = number, O ex
   readonly bias: Parameter<[O]> | undefined
 
   constructor(in1Features: A, in2Features: B, outFeatures: O, options: LinearOptions = {}) {
-    checkOptions('Bilinear', options)
+    checkOptions('Bilinear', options, { bias: true })
     super()
     this.in1Features = checkInteger('Bilinear', 'in1Features', in1Features)
     this.in2Features = checkInteger('Bilinear', 'in2Features', in2Features)

@@ -114,11 +114,11 @@ abstract class Named<M extends Record<string, object>> extends Module {
   /** Adds a member, or replaces one. Returns the dictionary. */
   set(name: string, member: M[string]): this {
     const layer = this.constructor.name
-    if (!this.isMember(member)) this.refuse(`'${showValue(name)}' must be a ${this.kind()}, received ${showValue(member)}.`)
+    if (!this.isMember(member)) this.refuse(`${showValue(name)} must be a ${this.kind()}, received ${showValue(member)}.`)
     if (typeof name !== 'string' || name === '' || name.includes('.') || (name in this && !this.has(name))) {
       throw new ArgumentError(
         'ERR_STATE_NAME',
-        `${layer}: '${showValue(name)}' cannot name a ${this.kind()}: names are not empty, without dots, and none of a module's own fields and methods.`,
+        `${layer}: ${showValue(name)} cannot name a ${this.kind()}: names are not empty, without dots, and none of a module's own fields and methods.`,
       )
     }
     ;(this as unknown as Record<string, object>)[name] = member
@@ -135,7 +135,7 @@ abstract class Named<M extends Record<string, object>> extends Module {
     if (this.has(name)) return (this as unknown as M)[name]
     throw new ArgumentError(
       'ERR_INDEX_RANGE',
-      `${this.constructor.name}: has no ${this.kind()} '${showValue(name)}', only ${this.keys().join(', ') || 'none at all'}.`,
+      `${this.constructor.name}: has no ${this.kind()} ${showValue(name)}, only ${this.keys().join(', ') || 'none at all'}.`,
     )
   }
 

@@ -95,7 +95,7 @@ export abstract class Module {
    * @throws ArgumentError `ERR_STATE_NAME` for a name that is taken, empty or contains a dot.
    */
   registerBuffer<T extends Tensor>(name: string, tensor: T, options: { persistent?: boolean } = {}): Tensor<ShapeOf<T>> {
-    checkOptions('registerBuffer', options)
+    checkOptions('registerBuffer', options, { persistent: true })
     checkTensor('registerBuffer', 'the buffer', tensor)
     this.checkName('registerBuffer', name)
     const own = stateCopy('registerBuffer', tensor.requiresGrad ? tensor.detach() : tensor)
@@ -139,7 +139,7 @@ export abstract class Module {
   private checkName(op: string, name: string): void {
     const { parameters, children, buffers } = this[registry]
     if (typeof name !== 'string' || name === '' || name.includes('.')) {
-      throw new ArgumentError('ERR_STATE_NAME', `${op}: a name is a non-empty string without dots, received '${showValue(name)}'.`)
+      throw new ArgumentError('ERR_STATE_NAME', `${op}: a name is a non-empty string without dots, received ${showValue(name)}.`)
     }
     if (parameters.has(name) || children.has(name) || buffers.has(name)) {
       throw new ArgumentError('ERR_STATE_NAME', `${op}: ${this.constructor.name} has registered '${name}' already. Choose another name.`)
@@ -186,6 +186,21 @@ export abstract class Module {
   /** This module and all below it, each once, parents first. */
   modules(): Module[] {
     return this.namedModules().map(([, module]) => module)
+  }
+
+  /** @internal this module and all below it with their parameters, in their order: what a trace of it keeps */
+  parts(): Set<Module | Parameter> {
+    const found = new Set<Module | Parameter>()
+    const walk = (module: Module): void => {
+      if (found.has(module)) return
+      found.add(module)
+      for (const [, part] of module.members()) {
+        if (part instanceof Module) walk(part)
+        else found.add(part)
+      }
+    }
+    walk(this)
+    return found
   }
 
   /** All parameters with their names; one that is shared is listed once, under its first name. */
@@ -270,7 +285,7 @@ export abstract class Module {
    * is written then.
    */
   loadStateDict(dict: StateSource, options: { strict?: boolean } = {}): void {
-    checkOptions('loadStateDict', options)
+    checkOptions('loadStateDict', options, { strict: true })
     const slots = new Map<string, StateSlot>([...this.stateTensors()].map(([name, t]) => [name, tensorSlot(t)]))
     noGrad(() => loadState('loadStateDict', slots, dict, options.strict ?? true))
   }
@@ -296,7 +311,6 @@ export abstract class Module {
    * @throws ArgumentError `ERR_PREDICT_INPUT`, `ERR_PREDICT_OPTION`; ShapeError `ERR_PREDICT_OUTPUT`; what `forward` throws.
    */
   predict(x: PredictInput, options: PredictOptions = {}): Promise<Tensor> {
-    checkOptions('predict', options)
     return predict(this, x, options)
   }
 

@@ -83,7 +83,7 @@ export class LayerNorm<const D extends number | readonly number[] = number> exte
   readonly bias: Parameter<ShapeFrom<D>> | undefined
 
   constructor(normalizedShape: D, options: LayerNormLayerOptions = {}) {
-    checkOptions('LayerNorm', options)
+    checkOptions('LayerNorm', options, { eps: true, elementwiseAffine: true, bias: true })
     super()
     const { eps = 1e-5, elementwiseAffine = true, bias = true } = options
     this.normalizedShape = featureShape('LayerNorm', normalizedShape)
@@ -143,7 +143,7 @@ export class RMSNorm<const D extends number | readonly number[] = number> extend
   readonly weight: Parameter<ShapeFrom<D>> | undefined
 
   constructor(normalizedShape: D, options: RMSNormLayerOptions = {}) {
-    checkOptions('RMSNorm', options)
+    checkOptions('RMSNorm', options, { eps: true, elementwiseAffine: true })
     super()
     const { eps, elementwiseAffine = true } = options
     this.normalizedShape = featureShape('RMSNorm', normalizedShape)
@@ -202,7 +202,7 @@ export class GroupNorm<C extends number = number> extends Module {
   readonly bias: Parameter<[C]> | undefined
 
   constructor(numGroups: number, numChannels: C, options: GroupNormLayerOptions = {}) {
-    checkOptions('GroupNorm', options)
+    checkOptions('GroupNorm', options, { eps: true, affine: true })
     super()
     const { eps = 1e-5, affine = true } = options
     this.numGroups = checkInteger('GroupNorm', 'numGroups', numGroups)
@@ -277,7 +277,7 @@ abstract class InstanceNorm<R extends Rank, L extends string, C extends number> 
 
   constructor(numFeatures: C, options: InstanceNormLayerOptions = {}) {
     const layer = new.target.name
-    checkOptions(layer, options)
+    checkOptions(layer, options, { eps: true, momentum: true, affine: true, trackRunningStats: true })
     super()
     const { eps = 1e-5, momentum = 0.1, affine = false, trackRunningStats = false } = options
     this.numFeatures = checkInteger(layer, 'numFeatures', numFeatures)
@@ -381,7 +381,7 @@ export class LocalResponseNorm extends Module {
   readonly beta: number
   readonly k: number
   constructor(size: number, options: { alpha?: number; beta?: number; k?: number } = {}) {
-    checkOptions('LocalResponseNorm', options)
+    checkOptions('LocalResponseNorm', options, { alpha: true, beta: true, k: true })
     super()
     this.size = checkInteger('LocalResponseNorm', 'size', size)
     this.alpha = checkNumber('LocalResponseNorm', 'alpha', options.alpha ?? 1e-4)

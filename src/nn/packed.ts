@@ -86,7 +86,7 @@ function readLengths(op: string, lengths: Tensor | readonly number[]): { tensor:
  */
 export function packPaddedSequence(x: Tensor, lengths: Tensor | readonly number[], options: PackOptions = {}): PackedSequence {
   const op = 'packPaddedSequence'
-  checkOptions(op, options)
+  checkOptions(op, options, { batchFirst: true, enforceSorted: true })
   checkTensor(op, 'x', x)
   const { batchFirst = false, enforceSorted = true } = options
   if (x.ndim < 2) throw new ShapeError('ERR_RANK', `${op}: needs [T, B, …], received ${showShape(x.shape)}.`)
@@ -122,7 +122,7 @@ export function packPaddedSequence(x: Tensor, lengths: Tensor | readonly number[
  *     nn.packSequence([a, b, c], { enforceSorted: false })
  */
 export function packSequence(sequences: readonly Tensor[], options: { enforceSorted?: boolean } = {}): PackedSequence {
-  checkOptions('packSequence', options)
+  checkOptions('packSequence', options, { enforceSorted: true })
   const padded = padSequence(sequences)
   return packPaddedSequence(
     padded,
@@ -142,7 +142,7 @@ export function padPackedSequence(
   options: { batchFirst?: boolean; paddingValue?: number; totalLength?: number } = {},
 ): [Tensor, Tensor] {
   const op = 'padPackedSequence'
-  checkOptions(op, options)
+  checkOptions(op, options, { batchFirst: true, paddingValue: true, totalLength: true })
   if (!(packed instanceof PackedSequence))
     throw new ArgumentError(
       'ERR_NOT_PACKED',
@@ -174,7 +174,7 @@ export function padPackedSequence(
  */
 export function padSequence(sequences: readonly Tensor[], options: { batchFirst?: boolean; paddingValue?: number } = {}): Tensor {
   const op = 'padSequence'
-  checkOptions(op, options)
+  checkOptions(op, options, { batchFirst: true, paddingValue: true })
   if (!Array.isArray(sequences) || sequences.length === 0)
     throw new ArgumentError('ERR_EMPTY_LIST', `${op}: needs an array of at least one tensor.`)
   sequences.forEach((s, i) => checkTensor(op, `sequence ${i}`, s))

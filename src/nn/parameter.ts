@@ -21,7 +21,7 @@ import type { AnyShape } from '../types.js'
  */
 export class Parameter<S = AnyShape> extends Tensor<S> {
   constructor(source: Tensor<S> | NestedArray, options: { requiresGrad?: boolean } = {}) {
-    checkOptions('Parameter', options)
+    checkOptions('Parameter', options, { requiresGrad: true })
     const data = Array.isArray(source) || typeof source === 'number' ? tensor(source) : (source as Tensor)
     checkTensor('Parameter', 'the value', data)
     const { shape, strides, dtype, storage } = stateZeros('Parameter', data.shape, data.dtype)

@@ -1,7 +1,7 @@
 /**
  * Pooling layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`.
  */
-import { checkOptions } from '../errors.js'
+import { checkOptions, type OptionNames } from '../errors.js'
 import {
   type AdaptivePair,
   type AdaptiveSingle,
@@ -23,13 +23,16 @@ import { PlanesLayer } from './planes.js'
 
 const show = (value: unknown): string => (Array.isArray(value) ? `[${value.map(String).join(', ')}]` : String(value))
 
+const maxNames: OptionNames<MaxPoolOptions<1>> = { stride: true, padding: true, dilation: true, ceilMode: true }
+const averageNames: OptionNames<AvgPoolOptions<1>> = { stride: true, padding: true, ceilMode: true, countIncludePad: true }
+
 /** A window and how it moves. */
 abstract class Pool<R extends Rank, L extends string, O extends object> extends PlanesLayer<R, L> {
   readonly kernelSize: SizeOf<R>
   readonly options: Readonly<O>
-  constructor(rank: R, kernelSize: SizeOf<R>, options: O) {
+  constructor(rank: R, kernelSize: SizeOf<R>, options: O, names: OptionNames<O>) {
     const layer = new.target.name
-    checkOptions(layer, options)
+    checkOptions(layer, options, names)
     super(rank)
     sizesOf(layer, 'kernelSize', kernelSize, rank, 1)
     this.kernelSize = kernelSize
@@ -50,7 +53,7 @@ abstract class Pool<R extends Rank, L extends string, O extends object> extends 
  */
 export class MaxPool1d extends Pool<1, 'MaxPool1d', MaxPoolOptions<1>> {
   constructor(kernelSize: Single, options: MaxPoolOptions<1> = {}) {
-    super(1, kernelSize, options)
+    super(1, kernelSize, options, maxNames)
   }
   protected compute(x: Tensor): Tensor {
     return maxPool1d(x, this.kernelSize, this.options)
@@ -67,7 +70,7 @@ export class MaxPool1d extends Pool<1, 'MaxPool1d', MaxPoolOptions<1>> {
  */
 export class MaxPool2d extends Pool<2, 'MaxPool2d', MaxPoolOptions<2>> {
   constructor(kernelSize: Pair, options: MaxPoolOptions<2> = {}) {
-    super(2, kernelSize, options)
+    super(2, kernelSize, options, maxNames)
   }
   protected compute(x: Tensor): Tensor {
     return maxPool2d(x, this.kernelSize, this.options)
@@ -84,7 +87,7 @@ export class MaxPool2d extends Pool<2, 'MaxPool2d', MaxPoolOptions<2>> {
  */
 export class MaxPool3d extends Pool<3, 'MaxPool3d', MaxPoolOptions<3>> {
   constructor(kernelSize: Triple, options: MaxPoolOptions<3> = {}) {
-    super(3, kernelSize, options)
+    super(3, kernelSize, options, maxNames)
   }
   protected compute(x: Tensor): Tensor {
     return maxPool3d(x, this.kernelSize, this.options)
@@ -101,7 +104,7 @@ export class MaxPool3d extends Pool<3, 'MaxPool3d', MaxPoolOptions<3>> {
  */
 export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
   constructor(kernelSize: Single, options: AvgPoolOptions<1> = {}) {
-    super(1, kernelSize, options)
+    super(1, kernelSize, options, averageNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool1d(x, this.kernelSize, this.options)
@@ -118,7 +121,7 @@ export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
  */
 export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
   constructor(kernelSize: Pair, options: AvgPoolOptions<2> = {}) {
-    super(2, kernelSize, options)
+    super(2, kernelSize, options, averageNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool2d(x, this.kernelSize, this.options)
@@ -135,7 +138,7 @@ export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
  */
 export class AvgPool3d extends Pool<3, 'AvgPool3d', AvgPoolOptions<3>> {
   constructor(kernelSize: Triple, options: AvgPoolOptions<3> = {}) {
-    super(3, kernelSize, options)
+    super(3, kernelSize, options, averageNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool3d(x, this.kernelSize, this.options)

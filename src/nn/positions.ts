@@ -60,7 +60,7 @@ export class RotaryEmbedding extends Module {
   private readonly cos: Tensor
 
   constructor(size: number, options: RotaryEmbeddingOptions = {}) {
-    checkOptions('RotaryEmbedding', options)
+    checkOptions('RotaryEmbedding', options, { maxLength: true, base: true, interleaved: true })
     super()
     this.size = checkEven('RotaryEmbedding', 'size', size)
     this.maxLength = checkInteger('RotaryEmbedding', 'maxLength', options.maxLength ?? 4096)
@@ -74,7 +74,7 @@ export class RotaryEmbedding extends Module {
   forward<T extends Tensor>(x: T, options?: { offset?: number }): Tensor<ShapeOf<T>>
   forward(x: Tensor, options: { offset?: number } = {}): Tensor {
     const name = `RotaryEmbedding(${this.size})`
-    checkOptions(name, options)
+    checkOptions(name, options, { offset: true })
     checkInput(name, x, this.sin.dtype)
     const offset = checkInteger(name, 'offset', options.offset ?? 0, 0)
     if (x.ndim < 2 || x.shape[x.ndim - 1] !== this.size)
@@ -129,7 +129,7 @@ export class PositionalEncoding extends Module {
   readonly pe: Tensor
 
   constructor(size: number, options: PositionalEncodingOptions = {}) {
-    checkOptions('PositionalEncoding', options)
+    checkOptions('PositionalEncoding', options, { dropout: true, maxLength: true, batchFirst: true, persistent: true })
     super()
     this.size = checkEven('PositionalEncoding', 'size', size)
     this.dropout = checkNumber('PositionalEncoding', 'dropout', options.dropout ?? 0.1, 0, 1)

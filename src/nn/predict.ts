@@ -8,16 +8,16 @@
 import { noGrad } from '../autograd/backward.js'
 import { type Compiled, compile } from '../compile/compile.js'
 import { itemSize, type TypedArray } from '../dtype.js'
-import { ArgumentError, checkOptions, ShapeError, StateError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, StateError, showKind, showShape, showValue } from '../errors.js'
 import { clone, narrow } from '../ops/movement.js'
 import { isContiguous, sizeOf } from '../shape.js'
-import { empty, fromBuffer, type NestedArray, Tensor, tensor } from '../tensor.js'
+import { empty, fromBuffer, type NestedData, Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { withMode } from './mode.js'
 import type { Module } from './module.js'
 
 /** What `predict` takes: a tensor, numbers nested in arrays, or a typed array with a shape. */
-export type PredictInput = Tensor | readonly NestedArray[] | TypedArray | { readonly data: TypedArray; readonly shape: readonly number[] }
+export type PredictInput = Tensor | readonly NestedData[] | TypedArray | { readonly data: TypedArray; readonly shape: readonly number[] }
 
 export interface PredictOptions {
   /** The most rows that go through the model at once; default 64. */
@@ -28,8 +28,13 @@ export interface PredictOptions {
 
 type Forward = Compiled<[x: Tensor], Tensor>
 
-/** One function for each size: a compiled function of its own, with shapes of its own. */
-const compiled = new WeakMap<Module, Map<number, Forward>>()
+/** The compiled functions of a model, one for each size, with shapes of its own; and the layers and parameters they were made of. */
+interface Kept {
+  readonly parts: readonly object[]
+  readonly sizes: Map<number, Forward>
+}
+
+const compiled = new WeakMap<Module, Kept>()
 /** Chunks of one call that are queued at once: enough that the thread never waits for JavaScript. */
 const chunksAhead = 4
 
@@ -45,7 +50,7 @@ const chunksAhead = 4
  * sample; StateError `ERR_PREDICT_IN_TRACE` inside `compile`; what the model's `forward` throws.
  */
 export async function predict(model: Module, input: PredictInput, options: PredictOptions = {}): Promise<Tensor> {
-  checkOptions('predict', options)
+  checkOptions('predict', options, { batchSize: true, shape: true })
   if (tracing.recorder !== undefined) {
     throw new StateError(
       'ERR_PREDICT_IN_TRACE',
@@ -61,6 +66,7 @@ export async function predict(model: Module, input: PredictInput, options: Predi
   if (x.constant === undefined) await x.storage.readable()
   if (!isContiguous(x.shape, x.strides)) x = noGrad(() => clone(x))
   const [rows] = x.shape
+  forgetOthers(model)
   if (rows <= batchSize) return head(await run(model, x, 0, rows, batchSize), rows)
   return inChunks(model, x, batchSize)
 }
@@ -95,16 +101,15 @@ function head(y: Tensor, rows: number): Tensor {
 /** Runs rows `start` to `start + count`; the result has as many rows as the size they were padded to. */
 async function run(model: Module, x: Tensor, start: number, count: number, batchSize: number): Promise<Tensor> {
   const size = Math.min(batchSize, 2 ** Math.ceil(Math.log2(Math.max(1, count))))
-  const y: unknown = await forwardOf(model, size)(chunkOf(x, start, count, size))
-  if (!(y instanceof Tensor))
-    throw new ArgumentError(
-      'ERR_PREDICT_OUTPUT',
-      'predict: forward must return one tensor. For several outputs call compile() with a function of your own.',
-    )
+  const y = await forwardOf(model, size)(chunkOf(x, start, count, size))
   if (y.shape[0] !== size) {
+    const remedy =
+      x.ndim === 1
+        ? `The input ${showShape(x.shape)} holds samples of one number: give one sample as [x], a typed array with its { shape: [1, …] }.`
+        : 'Call forward() for a model whose rows depend on each other.'
     throw new ShapeError(
       'ERR_PREDICT_OUTPUT',
-      `predict: ${size} samples gave an output of shape ${showShape(y.shape)}, whose first dimension does not count samples. Call forward() for a model whose rows depend on each other.`,
+      `predict: ${size} samples gave an output of shape ${showShape(y.shape)}, whose first dimension does not count samples. ${remedy}`,
     )
   }
   return y
@@ -125,16 +130,37 @@ function chunkOf(x: Tensor, start: number, count: number, size: number): Tensor 
   return chunk
 }
 
+/** What `forward` makes of a batch. */
+function outputOf(model: Module, x: Tensor): Tensor {
+  const { forward } = model as Partial<{ forward(x: Tensor): unknown }>
+  if (typeof forward !== 'function')
+    throw new ArgumentError(
+      'ERR_PREDICT_OUTPUT',
+      `predict: ${model.constructor.name} has no forward(x) method. Write one that returns a tensor.`,
+    )
+  const y = forward.call(model, x)
+  if (y instanceof Tensor) return y
+  if (y instanceof Promise) y.catch(() => {})
+  const what = y instanceof Promise ? 'a promise: it must not be async' : showKind(y)
+  throw new ArgumentError(
+    'ERR_PREDICT_OUTPUT',
+    `predict: forward must return one tensor, received ${what}. For several outputs call compile() with a function of your own.`,
+  )
+}
+
+/** Layers may be replaced between calls, a new head for instance: what was compiled with the old ones is of no use then. */
+function forgetOthers(model: Module): void {
+  const parts = [...model.parts()]
+  const kept = compiled.get(model)
+  if (kept !== undefined && kept.parts.length === parts.length && kept.parts.every((part, i) => part === parts[i])) return
+  compiled.set(model, { parts, sizes: new Map() })
+}
+
 function forwardOf(model: Module, size: number): Forward {
-  let sizes = compiled.get(model)
-  if (sizes === undefined) {
-    sizes = new Map()
-    compiled.set(model, sizes)
-  }
+  const { sizes } = compiled.get(model) as Kept
   let fn = sizes.get(size)
   if (fn === undefined) {
-    const forward = (x: Tensor): Tensor =>
-      noGrad(() => withMode(false, () => (model as unknown as { forward(x: Tensor): Tensor }).forward(x)))
+    const forward = (x: Tensor): Tensor => noGrad(() => withMode(false, () => outputOf(model, x)))
     fn = compile(forward, { name: 'predict', ahead: true })
     sizes.set(size, fn)
   }
@@ -152,6 +178,6 @@ function toTensor(input: PredictInput, shape: readonly number[] | undefined): Te
   if (ArrayBuffer.isView(field?.data)) return fromBuffer(field.data as TypedArray, field.shape ?? shape)
   throw new ArgumentError(
     'ERR_PREDICT_INPUT',
-    `predict: expected a tensor, a typed array with a shape, or numbers in arrays, received ${input === null ? 'null' : typeof input}.`,
+    `predict: expected a tensor, a typed array with a shape, or numbers in arrays, received ${showKind(input)}.`,
   )
 }

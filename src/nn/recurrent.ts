@@ -31,6 +31,8 @@ export interface RecurrentOptions {
   bidirectional?: boolean
 }
 
+const optionNames = { numLayers: true, bias: true, batchFirst: true, dropout: true, bidirectional: true, projSize: true } as const
+
 /** The parameters of one layer and direction. */
 export interface RecurrentWeights {
   /** `[G·H, in]` */
@@ -65,10 +67,16 @@ abstract class Recurrent extends Module {
   readonly weights: readonly RecurrentWeights[]
   protected abstract readonly kind: RecurrentKind
 
-  constructor(inputSize: number, hiddenSize: number, gates: number, options: RecurrentOptions & { projSize?: number }) {
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    gates: number,
+    options: RecurrentOptions & { projSize?: number },
+    more: Record<string, true> = {},
+  ) {
     super()
     const layer = this.constructor.name
-    checkOptions(layer, options)
+    checkOptions(layer, options, { ...optionNames, ...more })
     this.inputSize = checkInteger(layer, 'inputSize', inputSize)
     this.hiddenSize = checkInteger(layer, 'hiddenSize', hiddenSize)
     this.numLayers = checkInteger(layer, 'numLayers', options.numLayers ?? 1)
@@ -261,7 +269,7 @@ export class RNN<I extends number = number> extends Recurrent {
   protected readonly kind: 'tanh' | 'relu'
 
   constructor(inputSize: I, hiddenSize: number, options: RecurrentOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
-    super(inputSize, hiddenSize, gateCount('tanh'), options)
+    super(inputSize, hiddenSize, gateCount('tanh'), options, { nonlinearity: true })
     this.kind = checkNonlinearity('RNN', options.nonlinearity)
   }
 

@@ -22,7 +22,7 @@ function parameterOf(op: string, module: unknown, name: string): Parameter {
   if (!(module instanceof Module)) throw new ArgumentError('ERR_NOT_A_MODULE', `${op}: expected a module, received ${showValue(module)}.`)
   const found: unknown = Object.getOwnPropertyDescriptor(module, name)?.value
   if (found instanceof Parameter) return found
-  throw new ArgumentError('ERR_NOT_A_PARAMETER', `${op}: ${module.constructor.name} has no parameter '${showValue(name)}' of its own.`)
+  throw new ArgumentError('ERR_NOT_A_PARAMETER', `${op}: ${module.constructor.name} has no parameter ${showValue(name)} of its own.`)
 }
 
 /** Puts a computed property in the place of a parameter. `this` of the function is the module, so that it holds for clones too. */
@@ -46,7 +46,7 @@ function checkDim(op: string, dim: number, weight: Tensor): number {
  * @throws ArgumentError `ERR_NOT_A_PARAMETER` where the module has no such parameter.
  */
 export function weightNorm<M extends Module>(module: M, options: { name?: string; dim?: number | null } = {}): M {
-  checkOptions('weightNorm', options)
+  checkOptions('weightNorm', options, { name: true, dim: true })
   const { name = 'weight', dim = 0 } = options
   const weight = parameterOf('weightNorm', module, name)
   const kept = dim === null ? undefined : checkDim('weightNorm: dim', dim, weight)
@@ -82,7 +82,7 @@ export interface SpectralNormOptions {
  * @throws ArgumentError `ERR_NOT_A_PARAMETER` where the module has no such parameter.
  */
 export function spectralNorm<M extends Module>(module: M, options: SpectralNormOptions = {}): M {
-  checkOptions('spectralNorm', options)
+  checkOptions('spectralNorm', options, { name: true, nPowerIterations: true, eps: true, dim: true })
   const { name = 'weight', nPowerIterations = 1, eps = 1e-12, dim = 0 } = options
   const weight = parameterOf('spectralNorm', module, name)
   const first = checkDim('spectralNorm: dim', dim, weight)

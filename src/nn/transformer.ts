@@ -32,6 +32,16 @@ export interface TransformerLayerOptions {
   bias?: boolean
 }
 
+const layerNames = {
+  dimFeedforward: true,
+  dropout: true,
+  activation: true,
+  layerNormEps: true,
+  batchFirst: true,
+  normFirst: true,
+  bias: true,
+} as const
+
 /** What encoder and decoder layers share: feed-forward, norms, dropout. */
 abstract class TransformerLayer extends Module {
   readonly dropout: number
@@ -41,7 +51,7 @@ abstract class TransformerLayer extends Module {
   constructor(options: TransformerLayerOptions) {
     super()
     const layer = this.constructor.name
-    checkOptions(layer, options)
+    checkOptions(layer, options, layerNames)
     this.dropout = checkNumber(layer, 'dropout', options.dropout ?? 0.1, 0, 1)
     this.normFirst = options.normFirst ?? false
     const { activation = 'relu' } = options
@@ -190,7 +200,7 @@ export class TransformerEncoder extends Module {
   readonly norm: LayerNorm | undefined
 
   constructor(encoderLayer: TransformerEncoderLayer, numLayers: number, options: { norm?: LayerNorm } = {}) {
-    checkOptions('TransformerEncoder', options)
+    checkOptions('TransformerEncoder', options, { norm: true })
     super()
     this.layers = stacked('TransformerEncoder', encoderLayer, numLayers)
     if (options.norm !== undefined) this.norm = options.norm
@@ -215,7 +225,7 @@ export class TransformerDecoder extends Module {
   readonly norm: LayerNorm | undefined
 
   constructor(decoderLayer: TransformerDecoderLayer, numLayers: number, options: { norm?: LayerNorm } = {}) {
-    checkOptions('TransformerDecoder', options)
+    checkOptions('TransformerDecoder', options, { norm: true })
     super()
     this.layers = stacked('TransformerDecoder', decoderLayer, numLayers)
     if (options.norm !== undefined) this.norm = options.norm
@@ -257,15 +267,16 @@ export class Transformer extends Module {
   readonly decoder: TransformerDecoder
 
   constructor(dModel = 512, nhead = 8, options: TransformerOptions = {}) {
-    checkOptions('Transformer', options)
+    checkOptions('Transformer', options, { ...layerNames, numEncoderLayers: true, numDecoderLayers: true })
     super()
-    const { numEncoderLayers = 6, numDecoderLayers = 6, layerNormEps: eps = 1e-5, bias = true } = options
+    const { numEncoderLayers = 6, numDecoderLayers = 6, ...layer } = options
+    const { layerNormEps: eps = 1e-5, bias = true } = layer
     this.dModel = dModel
     this.nhead = nhead
     this.batchFirst = options.batchFirst ?? false
     const norm = (): LayerNorm => new LayerNorm(dModel, { eps, bias })
-    this.encoder = new TransformerEncoder(new TransformerEncoderLayer(dModel, nhead, options), numEncoderLayers, { norm: norm() })
-    this.decoder = new TransformerDecoder(new TransformerDecoderLayer(dModel, nhead, options), numDecoderLayers, { norm: norm() })
+    this.encoder = new TransformerEncoder(new TransformerEncoderLayer(dModel, nhead, layer), numEncoderLayers, { norm: norm() })
+    this.decoder = new TransformerDecoder(new TransformerDecoderLayer(dModel, nhead, layer), numDecoderLayers, { norm: norm() })
     this.resetParameters()
   }
 

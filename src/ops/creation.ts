@@ -2,7 +2,7 @@
  * Tensors of given contents. Inside `compile` they become constants of the program.
  */
 import { checkDType, type DType, itemSize } from '../dtype.js'
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, type OptionNames, showValue } from '../errors.js'
 import { checkShape } from '../shape.js'
 import { Storage } from '../storage.js'
 import { empty, type ShapeOf, Tensor, tensor, writeAll } from '../tensor.js'
@@ -18,6 +18,8 @@ export interface CreateOptions {
   requiresGrad?: boolean
 }
 
+const optionNames: OptionNames<CreateOptions> = { dtype: true, requiresGrad: true }
+
 function finish(t: Tensor, options: CreateOptions): Tensor {
   if (options.requiresGrad) t.requiresGrad = true
   return t
@@ -26,8 +28,8 @@ function finish(t: Tensor, options: CreateOptions): Tensor {
 /** A tensor of one value. */
 export function full<const D extends readonly number[]>(shape: D, value: number, options?: CreateOptions): Tensor<Sizes<D>>
 export function full(shape: readonly number[], value: number, options: CreateOptions = {}): Tensor {
-  checkOptions('full', options)
   checkShape('full', shape)
+  checkOptions('full', options, optionNames)
   const dtype = checkDType('full', options.dtype ?? 'float32')
   if (typeof value !== 'number') throw new ArgumentError('ERR_VALUE', `full: expected a number, received ${showValue(value)}.`)
   if (tracing.recorder !== undefined && !options.requiresGrad) return expand(Tensor.scalar(value, dtype), shape)
@@ -37,18 +39,23 @@ export function full(shape: readonly number[], value: number, options: CreateOpt
   )
 }
 
+function filled(op: string, shape: readonly number[], value: number, options: CreateOptions): Tensor {
+  checkShape(op, shape)
+  checkOptions(op, options, optionNames)
+  checkDType(op, options.dtype ?? 'float32')
+  return full(shape, value, options)
+}
+
 /** A tensor of zeros. */
 export function zeros<const D extends readonly number[]>(shape: D, options?: CreateOptions): Tensor<Sizes<D>>
 export function zeros(shape: readonly number[], options: CreateOptions = {}): Tensor {
-  checkOptions('zeros', options)
-  return full(shape, 0, options)
+  return filled('zeros', shape, 0, options)
 }
 
 /** A tensor of ones. */
 export function ones<const D extends readonly number[]>(shape: D, options?: CreateOptions): Tensor<Sizes<D>>
 export function ones(shape: readonly number[], options: CreateOptions = {}): Tensor {
-  checkOptions('ones', options)
-  return full(shape, 1, options)
+  return filled('ones', shape, 1, options)
 }
 
 /** Zeros of another tensor's shape and dtype. */
@@ -70,7 +77,7 @@ export function onesLike(x: Tensor): Tensor {
  * three are integers, else float32.
  */
 export function arange(start: number, end?: number, step = 1, options: CreateOptions = {}): Tensor<[number]> {
-  checkOptions('arange', options)
+  checkOptions('arange', options, optionNames)
   for (const x of [start, end, step]) {
     if (x !== undefined && typeof x !== 'number')
       throw new ArgumentError('ERR_ARANGE', `arange: expected numbers, received ${showValue(x)}.`)
@@ -101,7 +108,7 @@ function counted(n: number, from: number, step: number, dtype: DType): Tensor {
 /** `count` numbers evenly from `start` to `end`, both included. */
 export function linspace<N extends number>(start: number, end: number, count: N, options?: CreateOptions): Tensor<[N]>
 export function linspace(start: number, end: number, count: number, options: CreateOptions = {}): Tensor {
-  checkOptions('linspace', options)
+  checkOptions('linspace', options, optionNames)
   if (!Number.isInteger(count) || count < 0)
     throw new ArgumentError('ERR_LINSPACE', `linspace: count must be an integer from 0, received ${showValue(count)}.`)
   if (typeof start !== 'number' || typeof end !== 'number')
@@ -122,7 +129,7 @@ export function linspace(start: number, end: number, count: number, options: Cre
 /** The identity matrix, `n` rows and `m` (default n) columns. */
 export function eye<N extends number, M extends number = N>(n: N, m?: M, options?: CreateOptions): Tensor<[N, M]>
 export function eye(n: number, m: number = n, options: CreateOptions = {}): Tensor {
-  checkOptions('eye', options)
+  checkOptions('eye', options, optionNames)
   const dtype = checkDType('eye', options.dtype ?? 'float32')
   checkShape('eye', [n, m])
   if (tracing.recorder !== undefined && !options.requiresGrad) {

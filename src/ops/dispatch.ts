@@ -4,7 +4,7 @@
  */
 import { nativeBackend } from '../backend/select.js'
 import { isFloat, itemSize, type TypedArray, viewMemory } from '../dtype.js'
-import { ArgumentError, DTypeError, deepStack, ShapeError, StateError, showShape } from '../errors.js'
+import { ArgumentError, DTypeError, deepStack, ShapeError, StateError, showKind, showShape } from '../errors.js'
 import type { Instruction, View } from '../ir/format.js'
 import { encodeOne } from '../ir/format.js'
 import { broadcastStrides, contiguousStrides, copyStrided, distinctIndices, isContiguous, sameShape, sizeOf } from '../shape.js'
@@ -282,8 +282,8 @@ export function lift(x: Tensor | number, dtype: Meta['dtype']): Tensor {
 /** Checks an argument that has to be a tensor. */
 export function checkTensor(op: string, name: string, x: unknown): asserts x is Tensor {
   if (!(x instanceof Tensor)) {
-    const what = x === null ? 'null' : Array.isArray(x) ? 'an array' : typeof x
-    throw new ArgumentError('ERR_NOT_A_TENSOR', `${op}: ${name} must be a tensor, received ${what}. Make one with tensor(…).`)
+    const remedy = x instanceof Promise ? '' : ' Make one with tensor(…).'
+    throw new ArgumentError('ERR_NOT_A_TENSOR', `${op}: ${name} must be a tensor, received ${showKind(x)}.${remedy}`)
   }
 }
 

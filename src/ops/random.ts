@@ -111,7 +111,8 @@ export function rand<const D extends readonly number[]>(
   options?: RandomOptions & { low?: number; high?: number },
 ): Tensor<Sizes<D>>
 export function rand(shape: readonly number[], options: RandomOptions & { low?: number; high?: number } = {}): Tensor {
-  checkOptions('rand', options)
+  checkShape('rand', shape)
+  checkOptions('rand', options, { low: true, high: true, dtype: true, requiresGrad: true })
   return withGrad(draw('uniform', shape, options.low ?? 0, options.high ?? 1, options.dtype ?? 'float32'), options)
 }
 
@@ -121,7 +122,8 @@ export function randn<const D extends readonly number[]>(
   options?: RandomOptions & { mean?: number; std?: number },
 ): Tensor<Sizes<D>>
 export function randn(shape: readonly number[], options: RandomOptions & { mean?: number; std?: number } = {}): Tensor {
-  checkOptions('randn', options)
+  checkShape('randn', shape)
+  checkOptions('randn', options, { mean: true, std: true, dtype: true, requiresGrad: true })
   return withGrad(draw('normal', shape, options.mean ?? 0, options.std ?? 1, options.dtype ?? 'float32'), options)
 }
 

@@ -4,7 +4,7 @@
  * everything that does not fit.
  */
 import { type DType, isFloat, itemSize } from '../dtype.js'
-import { ArgumentError, type ChainruleError, DTypeError, ShapeError, StateError, showShape } from '../errors.js'
+import { ArgumentError, type ChainruleError, DTypeError, ShapeError, StateError, showKind, showShape } from '../errors.js'
 import { sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
@@ -60,17 +60,14 @@ export function tensorSlot(target: Tensor): StateSlot {
 function entriesOf(op: string, source: StateSource): ReadonlyMap<string, Tensor> {
   if (source instanceof Map) return source
   if (source === null || typeof source !== 'object' || Array.isArray(source) || source instanceof Tensor) {
-    throw new ArgumentError(
-      'ERR_STATE_DICT',
-      `${op}: needs tensors by name, an object or a Map, received ${Array.isArray(source) ? 'an array' : typeof source}.`,
-    )
+    throw new ArgumentError('ERR_STATE_DICT', `${op}: needs tensors by name, an object or a Map, received ${showKind(source)}.`)
   }
   return new Map(Object.entries(source))
 }
 
 /** What is wrong with a value for a slot, as a line of the error; `undefined` when it fits. */
 function misfit(name: string, slot: StateSlot, value: unknown): string | undefined {
-  if (!(value instanceof Tensor)) return `${name}: expected a tensor, received ${value === null ? 'null' : typeof value}`
+  if (!(value instanceof Tensor)) return `${name}: expected a tensor, received ${showKind(value)}`
   if (!sameShape(value.shape, slot.shape)) return `${name}: expected ${showShape(slot.shape)}, received ${showShape(value.shape)}`
   if (isFloat(value.dtype) !== isFloat(slot.dtype)) return `${name}: expected ${slot.dtype}, received ${value.dtype}`
   const refused = slot.refuse?.(value)

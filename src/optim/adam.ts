@@ -75,7 +75,7 @@ function adamGroups(name: string, params: OptimizerParameters<AdamOptions>, opti
  */
 export class Adam extends Optimizer<AdamGroup> {
   constructor(params: OptimizerParameters<AdamOptions>, options: AdamOptions = {}) {
-    checkOptions('Adam', options)
+    checkOptions('Adam', options, { lr: true, betas: true, eps: true, weightDecay: true, maximize: true, amsgrad: true })
     super(adamGroups('Adam', params, options, 0))
   }
 
@@ -95,7 +95,7 @@ export class Adam extends Optimizer<AdamGroup> {
  */
 export class AdamW extends Optimizer<AdamGroup> {
   constructor(params: OptimizerParameters<AdamOptions>, options: AdamOptions = {}) {
-    checkOptions('AdamW', options)
+    checkOptions('AdamW', options, { lr: true, betas: true, eps: true, weightDecay: true, maximize: true, amsgrad: true })
     super(adamGroups('AdamW', params, options, 0.01))
   }
 

@@ -38,7 +38,7 @@ export class AveragedModel<M extends Module = Module> extends Module {
 
   constructor(model: M, options: AveragedModelOptions = {}) {
     super()
-    checkOptions('AveragedModel', options)
+    checkOptions('AveragedModel', options, { decay: true, useBuffers: true })
     if (!(model instanceof Module))
       throw new ArgumentError('ERR_NOT_A_MODULE', `AveragedModel: expected a model, received ${showValue(model)}.`)
     const { decay, useBuffers = false } = options

@@ -27,7 +27,7 @@ function share(g: Tensor, p: number): Tensor {
  * @throws ArgumentError when maxNorm is negative or normType not above 0.
  */
 export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: number, options: { normType?: number } = {}): Tensor {
-  checkOptions('clipGradNorm', options)
+  checkOptions('clipGradNorm', options, { normType: true })
   const { normType = 2 } = options
   if (typeof maxNorm !== 'number' || !(maxNorm >= 0))
     throw new ArgumentError('ERR_CLIP', `clipGradNorm: maxNorm must be a number from 0, received ${showValue(maxNorm)}.`)

@@ -2,7 +2,7 @@
  * How optimizers and clipping see the gradients of leaves. Inside `compile` a look at `.grad` is reported, since which gradients exist
  * decides what is recorded.
  */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, showKind } from '../errors.js'
 import { Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 
@@ -20,18 +20,12 @@ export function tensorList(op: string, parameters: Iterable<Tensor> | Tensor): T
       typeof iterable === 'object' && iterable !== null && 'parameters' in iterable
         ? 'Pass model.parameters().'
         : 'Pass an array of parameters.'
-    throw new ArgumentError(
-      'ERR_PARAMETERS',
-      `${op}: needs a list of tensors, received ${iterable === null ? 'null' : typeof iterable}. ${advice}`,
-    )
+    throw new ArgumentError('ERR_PARAMETERS', `${op}: needs a list of tensors, received ${showKind(iterable)}. ${advice}`)
   }
   const list = [...iterable]
   list.forEach((p, i) => {
     if (!(p instanceof Tensor))
-      throw new ArgumentError(
-        'ERR_PARAMETERS',
-        `${op}: element ${i} is no tensor but ${p === null ? 'null' : typeof p}. Pass model.parameters().`,
-      )
+      throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is no tensor but ${showKind(p)}. Pass model.parameters().`)
   })
   return list
 }

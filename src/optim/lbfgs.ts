@@ -66,7 +66,16 @@ export class LBFGS extends Optimizer {
   private readonly curvatures: Tensor
 
   constructor(params: OptimizerParameters<LBFGSOptions>, options: LBFGSOptions = {}) {
-    checkOptions('LBFGS', options)
+    checkOptions('LBFGS', options, {
+      lr: true,
+      maxIter: true,
+      maxEval: true,
+      toleranceGrad: true,
+      toleranceChange: true,
+      historySize: true,
+      lineSearchFn: true,
+      maximize: true,
+    })
     const {
       maxIter = 20,
       lr = 1,

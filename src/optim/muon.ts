@@ -92,7 +92,17 @@ function orthogonal(x: Tensor, { nsCoefficients: [a, b, c], nsSteps }: Required<
  */
 export class Muon extends Optimizer<MuonGroup> {
   constructor(params: OptimizerParameters<MuonOptions>, options: MuonOptions = {}) {
-    checkOptions('Muon', options)
+    checkOptions('Muon', options, {
+      lr: true,
+      weightDecay: true,
+      momentum: true,
+      nesterov: true,
+      nsCoefficients: true,
+      nsSteps: true,
+      eps: true,
+      adjustLrFn: true,
+      maximize: true,
+    })
     const { lr = 1e-3, weightDecay = 0.1, momentum = 0.95, nesterov = true, maximize = false } = options
     const { nsCoefficients = [3.4445, -4.775, 2.0315], nsSteps = 5, eps = 1e-7, adjustLrFn = 'original' } = options
     const all: Required<MuonOptions> = { lr, weightDecay, momentum, nesterov, nsCoefficients, nsSteps, eps, adjustLrFn, maximize }

@@ -5,7 +5,7 @@
  */
 import { enableGrad, noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
-import { ArgumentError, checkOptions, DTypeError, StateError } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, type OptionNames, StateError } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { add, mul, neg } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
@@ -226,11 +226,12 @@ function groupsOf<O extends object>(op: string, given: OptimizerParameters<O>, o
     if (!isGroup<O>(group))
       throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is not a group { params, … }. Give groups only, or parameters only.`)
     const { params, ...own } = group
+    checkOptions(grouped ? `${op}: group ${i}` : op, own as O, options as OptionNames<O>)
     const checked = tensorList(op, params)
     if (checked.length === 0) {
       throw new ArgumentError(
         'ERR_PARAMETERS',
-        `${op}: ${grouped ? `group ${i} has` : 'there are'} no parameters. Assign layers to fields of the module, or to arrays in them.`,
+        `${op}: ${grouped ? `group ${i} has` : 'there are'} no parameters. Assign layers and nn.Parameters to fields of the module (not #private ones), or to arrays in them.`,
       )
     }
     for (const p of checked) checkParameter(op, p, seen)

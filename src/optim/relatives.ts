@@ -30,7 +30,7 @@ function withoutUndefined<O extends object>(options: O): O {
  */
 export class Adamax extends Optimizer<MomentGroup> {
   constructor(params: OptimizerParameters<AdamaxOptions>, options: AdamaxOptions = {}) {
-    checkOptions('Adamax', options)
+    checkOptions('Adamax', options, { lr: true, betas: true, eps: true, weightDecay: true, maximize: true })
     const make = (list: readonly Tensor[], own: AdamaxOptions): MomentGroup =>
       new MomentGroup('Adamax', list, own as Required<MomentOptions>, 'exp_inf')
     super(makeGroups<AdamaxOptions, MomentGroup>('Adamax', params, filledIn(options, 2e-3), make))
@@ -96,7 +96,15 @@ export class NAdamGroup extends MomentGroup {
  */
 export class NAdam extends Optimizer<NAdamGroup> {
   constructor(params: OptimizerParameters<NAdamOptions>, options: NAdamOptions = {}) {
-    checkOptions('NAdam', options)
+    checkOptions('NAdam', options, {
+      lr: true,
+      betas: true,
+      eps: true,
+      weightDecay: true,
+      maximize: true,
+      decoupledWeightDecay: true,
+      momentumDecay: true,
+    })
     const { momentumDecay = 4e-3, decoupledWeightDecay = false } = options
     const all: Required<NAdamOptions> = { ...filledIn(options, 2e-3), lr: options.lr ?? 2e-3, momentumDecay, decoupledWeightDecay }
     super(makeGroups<NAdamOptions, NAdamGroup>('NAdam', params, all, (list, own) => new NAdamGroup(list, own as Required<NAdamOptions>)))
@@ -174,7 +182,7 @@ export class RAdamGroup extends MomentGroup {
  */
 export class RAdam extends Optimizer<RAdamGroup> {
   constructor(params: OptimizerParameters<RAdamOptions>, options: RAdamOptions = {}) {
-    checkOptions('RAdam', options)
+    checkOptions('RAdam', options, { lr: true, betas: true, eps: true, weightDecay: true, maximize: true, decoupledWeightDecay: true })
     const { decoupledWeightDecay = false } = options
     const all: Required<RAdamOptions> = { ...filledIn(options, 1e-3), decoupledWeightDecay }
     super(makeGroups<RAdamOptions, RAdamGroup>('RAdam', params, all, (list, own) => new RAdamGroup(list, own as Required<RAdamOptions>)))

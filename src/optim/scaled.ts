@@ -49,7 +49,14 @@ export class AdagradGroup extends ParameterGroup {
  */
 export class Adagrad extends Optimizer<AdagradGroup> {
   constructor(params: OptimizerParameters<AdagradOptions>, options: AdagradOptions = {}) {
-    checkOptions('Adagrad', options)
+    checkOptions('Adagrad', options, {
+      lr: true,
+      lrDecay: true,
+      weightDecay: true,
+      initialAccumulatorValue: true,
+      eps: true,
+      maximize: true,
+    })
     const { lr = 1e-2, lrDecay = 0, weightDecay = 0, initialAccumulatorValue = 0, eps = 1e-10, maximize = false } = options
     const all: Required<AdagradOptions> = { lr, lrDecay, weightDecay, initialAccumulatorValue, eps, maximize }
     super(
@@ -125,7 +132,15 @@ export class RMSpropGroup extends ParameterGroup {
  */
 export class RMSprop extends Optimizer<RMSpropGroup> {
   constructor(params: OptimizerParameters<RMSpropOptions>, options: RMSpropOptions = {}) {
-    checkOptions('RMSprop', options)
+    checkOptions('RMSprop', options, {
+      lr: true,
+      alpha: true,
+      eps: true,
+      weightDecay: true,
+      momentum: true,
+      centered: true,
+      maximize: true,
+    })
     const { lr = 1e-2, alpha = 0.99, eps = 1e-8, weightDecay = 0, momentum = 0, centered = false, maximize = false } = options
     const all: Required<RMSpropOptions> = { lr, alpha, eps, weightDecay, momentum, centered, maximize }
     super(
@@ -202,7 +217,7 @@ export class AdadeltaGroup extends ParameterGroup {
  */
 export class Adadelta extends Optimizer<AdadeltaGroup> {
   constructor(params: OptimizerParameters<AdadeltaOptions>, options: AdadeltaOptions = {}) {
-    checkOptions('Adadelta', options)
+    checkOptions('Adadelta', options, { lr: true, rho: true, eps: true, weightDecay: true, maximize: true })
     const { lr = 1, rho = 0.9, eps = 1e-6, weightDecay = 0, maximize = false } = options
     const all: Required<AdadeltaOptions> = { lr, rho, eps, weightDecay, maximize }
     super(

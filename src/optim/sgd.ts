@@ -71,7 +71,7 @@ export class SGDGroup extends ParameterGroup {
  */
 export class SGD extends Optimizer<SGDGroup> {
   constructor(params: OptimizerParameters<SGDOptions>, options: SGDOptions = {}) {
-    checkOptions('SGD', options)
+    checkOptions('SGD', options, { lr: true, momentum: true, dampening: true, weightDecay: true, nesterov: true, maximize: true })
     const { lr = 1e-3, momentum = 0, dampening = 0, weightDecay = 0, nesterov = false, maximize = false } = options
     const filled: Required<SGDOptions> = { lr, momentum, dampening, weightDecay, nesterov, maximize }
     super(makeGroups<SGDOptions, SGDGroup>('SGD', params, filled, (list, own) => new SGDGroup(list, own as Required<SGDOptions>)))

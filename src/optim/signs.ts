@@ -59,7 +59,7 @@ export class RpropGroup extends ParameterGroup {
  */
 export class Rprop extends Optimizer<RpropGroup> {
   constructor(params: OptimizerParameters<RpropOptions>, options: RpropOptions = {}) {
-    checkOptions('Rprop', options)
+    checkOptions('Rprop', options, { lr: true, etas: true, stepSizes: true, maximize: true })
     const { lr = 1e-2, etas = [0.5, 1.2], stepSizes = [1e-6, 50], maximize = false } = options
     const all: Required<RpropOptions> = { lr, etas, stepSizes, maximize }
     super(makeGroups<RpropOptions, RpropGroup>('Rprop', params, all, (list, own) => new RpropGroup(list, own as Required<RpropOptions>)))
@@ -103,7 +103,7 @@ export interface LionOptions extends OptimizerOptions {
  */
 export class Lion extends Optimizer<BetaGroup> {
   constructor(params: OptimizerParameters<LionOptions>, options: LionOptions = {}) {
-    checkOptions('Lion', options)
+    checkOptions('Lion', options, { lr: true, betas: true, weightDecay: true, maximize: true })
     const { lr = 1e-4, betas = [0.9, 0.99], weightDecay = 0, maximize = false } = options
     const all: Required<LionOptions> = { lr, betas, weightDecay, maximize }
     super(makeGroups<LionOptions, BetaGroup>('Lion', params, all, (list, own) => new BetaGroup('Lion', list, own as Required<LionOptions>)))

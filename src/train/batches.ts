@@ -11,7 +11,7 @@ import { ArrayDataset, type BulkDataset, DataLoader, type ItemDataset } from '..
 import { CounterRandom } from '../data/rng.js'
 import { pairOf, targetDType } from '../data/tensors.js'
 import { type DType, itemSize, type TypedArray, viewMemory } from '../dtype.js'
-import { ArgumentError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, ShapeError, showKind, showShape } from '../errors.js'
 import { clone } from '../ops/movement.js'
 import { drawBlocks } from '../random.js'
 import { isContiguous, maxRank, sizeOf } from '../shape.js'
@@ -98,7 +98,7 @@ export function batchSource(what: string, data: FitData, options: BatchOptions, 
   }
   throw new ArgumentError(
     'ERR_FIT_DATA',
-    `${what}: expected [inputs, targets], a data set, a DataLoader, or an iterable of [inputs, targets] batches, received ${data === null ? 'null' : typeof data}.`,
+    `${what}: expected [inputs, targets], a data set, a DataLoader, or an iterable of [inputs, targets] batches, received ${showKind(data)}.`,
   )
 }
 
@@ -128,7 +128,8 @@ function isSide(x: unknown): boolean {
   if (!Array.isArray(x)) return typeof x === 'object' && x !== null && ArrayBuffer.isView((x as { data?: unknown }).data)
   let first: unknown = x
   for (let depth = 0; depth <= maxRank && Array.isArray(first); depth++) first = first[0]
-  return typeof first === 'number' || typeof first === 'boolean'
+  // text is refused where numbers are read, with a better word
+  return ['number', 'boolean', 'string'].includes(typeof first) || ArrayBuffer.isView(first)
 }
 
 function isPair(data: unknown): data is FitPair {
@@ -314,10 +315,7 @@ class IterableSource implements BatchSource {
     for await (const item of this.open()) {
       number++
       if (!Array.isArray(item)) {
-        throw new ArgumentError(
-          'ERR_FIT_DATA',
-          `${this.what}: batch ${number} is no [inputs, targets] pair but ${item === null ? 'null' : typeof item}.`,
-        )
+        throw new ArgumentError('ERR_FIT_DATA', `${this.what}: batch ${number} is no [inputs, targets] pair but ${showKind(item)}.`)
       }
       const [x, y] = pairOf(item, `${this.what}: batch ${number}`)
       if (x.shape[0] === 0) throw new ShapeError('ERR_FIT_DATA', `${this.what}: batch ${number} is empty: ${showShape(x.shape)}.`)

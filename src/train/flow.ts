@@ -160,7 +160,7 @@ function watched<T>(leaves: readonly Module[], run: () => T): { result: T; seen:
  * @throws ArgumentError unless given a model and a function that returns the loss.
  */
 export function gradientFlow(model: Module, lossOf: () => Tensor, options: { optimizer?: Optimizer } = {}): GradientFlow {
-  checkOptions('gradientFlow', options)
+  checkOptions('gradientFlow', options, { optimizer: true })
   if (!(model instanceof Module))
     throw new ArgumentError('ERR_NOT_A_MODULE', `gradientFlow: expected a model, received ${showValue(model)}.`)
   if (typeof lossOf !== 'function')

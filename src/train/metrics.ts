@@ -21,10 +21,10 @@ function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly Neste
   checkTensor(op, 'the outputs', outputs)
   const labels = Array.isArray(targets) ? tensor(targets, { dtype: 'int32' }) : (targets as Tensor)
   checkTensor(op, 'the targets', labels)
-  if (outputs.ndim < 2)
+  if (outputs.ndim < 2 || outputs.shape[1] === 1)
     throw new ShapeError(
       'ERR_METRIC_SHAPE',
-      `${op}: outputs must be [N, C] or [N, C, …], received ${showShape(outputs.shape)}. For one output a sample use binaryAccuracy.`,
+      `${op}: outputs must be [N, C] or [N, C, …] of at least 2 classes, received ${showShape(outputs.shape)}. For one output a sample use binaryAccuracy.`,
     )
   if (sameShape(labels.shape, outputs.shape)) return argmax(labels, 1)
   const shape = outputs.shape.filter((_, i) => i !== 1)
@@ -65,7 +65,7 @@ export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray
  * @throws ArgumentError unless k is a positive integer; ShapeError; DTypeError; DataError for a label out of range.
  */
 export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: { k?: number } = {}): Tensor {
-  checkOptions('topKAccuracy', options)
+  checkOptions('topKAccuracy', options, { k: true })
   const { k = 5 } = options
   if (!Number.isInteger(k) || k < 1)
     throw new ArgumentError('ERR_METRIC_OPTION', `topKAccuracy: k must be a positive integer, received ${showValue(k)}.`)
@@ -87,7 +87,7 @@ export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedA
  * @throws ShapeError `ERR_METRIC_SHAPE` when the shapes differ.
  */
 export function binaryAccuracy(outputs: Tensor, targets: Tensor, options: { threshold?: number } = {}): Tensor {
-  checkOptions('binaryAccuracy', options)
+  checkOptions('binaryAccuracy', options, { threshold: true })
   checkSame('binaryAccuracy', outputs, targets)
   return noGrad(() => {
     const predicted = to(gt(outputs, options.threshold ?? 0), 'float32')

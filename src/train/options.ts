@@ -1,11 +1,11 @@
 /**
  * What `fit` can be told, and the check that it makes sense.
  */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, checkOptions as checkNames, showKind, showValue } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { Optimizer } from '../optim/optimizer.js'
 import { LRScheduler, ReduceLROnPlateau } from '../optim/schedulers/index.js'
-import type { Tensor } from '../tensor.js'
+import { Tensor } from '../tensor.js'
 import type { FitData } from './batches.js'
 import type { Epoch, Metrics } from './history.js'
 
@@ -65,11 +65,14 @@ export interface FitOptions<M extends Metrics = Metrics> {
   progress?: 'auto' | 'bar' | 'lines' | false
 }
 
-function wrong(rule: string, received: unknown): ArgumentError {
-  return new ArgumentError(
-    'ERR_FIT_OPTION',
-    `fit: ${rule}, received ${typeof received === 'object' && received !== null ? received.constructor?.name : String(received)}.`,
-  )
+/** How a message names what was received: a value, or the class of an object. */
+function show(x: unknown): string {
+  if (typeof x !== 'object') return showValue(x)
+  return x === null || Array.isArray(x) || x instanceof Promise ? showKind(x) : (x.constructor?.name ?? 'object')
+}
+
+function wrong(rule: string, received: unknown, remedy = ''): ArgumentError {
+  return new ArgumentError('ERR_FIT_OPTION', `fit: ${rule}, received ${show(received)}.${remedy}`)
 }
 
 function checkCount(name: string, value: number | undefined, least: number): void {
@@ -98,7 +101,11 @@ const known = new Set([
 /** Throws ArgumentError `ERR_FIT_OPTION` for options that are unknown, missing or out of range. */
 export function checkOptions<M extends Metrics>(model: unknown, options: FitOptions<M>): void {
   if (!(model instanceof Module)) throw wrong('the first argument must be a model (nn.Module)', model)
-  if (typeof options !== 'object' || options === null) throw wrong('the third argument must be { loss, optimizer, … }', options)
+  const given: unknown = options
+  if (typeof given !== 'object' || given === null || Array.isArray(given) || ArrayBuffer.isView(given) || given instanceof Tensor) {
+    const remedy = typeof given === 'object' && given !== null ? ' Inputs and targets go together: fit(model, [x, y], { … }).' : ''
+    throw wrong('the third argument must be { loss, optimizer, … }', given, remedy)
+  }
   const stranger = Object.keys(options).find((key) => !known.has(key))
   if (stranger !== undefined)
     throw new ArgumentError('ERR_FIT_OPTION', `fit: unknown option '${stranger}'. Known: ${[...known].join(', ')}.`)
@@ -125,15 +132,19 @@ function checkScheduler<M extends Metrics>(given: NonNullable<FitOptions<M>['sch
   const { scheduler, every, monitor }: Partial<FitScheduler<M>> = isSchedule(given) ? { scheduler: given } : (given ?? {})
   if (!isSchedule(scheduler))
     throw wrong('scheduler must be a schedule, like new optim.lrScheduler.StepLR(optimizer, 10)', scheduler ?? given)
-  if (scheduler.optimizer !== options.optimizer) throw wrong('scheduler must belong to the optimizer of this training', 'one of another')
+  if (scheduler.optimizer !== options.optimizer)
+    throw wrong('scheduler must belong to the optimizer of this training', scheduler, ' Its optimizer is another one.')
   if (every !== undefined && every !== 'epoch' && every !== 'step') throw wrong("scheduler.every must be 'epoch' or 'step'", every)
   if (every === 'step' && scheduler instanceof ReduceLROnPlateau) throw wrong('ReduceLROnPlateau is stepped every epoch', every)
   checkMonitor('scheduler.monitor', monitor, options)
 }
 
 function checkStopping<M extends Metrics>(stopping: EarlyStopping<M>, options: FitOptions<M>): void {
+  if (typeof stopping !== 'object' || stopping === null) throw wrong('earlyStopping must be { patience, … }', stopping)
+  checkNames('fit: earlyStopping', stopping, { patience: true, monitor: true, mode: true, minDelta: true, restoreBest: true })
   const { patience, monitor, minDelta = 0, mode } = stopping
-  checkCount('earlyStopping.patience', patience ?? -1, 0)
+  if (patience === undefined) throw wrong('earlyStopping.patience must be a whole number from 0', patience)
+  checkCount('earlyStopping.patience', patience, 0)
   if (!(minDelta >= 0)) throw wrong('earlyStopping.minDelta must be a number from 0', minDelta)
   if (mode !== undefined && mode !== 'min' && mode !== 'max') throw wrong("earlyStopping.mode must be 'min' or 'max'", mode)
   checkMonitor('earlyStopping.monitor', monitor, options)

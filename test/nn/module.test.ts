@@ -143,7 +143,7 @@ describe('state', () => {
 
   test('values of the wrong kind are named', () => {
     const net = new nn.Linear(1, 1, { bias: false })
-    expect(message(() => net.loadStateDict({ weight: [1] as unknown as Tensor }))).toContain('weight: expected a tensor, received object')
+    expect(message(() => net.loadStateDict({ weight: [1] as unknown as Tensor }))).toContain('weight: expected a tensor, received an array')
     expect(code(() => net.loadStateDict([] as unknown as Record<string, Tensor>))).toBe('ERR_STATE_DICT')
     expect(code(() => net.loadStateDict(null as unknown as Record<string, Tensor>))).toBe('ERR_STATE_DICT')
   })

@@ -90,6 +90,28 @@ describe('predict', () => {
     close(await model.predict(rows(2), { shape: [2, 3] }), wanted(other, 2))
   })
 
+  test('sees layers that were replaced, at any depth, and parameters', async () => {
+    class Tuned extends nn.Module {
+      body = net()
+      head: nn.Layer = new nn.Linear(2, 3)
+      scale = new nn.Parameter([1])
+      forward(x: Tensor): Tensor {
+        return this.head.forward(this.body.forward(x)).mul(this.scale)
+      }
+    }
+    const model = new Tuned()
+    const x = tensor(rows(4), { shape: [4, 3] })
+    const now = (): number[] => [...noGrad(() => model.clone().eval().forward(x)).data]
+    expect((await model.predict(x)).shape).toEqual([4, 3])
+    model.head = new nn.Linear(2, 5)
+    expect((await model.predict(x)).shape).toEqual([4, 5])
+    close(await model.predict(x), now())
+    ;(model.body as unknown as nn.Layer[])[0] = new nn.Linear(3, 8)
+    close(await model.predict(x), now())
+    model.scale = new nn.Parameter([2])
+    close(await model.predict(x), now())
+  })
+
   test('refuses what it cannot do', async () => {
     const model = net()
     await expect(model.predict(5 as never)).rejects.toThrow('expected a tensor')

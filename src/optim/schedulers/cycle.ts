@@ -18,7 +18,7 @@ export class CosineAnnealingLR extends LRScheduler {
   readonly etaMin: number
   constructor(optimizer: Optimizer, tMax: number, options: { etaMin?: number } = {}) {
     super(optimizer)
-    checkOptions('CosineAnnealingLR', options)
+    checkOptions('CosineAnnealingLR', options, { etaMin: true })
     this.tMax = checkCount('CosineAnnealingLR', 'tMax', tMax)
     this.etaMin = checkNumber('CosineAnnealingLR', 'etaMin', options.etaMin ?? 0, 0)
     this.begin()
@@ -47,7 +47,7 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
   private within = 0
   constructor(optimizer: Optimizer, t0: number, options: { tMult?: number; etaMin?: number } = {}) {
     super(optimizer)
-    checkOptions('CosineAnnealingWarmRestarts', options)
+    checkOptions('CosineAnnealingWarmRestarts', options, { tMult: true, etaMin: true })
     this.t0 = checkCount('CosineAnnealingWarmRestarts', 't0', t0)
     this.tMult = checkCount('CosineAnnealingWarmRestarts', 'tMult', options.tMult ?? 1)
     this.etaMin = checkNumber('CosineAnnealingWarmRestarts', 'etaMin', options.etaMin ?? 0, 0)
@@ -127,7 +127,17 @@ export class CyclicLR extends LRScheduler {
   constructor(optimizer: Optimizer, baseLr: number | readonly number[], maxLr: number | readonly number[], options: CyclicOptions = {}) {
     super(optimizer)
     const name = 'CyclicLR'
-    checkOptions(name, options)
+    checkOptions(name, options, {
+      stepSizeUp: true,
+      stepSizeDown: true,
+      mode: true,
+      gamma: true,
+      scaleFn: true,
+      scaleMode: true,
+      cycleMomentum: true,
+      baseMomentum: true,
+      maxMomentum: true,
+    })
     const { stepSizeUp = 2000, stepSizeDown = stepSizeUp, mode = 'triangular', scaleFn, cycleMomentum = true } = options
     if (scaleFn === undefined && !['triangular', 'triangular2', 'exp_range'].includes(mode))
       throw new ArgumentError(
@@ -216,7 +226,19 @@ export class OneCycleLR extends LRScheduler {
   constructor(optimizer: Optimizer, maxLr: number | readonly number[], options: OneCycleOptions = {}) {
     super(optimizer)
     const name = 'OneCycleLR'
-    checkOptions(name, options)
+    checkOptions(name, options, {
+      totalSteps: true,
+      epochs: true,
+      stepsPerEpoch: true,
+      pctStart: true,
+      annealStrategy: true,
+      cycleMomentum: true,
+      baseMomentum: true,
+      maxMomentum: true,
+      divFactor: true,
+      finalDivFactor: true,
+      threePhase: true,
+    })
     const {
       pctStart = 0.3,
       annealStrategy = 'cos',

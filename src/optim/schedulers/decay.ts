@@ -54,7 +54,7 @@ export class StepLR extends LRScheduler {
   readonly gamma: number
   constructor(optimizer: Optimizer, stepSize: number, options: { gamma?: number } = {}) {
     super(optimizer)
-    checkOptions('StepLR', options)
+    checkOptions('StepLR', options, { gamma: true })
     this.stepSize = checkCount('StepLR', 'stepSize', stepSize)
     this.gamma = checkNumber('StepLR', 'gamma', options.gamma ?? 0.1, 0)
     this.begin()
@@ -73,7 +73,7 @@ export class MultiStepLR extends LRScheduler {
   readonly gamma: number
   constructor(optimizer: Optimizer, milestones: readonly number[], options: { gamma?: number } = {}) {
     super(optimizer)
-    checkOptions('MultiStepLR', options)
+    checkOptions('MultiStepLR', options, { gamma: true })
     if (!Array.isArray(milestones))
       throw new ArgumentError('ERR_SCHEDULE', `MultiStepLR: milestones must be an array of epochs, received ${showValue(milestones)}.`)
     this.milestones = milestones.map((m) => checkCount('MultiStepLR', 'a milestone', m, 0))
@@ -94,7 +94,7 @@ export class ConstantLR extends LRScheduler {
   readonly totalIters: number
   constructor(optimizer: Optimizer, options: { factor?: number; totalIters?: number } = {}) {
     super(optimizer)
-    checkOptions('ConstantLR', options)
+    checkOptions('ConstantLR', options, { factor: true, totalIters: true })
     this.factor = checkNumber('ConstantLR', 'factor', options.factor ?? 1 / 3, 0, 1)
     this.totalIters = checkCount('ConstantLR', 'totalIters', options.totalIters ?? 5, 0)
     this.begin()
@@ -120,7 +120,7 @@ export class LinearLR extends LRScheduler {
   readonly totalIters: number
   constructor(optimizer: Optimizer, options: { startFactor?: number; endFactor?: number; totalIters?: number } = {}) {
     super(optimizer)
-    checkOptions('LinearLR', options)
+    checkOptions('LinearLR', options, { startFactor: true, endFactor: true, totalIters: true })
     this.startFactor = checkNumber('LinearLR', 'startFactor', options.startFactor ?? 1 / 3, Number.MIN_VALUE, 1)
     this.endFactor = checkNumber('LinearLR', 'endFactor', options.endFactor ?? 1, 0, 1)
     this.totalIters = checkCount('LinearLR', 'totalIters', options.totalIters ?? 5)
@@ -160,7 +160,7 @@ export class PolynomialLR extends LRScheduler {
   readonly power: number
   constructor(optimizer: Optimizer, options: { totalIters?: number; power?: number } = {}) {
     super(optimizer)
-    checkOptions('PolynomialLR', options)
+    checkOptions('PolynomialLR', options, { totalIters: true, power: true })
     this.totalIters = checkCount('PolynomialLR', 'totalIters', options.totalIters ?? 5)
     this.power = checkNumber('PolynomialLR', 'power', options.power ?? 1)
     this.begin()
@@ -191,7 +191,7 @@ export class SWALR extends LRScheduler {
     options: { annealEpochs?: number; annealStrategy?: 'cos' | 'linear' } = {},
   ) {
     super(optimizer)
-    checkOptions('SWALR', options)
+    checkOptions('SWALR', options, { annealEpochs: true, annealStrategy: true })
     const { annealEpochs = 10, annealStrategy = 'cos' } = options
     if (annealStrategy !== 'cos' && annealStrategy !== 'linear')
       throw new ArgumentError('ERR_SCHEDULE', `SWALR: annealStrategy must be 'cos' or 'linear', received ${showValue(annealStrategy)}.`)

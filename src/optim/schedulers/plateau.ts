@@ -47,7 +47,16 @@ export class ReduceLROnPlateau {
   constructor(optimizer: Optimizer, options: PlateauOptions = {}) {
     const name = 'ReduceLROnPlateau'
     checkOptimizer(name, optimizer)
-    checkOptions(name, options)
+    checkOptions(name, options, {
+      mode: true,
+      factor: true,
+      patience: true,
+      threshold: true,
+      thresholdMode: true,
+      cooldown: true,
+      minLr: true,
+      eps: true,
+    })
     const { mode = 'min', factor = 0.1, patience = 10, threshold = 1e-4, thresholdMode = 'rel', cooldown = 0, eps = 1e-8 } = options
     if (mode !== 'min' && mode !== 'max')
       throw new ArgumentError('ERR_SCHEDULE', `${name}: mode must be 'min' or 'max', received ${showValue(mode)}.`)
