@@ -265,7 +265,7 @@ describe('wrong input is named with what to write', () => {
       'padding mode',
       () => new nn.Conv3d(3, 4, 3, { paddingMode: 'constant' as 'zeros' }),
       'ArgumentError',
-      'Conv3d: paddingMode must be one of zeros, reflect, replicate, circular, received constant.',
+      "Conv3d: paddingMode must be one of zeros, reflect, replicate, circular, received 'constant'.",
     ],
     [
       'reflecting more than there is',
