@@ -1,7 +1,9 @@
 // Matrix products: C[M, N] = A[M, K] · B[K, N] with the epilogue on C's tiles while they are in cache. In: the plan made by
-// gemm_plan.cc; out: the instruction's outputs. A run is up to three parallel phases: packing of what all chunks share,
-// the chunks of C, and the sum of the parts where k was cut.
+// gemm_plan.cc; out: the instruction's outputs. A run is up to three parallel phases: packing of a right operand that all chunks
+// share, the chunks of C, and the sum of the parts where k was cut.
 #include "gemm.h"
+
+#include <cstring>
 
 namespace chainrule::CHAINRULE_ISA {
 
@@ -42,6 +44,10 @@ struct RightPanel {
   int64_t step;
 };
 
+/// A block of the left operand in shared scratch. The first thread that comes packs it, and most of its next chunks use it; others that
+/// come meanwhile pack for themselves. So nobody waits, and what a core reads it has mostly written itself.
+enum LeftState : int32_t { kUntouched, kBeingPacked, kPacked };
+
 /// One chunk: panels [p0, p1) × [q0, q1) of C over steps [k0, k1) of k, into c, finished if `finish`.
 struct Chunk {
   const GemmJob& job;
@@ -51,6 +57,7 @@ struct Chunk {
   int64_t cStep;
   const Finish* finish;
   std::byte* scratch;
+  const float* left = nullptr;  ///< the block of the left operand, if it lies packed in shared scratch
 
   // Panels differ by one row at most: no tile of two rows at the end that would run at half speed.
   int64_t rowOf(int64_t panel) const {
@@ -105,9 +112,12 @@ struct Chunk {
       const int64_t r1 = smaller(r0 + kPanelsAtOnce, p1);
       switch (p.left) {
         case LeftForm::shared:
-          tiles<PackedLeft>(r0, r1, from, steps, 0,
-                            [&](int64_t m, int64_t rows) { return sharedAt(job, p.sharedLeft) + m * p.k + from * rows; });
-          break;
+          if (left) {
+            tiles<PackedLeft>(r0, r1, from, steps, 0,
+                              [&](int64_t m, int64_t rows) { return left + (m - rowOf(p0)) * (k1 - k0) + (from - k0) * rows; });
+            break;
+          }
+          [[fallthrough]];
         case LeftForm::local: {
           float* packed = reinterpret_cast<float*>(scratch + p.localLeft);
           const int64_t m0 = rowOf(r0);
@@ -123,6 +133,20 @@ struct Chunk {
           break;
       }
     }
+  }
+
+  /// Finds or packs the block's place in shared scratch; `number` counts blocks of rows and k.
+  void shareLeft(int64_t number) {
+    const GemmPlan& p = *job.plan;
+    int32_t& state = reinterpret_cast<int32_t*>(job.run->sharedScratch + p.sharedStates)[number];
+    float* block = sharedAt(job, p.sharedLeft) + k0 * p.m + rowOf(p0) * (k1 - k0);
+    int32_t seen = __atomic_load_n(&state, __ATOMIC_ACQUIRE);
+    if (seen == kUntouched && __atomic_compare_exchange_n(&state, &seen, kBeingPacked, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+      packLeft(block, at.a + rowOf(p0) * p.a.m + k0 * p.a.n, p.a.m, p.a.n, p.panelRows, p.tallPanels - p0, p1 - p0, k1 - k0);
+      __atomic_store_n(&state, kPacked, __ATOMIC_RELEASE);
+      seen = kPacked;
+    }
+    if (seen == kPacked) left = block;
   }
 
   void run() const {
@@ -149,6 +173,7 @@ void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
   for (int64_t matrix = first; matrix < last; matrix++) {
     const GemmMatrix at = matrixOf(job, matrix);
     Chunk c{job, at, p0, p1, q0, q1, cut(p.k, p.splits, split), cut(p.k, p.splits, split + 1), at.c, at.cStep, nullptr, scratch};
+    if (p.left == LeftForm::shared) c.shareLeft(split * p.mBlocks + mb);
     if (p.splits > 1) {
       c.c = sharedAt(job, p.sharedPartials) + split * p.m * p.n;
       c.cStep = p.n;
@@ -165,24 +190,17 @@ void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
   }
 }
 
-constexpr int64_t kPackRight = 4, kPackLeft = 8;  ///< panels a packing chunk
+constexpr int64_t kPackRight = 4;  ///< panels a packing chunk
 
 int64_t rightChunks(const GemmPlan& p) { return p.right == RightForm::shared ? ceilDiv(p.nPanels, kPackRight) : 0; }
-int64_t leftChunks(const GemmPlan& p) { return p.left == LeftForm::shared ? ceilDiv(p.mPanels, kPackLeft) : 0; }
 
 void packChunk(void* argument, int64_t chunk, std::byte*) {
   const GemmJob& job = *static_cast<const GemmJob*>(argument);
   const GemmPlan& p = *job.plan;
   const GemmMatrix at = matrixOf(job, job.matrix);
-  if (chunk < rightChunks(p)) {
-    const int64_t q = chunk * kPackRight, n = q * kTileColumns;
-    packRight(sharedAt(job, p.sharedRight) + q * p.k * kTileColumns, p.k * kTileColumns, at.b + n * p.b.n, p.b.n, p.b.m,
-              smaller(p.n - n, kPackRight * kTileColumns), p.k);
-    return;
-  }
-  const int64_t r = (chunk - rightChunks(p)) * kPackLeft, m = r * p.panelRows + smaller(r, p.tallPanels);
-  packLeft(sharedAt(job, p.sharedLeft) + m * p.k, at.a + m * p.a.m, p.a.m, p.a.n, p.panelRows, p.tallPanels - r,
-           smaller(kPackLeft, p.mPanels - r), p.k);
+  const int64_t q = chunk * kPackRight, n = q * kTileColumns;
+  packRight(sharedAt(job, p.sharedRight) + q * p.k * kTileColumns, p.k * kTileColumns, at.b + n * p.b.n, p.b.n, p.b.m,
+            smaller(p.n - n, kPackRight * kTileColumns), p.k);
 }
 
 constexpr int64_t kSumRows = 8;
@@ -228,8 +246,10 @@ Status runGemm(const Instruction& instruction, const Run& run) {
       parallel(run, p.batchBlocks * p.nBlocks, runVectors, &job);
       break;
     case GemmMode::blocks: {
-      const int64_t packs = rightChunks(p) + leftChunks(p), matrices = p.sequential ? p.batch : 1;
+      const int64_t packs = rightChunks(p), matrices = p.sequential ? p.batch : 1;
       for (job.matrix = 0; job.matrix < matrices; job.matrix++) {
+        if (p.left == LeftForm::shared)
+          std::memset(run.sharedScratch + p.sharedStates, 0, static_cast<size_t>(p.splits * p.mBlocks) * sizeof(int32_t));
         if (packs > 0) parallel(run, packs, packChunk, &job);
         parallel(run, p.batchBlocks * p.splits * p.mBlocks * p.nBlocks, runChunk, &job);
         if (p.splits > 1) parallel(run, ceilDiv(p.m, kSumRows), sumChunk, &job);

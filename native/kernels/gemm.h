@@ -8,13 +8,13 @@
 namespace chainrule::CHAINRULE_ISA {
 
 enum class LeftForm : int32_t {
-  shared,   ///< packed once by all threads, into shared scratch
+  shared,   ///< packed into shared scratch by the first chunk that needs it
   local,    ///< packed by each chunk, into thread scratch
   rows,     ///< read in place, k contiguous
   columns,  ///< read in place, rows contiguous
 };
 enum class RightForm : int32_t {
-  shared,
+  shared,  ///< packed by all threads, before
   local,
   direct,  ///< read in place, columns contiguous; a last panel that is not full is packed by each chunk
 };
@@ -43,6 +43,7 @@ struct GemmPlan {
   int64_t kBlock;                                   ///< most steps of k at a time
   bool sequential;                                  ///< the matrices of the batch one after the other, each in parallel
   int64_t sharedLeft, sharedRight, sharedPartials;  ///< offsets in bytes into shared scratch
+  int64_t sharedStates;                             ///< of the blocks of the left operand
   int64_t localLeft, localTile, localRows;          ///< and into thread scratch (localRight is 0)
   ProductPlan product;                              ///< last: its tables follow
 };

@@ -8,6 +8,7 @@ namespace chainrule::CHAINRULE_ISA {
 namespace {
 
 constexpr int64_t kKBlock = kBlocks.steps, kChunkWork = kBlocks.chunkWork;
+constexpr int64_t kTallBlock = 512;  ///< rows
 constexpr int64_t kSharedLimit = int64_t{64} << 20;
 static_assert(kLocalRightBytes + kLocalLeftBytes + kLocalTileBytes + int64_t{kRowsScratchBytes} <= int64_t{kThreadScratchBytes});
 
@@ -56,17 +57,9 @@ int64_t chunksFor(int64_t work) {
   return smaller(smaller(work / kChunkWork, 8 + work / (kChunkWork * 64)), 32);
 }
 
-/// How many of `want` chunks lie along m: as square as can be, as each chunk reads its rows of A and packs its columns of B.
-/// Up to 512 rows are not cut, so that nothing is packed twice.
-int64_t rowBlocks(int64_t m, int64_t n, int64_t want) {
-  if (m <= 512 && n / want >= kTileColumns) return 1;
-  int64_t best = 1, least = INT64_MAX;
-  for (int64_t mb = 1; mb <= want; mb++) {
-    const int64_t nb = ceilDiv(want, mb), border = (m / mb + n / nb) * 16 + (mb * nb - want) * (m / mb + n / nb);
-    if (border < least) least = border, best = mb;
-  }
-  return best;
-}
+/// How many blocks of rows. Each packs the right operand again, so they are tall. They are even in number: threads begin with different
+/// halves, and what one packs of the left operand the others hardly read.
+int64_t rowBlocks(int64_t m, bool inPlace) { return m <= (inPlace ? kTallBlock : kTallBlock / 2) ? 1 : 2 * ceilDiv(m, 2 * kTallBlock); }
 
 /// Modes dots and axpy: bound by memory, so a chunk is worth while four times earlier. Cut along n.
 void planVectors(GemmPlan& p) {
@@ -91,19 +84,35 @@ int64_t planBlocks(GemmPlan& p) {
   const int64_t wantEach = p.sequential ? chunksFor(each) : ceilDiv(want, p.batch);
 
   // The right operand: in place when it fits L1 or is used only a few times, else packed, by the chunk that uses it: what a
-  // chunk has packed is in its L2 cache, what another thread has packed comes from L3.
+  // chunk has packed is in its L2 cache, what another thread has packed comes from L3, or from another one's.
   const bool rightVectors = p.b.n == 1 || p.n == 1;
   const bool fewUses = p.mPanels <= 4;
   const bool fits = p.n * p.k * 4 <= (24 << 10);
   p.right = rightVectors && (fewUses || fits) ? RightForm::direct : RightForm::local;
 
-  p.mBlocks = smaller(p.mPanels, rowBlocks(p.m, p.n, wantEach));
+  // The left operand: read in place where k is contiguous, unless its rows lie at multiples of a page. Then the same lines of
+  // six rows share one set of L1, and push the right panel out of it (a fifth slower). Contiguous rows, where
+  // each step of k is another line, are read in place while all of it stays in L1, or in L2 if there are too few columns to pay
+  // for packing.
+  const bool rows = p.a.n == 1 || p.k == 1, columns = p.a.m == 1 || p.m == 1;
+  const bool collide = p.nPanels >= 16 && (p.a.m * 4) % 4096 == 0;
+  const int64_t columnBytes = (p.a.n < 0 ? -p.a.n : p.a.n) * 4;
+  const bool cached = columnBytes * p.k <= (16 << 10) || (columnBytes * p.k <= (256 << 10) && p.n <= 512 && columnBytes % 4096 != 0);
+  p.left = !collide && rows ? LeftForm::rows : cached && columns ? LeftForm::columns : LeftForm::local;
+
+  const bool inPlace = p.left != LeftForm::local;
+  p.mBlocks = smaller(p.mPanels, smaller(wantEach, rowBlocks(p.m, inPlace)));
   p.nBlocks = smaller(p.nPanels, ceilDiv(wantEach, p.mBlocks));
   p.nBlocks = larger(p.nBlocks, ceilDiv(p.nPanels * kTileColumns * p.kBlock * 4, kLocalRightBytes - kTileColumns * kKBlock * 4));
   const bool needTile = p.product.target < 0;
   if (needTile) p.nBlocks = larger(p.nBlocks, ceilDiv(p.nPanels, kLocalTileBytes / 4 / kTileColumns / (2 * kTileRows)));
   p.nBlocks = smaller(p.nBlocks, p.nPanels);
-  p.mBlocks = smaller(p.mPanels, larger(p.mBlocks, ceilDiv(wantEach, p.nBlocks)));
+  // Panels are packed four at a time where there are as many.
+  const int64_t blockPanels = ceilDiv(p.nPanels, p.nBlocks);
+  if (blockPanels > 2) p.nBlocks = ceilDiv(p.nPanels, (blockPanels + 3) / 4 * 4);
+  // Few columns: more blocks of rows, as long as they are worth packing for; a long k is cut below.
+  const int64_t mostBlocks = p.right == RightForm::local ? larger(1, p.m / (8 * kTileRows)) : p.mPanels;
+  p.mBlocks = smaller(p.mPanels, larger(p.mBlocks, smaller(wantEach / p.nBlocks, mostBlocks)));
   const int64_t blockColumns = ceilDiv(p.nPanels, p.nBlocks) * kTileColumns;
   if (needTile) {
     const int64_t rows = larger(kTileRows, kLocalTileBytes / 4 / blockColumns);
@@ -111,17 +120,8 @@ int64_t planBlocks(GemmPlan& p) {
     p.mBlocks = smaller(p.mBlocks, p.mPanels);
   }
 
-  // The left operand: read in place where k is contiguous, unless its rows lie at multiples of a page. Then the same lines of
-  // six rows share one set of L1, and push the right panel out of it (a fifth slower). Contiguous rows, where
-  // each step of k is another line, are read in place while all of it stays in L1, or in L2 if there are too few columns to pay
-  // for packing: all threads would have to wait for it.
-  const bool rows = p.a.n == 1 || p.k == 1, columns = p.a.m == 1 || p.m == 1;
-  const bool collide = p.nPanels >= 16 && (p.a.m * 4) % 4096 == 0;
-  const int64_t columnBytes = (p.a.n < 0 ? -p.a.n : p.a.n) * 4;
-  const bool cached = columnBytes * p.k <= (16 << 10) || (columnBytes * p.k <= (256 << 10) && p.n <= 512 && columnBytes % 4096 != 0);
-  p.left = !collide && rows ? LeftForm::rows : cached && columns ? LeftForm::columns : LeftForm::local;
-  // Packed once for all, by all threads, where each chunk would pack the same again (right: where that is not cheap beside
-  // the use of it), unless it is too large.
+  // Packed once for all where each chunk would pack the same again (right: where that is not cheap beside the use of it), unless it
+  // is too large.
   const bool alone = p.batch == 1 || p.sequential;
   const int64_t leftBytes = (p.m * p.k * 4 + 63) & ~int64_t{63}, rightBytes = p.nPanels * kTileColumns * p.k * 4;
   const bool shareLeft = alone && p.left == LeftForm::local && p.nBlocks > 1;
@@ -143,6 +143,7 @@ int64_t planBlocks(GemmPlan& p) {
       bytes += p.splits * p.m * p.n * 4;
     }
   }
+  if (p.left == LeftForm::shared) p.sharedStates = bytes, bytes += (p.splits * p.mBlocks * 4 + 63) & ~int64_t{63};
   p.batchBlocks = p.sequential ? 1 : smaller(p.batch, larger(1, want / chunks));
   p.localLeft = kLocalRightBytes;
   p.localTile = kLocalRightBytes + kLocalLeftBytes;

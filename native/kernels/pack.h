@@ -16,6 +16,10 @@ constexpr int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/// How many steps of k ahead a line is asked for into L2, where they lie apart: L1 has no place for as many of one set. Never beyond the
+/// operand, where another core may be at work.
+constexpr int64_t kLinesAhead = 32;
+
 /// `count` steps of k of a panel with `lanes` <= V·kWidth numbers each, into rows of V vectors.
 template <int V>
 inline void packVectors(float* dst, const float* src, int64_t laneStep, int64_t kStep, int64_t lanes, int64_t count) {
@@ -71,10 +75,12 @@ inline void packRight(float* dst, int64_t panelStep, const float* src, int64_t l
     if (laneStep == 1 && columns >= kTogether * kTileColumns) {
       for (int64_t i = 0; i < count; i++) {
         const float* s = src + i * kStep;
+        const float* later = s + (i + kLinesAhead < count ? kLinesAhead * kStep : 0);
         float* d = dst + i * kTileColumns;
 #pragma GCC unroll 4
         for (int64_t q = 0; q < kTogether; q++) {
           __builtin_prefetch(s + 6 * kStep + q * kTileColumns);
+          __builtin_prefetch(later + q * kTileColumns, 0, 2);
 #pragma GCC unroll 4
           for (int j = 0; j < kTileVectors; j++) store(d + q * panelStep + j * kWidth, load(s + q * kTileColumns + j * kWidth));
         }
@@ -125,7 +131,8 @@ inline void packLeftRows(float* dst, const float* src, int64_t laneStep, int64_t
 /// Left panels [0, panels): the first `tall` of them have rows + 1 rows, the others `rows`; one behind the other in dst.
 inline void packLeft(float* dst, const float* src, int64_t laneStep, int64_t kStep, int64_t rows, int64_t tall, int64_t panels,
                      int64_t count) {
-  constexpr int64_t kTogether = 8;  // panels through which a line of contiguous rows is read at a time
+  constexpr int64_t kTogether = 8;       // panels through which a line of contiguous rows is read at a time
+  constexpr int64_t kStepsTogether = 4;  // lines: panels are often a multiple of a page apart, and share one set of L1
   for (int64_t first = 0; first < panels; first += kTogether) {
     const int64_t some = panels - first < kTogether ? panels - first : kTogether;
     LeftPanel panel[kTogether];
@@ -141,11 +148,16 @@ inline void packLeft(float* dst, const float* src, int64_t laneStep, int64_t kSt
       dst += high * count, src += high * laneStep;
     }
     if (kWidth > 1 && laneStep == 1) {
-      for (int64_t i = 0; i < count; i++)
-        for (int64_t p = 0; p < some; p++) {
-          const float* s = from[p] + i * kStep;
-          panel[p].put(i, whole[p] ? load(s) : loadPartial(s, panel[p].rows));
-        }
+      for (int64_t from0 = 0; from0 < count; from0 += kStepsTogether) {
+        const int64_t to = smaller(count, from0 + kStepsTogether);
+        for (int64_t i = from0; i < to && i + kLinesAhead < count; i++)
+          for (int64_t l = 0; l < some * kTileRows + kWidth; l += 16) __builtin_prefetch(from[0] + (i + kLinesAhead) * kStep + l, 0, 2);
+        for (int64_t p = 0; p < some; p++)
+          for (int64_t i = from0; i < to; i++) {
+            const float* s = from[p] + i * kStep;
+            panel[p].put(i, whole[p] ? load(s) : loadPartial(s, panel[p].rows));
+          }
+      }
     } else if (kWidth > 1 && kStep == 1) {
       for (int64_t p = 0; p < some; p++) packLeftRows(panel[p].dst, from[p], laneStep, panel[p].rows, count);
     } else {

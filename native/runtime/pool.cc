@@ -67,8 +67,10 @@ void Pool::enter(void* raw) {
 void Pool::work(const Worker& worker) {
   auto retired = [&] { return worker.index >= target_.load(std::memory_order_seq_cst) - 1; };
   while (!retired()) {
-    drain(worker.scratch);
-    if (spinUntil(spin_.load(std::memory_order_relaxed), [&] { return hasWork(); })) continue;
+    const uint32_t seen = job_.load(std::memory_order_seq_cst);
+    auto hasWork = [&] { return job_.load(std::memory_order_seq_cst) != seen; };
+    drain(worker.index + 1, worker.scratch);
+    if (spinUntil(spin_.load(std::memory_order_relaxed), hasWork)) continue;
     const uint32_t ticket = gate_.ticket();
     parked_.fetch_add(1, std::memory_order_seq_cst);
     if (!hasWork() && !retired()) gate_.sleep(ticket);
@@ -76,19 +78,26 @@ void Pool::work(const Worker& worker) {
   }
 }
 
-void Pool::drain(std::byte* scratch) {
+int64_t Pool::drainLane(Lane& lane, std::byte* scratch) {
   int64_t ran = 0;
-  uint64_t word = word_.load(std::memory_order_acquire);
-  while (static_cast<uint32_t>(word) != 0) {
+  uint64_t word = lane.word.load(std::memory_order_acquire);
+  while (const uint32_t left = static_cast<uint32_t>(word)) {
     // Valid if the swap succeeds: a new job is written only when every chunk of this one has been claimed and finished.
     const ChunkFunction function = function_.load(std::memory_order_relaxed);
     void* const argument = argument_.load(std::memory_order_relaxed);
-    const int64_t chunk = base_.load(std::memory_order_relaxed) + chunks_.load(std::memory_order_relaxed) - static_cast<uint32_t>(word);
-    if (!word_.compare_exchange_weak(word, word - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    const int64_t chunk = lane.end.load(std::memory_order_relaxed) - left;
+    if (!lane.word.compare_exchange_weak(word, word - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
     function(argument, chunk, scratch);
     ++ran;
-    word = word_.load(std::memory_order_acquire);
+    word = lane.word.load(std::memory_order_acquire);
   }
+  return ran;
+}
+
+void Pool::drain(int thread, std::byte* scratch) {
+  int64_t ran = 0;
+  const int lanes = lanes_.load(std::memory_order_relaxed);
+  for (int i = 0; i < lanes; ++i) ran += drainLane(lane_[(thread + i) % lanes], scratch);
   if (ran && pending_.fetch_sub(ran, std::memory_order_seq_cst) == ran && joining_.load(std::memory_order_seq_cst)) joinGate_.open(1);
 }
 
@@ -107,18 +116,24 @@ bool Pool::tryRun(int64_t chunks, ChunkFunction function, void* argument, std::b
   if (target_.load(std::memory_order_relaxed) <= 1) return false;
   if (owned_.load(std::memory_order_relaxed) || owned_.exchange(true, std::memory_order_acquire)) return false;
   startMissing();
-  constexpr int64_t kBatch = int64_t{1} << 31;  // the word counts 32 bits of chunks
+  constexpr int64_t kBatch = int64_t{1} << 31;  // the words count 32 bits of chunks
   for (int64_t base = 0; base < chunks; base += kBatch) {
-    const uint32_t count = static_cast<uint32_t>(std::min(chunks - base, kBatch));
+    const int64_t count = std::min(chunks - base, kBatch);
+    const int lanes = static_cast<int>(std::min<int64_t>(std::min(target_.load(std::memory_order_relaxed), kMaxLanes), count));
+    const uint32_t job = job_.load(std::memory_order_relaxed) + 1;
     function_.store(function, std::memory_order_relaxed);
     argument_.store(argument, std::memory_order_relaxed);
-    base_.store(base, std::memory_order_relaxed);
-    chunks_.store(count, std::memory_order_relaxed);
+    lanes_.store(lanes, std::memory_order_relaxed);
     pending_.store(count, std::memory_order_relaxed);
-    word_.store(static_cast<uint64_t>(++generation_) << 32 | count, std::memory_order_seq_cst);
+    for (int i = 0; i < lanes; ++i) {
+      const int64_t from = count * i / lanes, to = count * (i + 1) / lanes;
+      lane_[i].end.store(base + to, std::memory_order_relaxed);
+      lane_[i].word.store(static_cast<uint64_t>(job) << 32 | static_cast<uint64_t>(to - from), std::memory_order_release);
+    }
+    job_.store(job, std::memory_order_seq_cst);
     const int parked = parked_.load(std::memory_order_seq_cst);
-    if (parked > 0) gate_.open(static_cast<int>(std::min<int64_t>(parked, int64_t{count} - 1)));
-    drain(callerScratch);
+    if (parked > 0) gate_.open(static_cast<int>(std::min<int64_t>(parked, count - 1)));
+    drain(0, callerScratch);
     join();
   }
   owned_.store(false, std::memory_order_release);

@@ -2,6 +2,7 @@
 // Compiled with CHAINRULE_ISA set, as the kernels under test.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
@@ -16,11 +17,15 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "../kernels/families.h"
 
 namespace chainrule {
 
-/// Threads that spin while a test runs; chunks are claimed in any order.
+/// Threads that spin while a test runs; as in the pool, each begins with its own stretch of the chunks.
 class Team {
  public:
   explicit Team(int threads) : threads_(std::min(threads, most())) {
@@ -38,8 +43,11 @@ class Team {
       for (int64_t i = 0; i < chunks; i++) call(fn, argument, i, 0);
       return;
     }
-    fn_ = fn, argument_ = argument, chunks_ = chunks;
-    next_.store(0);
+    fn_ = fn, argument_ = argument;
+    for (int i = 0; i < threads_; i++) {
+      Lane& lane = lanes_[static_cast<size_t>(i)];
+      lane.next.store(chunks * i / threads_), lane.end = chunks * (i + 1) / threads_;
+    }
     busy_.store(threads_ - 1);
     generation_.fetch_add(1, std::memory_order_release);
     claim(0);
@@ -64,7 +72,10 @@ class Team {
     fn(argument, chunk, s);
   }
   void claim(int thread) {
-    for (int64_t i; (i = next_.fetch_add(1)) < chunks_;) call(fn_, argument_, i, thread);
+    for (int l = 0; l < threads_; l++) {
+      Lane& lane = lanes_[static_cast<size_t>((thread + l) % threads_)];
+      for (int64_t i; (i = lane.next.fetch_add(1)) < lane.end;) call(fn_, argument_, i, thread);
+    }
   }
   void work(int thread) {
     for (int seen = 0;;) {
@@ -84,17 +95,18 @@ class Team {
   std::vector<std::byte*> scratch_;
   ChunkFunction fn_ = nullptr;
   void* argument_ = nullptr;
-  int64_t chunks_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};
+  struct alignas(64) Lane {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  std::array<Lane, 64> lanes_;
   alignas(64) std::atomic<int> generation_{0};
   alignas(64) std::atomic<int> busy_{0};
   std::atomic<bool> stop_{false};
 };
 
 #ifndef CHAINRULE_HARNESS_NO_PARALLEL
-void parallel(const Run& run, int64_t chunks, ChunkFunction fn, void* argument) {
-  static_cast<Team*>(run.pool)->run(chunks, fn, argument);
-}
+void parallel(const Run& run, int64_t chunks, ChunkFunction fn, void* argument) { static_cast<Team*>(run.pool)->run(chunks, fn, argument); }
 #endif
 
 /// A buffer of floats whose bounds the sanitizer knows.
@@ -145,7 +157,13 @@ struct TestInstruction {
     instruction.inputCount = static_cast<int32_t>(inputs.size()), instruction.outputCount = static_cast<int32_t>(outputs.size());
     instruction.attributeCount = static_cast<int32_t>(attributes.size());
     if (!f.prepare(instruction).ok()) std::printf("prepare failed\n"), std::exit(1);
-    shared = static_cast<std::byte*>(std::aligned_alloc(64, (instruction.sharedScratch + 127) & ~size_t{63}));
+    // as the runtime does: on huge pages, if it is large
+    const size_t bytes = (instruction.sharedScratch + 127) & ~size_t{63}, huge = size_t{2} << 20;
+    shared = static_cast<std::byte*>(
+        std::aligned_alloc(bytes < 2 * huge ? 64 : huge, bytes < 2 * huge ? bytes : (bytes + huge - 1) & ~(huge - 1)));
+#if defined(__linux__)
+    if (bytes >= 2 * huge) madvise(shared, (bytes + huge - 1) & ~(huge - 1), MADV_HUGEPAGE);
+#endif
   }
   void run(void* const* buffers, Team& team) {
     Run r{buffers, shared, &team};
