@@ -3,6 +3,7 @@
  */
 import { isFloat } from '../dtype.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { tableTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { to } from '../ops/elementwise.js'
 import { amax, amin, mean, sum } from '../ops/reduce.js'
@@ -59,18 +60,9 @@ export function checkPair(op: string, input: Tensor, target: Tensor): Tensor {
   return isFloat(target.dtype) ? target : to(target, input.dtype)
 }
 
-const vectors = new Map<string, Tensor>()
-
 /** A plain array as a tensor, made once for equal numbers, so that a compiled function sees the same tensor each time. */
 export function vectorOf(numbers: readonly number[], dtype: 'float32' | 'int32' = 'float32'): Tensor {
-  const key = `${dtype}${numbers.join()}`
-  let known = vectors.get(key)
-  if (known === undefined) {
-    known = tensor(numbers as number[], { dtype })
-    if (vectors.size >= 64) vectors.clear()
-    vectors.set(key, known)
-  }
-  return known
+  return tableTensor(`vector ${numbers.join()}`, dtype, () => tensor(numbers as number[], { dtype }).data)
 }
 
 /** Weights as a tensor of the input's dtype. */

@@ -144,43 +144,26 @@ export function eye(n: number, m: number = n, options: CreateOptions = {}): Tens
   )
 }
 
-const countings = new Map<number, Tensor>()
 /** Longer ones are composed of two while a function is traced. */
 const longestCounting = 4096
 
 /** @internal the int32 numbers 0 … n-1; while a function is traced always the same tensor, or made of such */
 export function arangeTensor(n: number): Tensor {
-  if (tracing.recorder !== undefined && n > longestCounting) {
-    const high = mul(arangeTensor(Math.ceil(n / longestCounting)), longestCounting)
-    return narrow(reshape(add(reshape(high, [high.size, 1]), arangeTensor(longestCounting)), [high.size * longestCounting]), 0, 0, n)
-  }
-  let t = countings.get(n)
-  if (t === undefined) {
-    t = writeAll(Tensor.contiguous(Storage.allocateShared(n * 4), [n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
-    if (n <= longestCounting) {
-      if (countings.size >= 256) countings.clear()
-      countings.set(n, t)
-    }
-  }
-  return t
+  if (n <= longestCounting) return tableTensor(`count ${n}`, 'int32', () => Array.from({ length: n }, (_, i) => i))
+  if (tracing.recorder === undefined) return writeAll(empty([n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
+  const high = mul(arangeTensor(Math.ceil(n / longestCounting)), longestCounting)
+  return narrow(reshape(add(reshape(high, [high.size, 1]), arangeTensor(longestCounting)), [high.size * longestCounting]), 0, 0, n)
 }
-
-const lists = new Map<string, Tensor>()
 
 /** @internal a list of int32 numbers as a tensor; while a function is traced, equal lists are one tensor */
 export function indexTensor(list: readonly number[]): Tensor {
-  if (tracing.recorder === undefined) return tensor(list, { dtype: 'int32' })
-  const key = list.join()
-  let t = lists.get(key)
-  if (t === undefined) {
-    t = tensor(list, { dtype: 'int32' })
-    if (lists.size >= 256) lists.clear()
-    lists.set(key, t)
-  }
-  return t
+  const make = (): Tensor => tensor(list, { dtype: 'int32' })
+  return tracing.recorder === undefined ? make() : tableTensor(`list ${list.join()}`, 'int32', () => make().data)
 }
 
 const tables = new Map<string, Tensor>()
+/** More than any one function uses: one whose own are forgotten while it is traced would be another at its second trace. */
+const mostTables = 1024
 
 /**
  * @internal A vector of fixed contents, such as the positions that a resampling reads: made once for each `key`, so that every trace of a
@@ -197,6 +180,6 @@ export function tableTensor(key: string, dtype: 'int32' | 'float32' | 'float64',
   }
   tables.delete(name)
   tables.set(name, t)
-  if (tables.size > 256) tables.delete(tables.keys().next().value as string)
+  if (tables.size > mostTables) tables.delete(tables.keys().next().value as string)
   return t
 }

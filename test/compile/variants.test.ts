@@ -1,6 +1,6 @@
 /** When a compiled function is compiled anew, when it is not compiled at all, and what it warns about. Numbered on from footguns.test.ts. */
 import { describe, expect, it } from 'vitest'
-import { compile, sub, type Tensor, tensor, zeros } from '../../src/index.js'
+import { arange, compile, sub, type Tensor, tensor, zeros } from '../../src/index.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 
 const list = (t: Tensor | undefined): unknown => t?.toArray()
@@ -71,6 +71,25 @@ describe.each(backends)('variants on %s', (which) => {
     const nested = compile((o: { a: { b: Tensor; c?: Tensor }; c?: Tensor }) => (o.c === undefined ? o.a.b.add(1) : o.a.b.add(2)))
     expect(list(nested.sync({ a: { b: x, c: y } }))).toEqual([11, 21])
     expect(list(nested.sync({ a: { b: x }, c: y }))).toEqual([12, 22])
+  })
+
+  test('34. lists and countings of any number of functions stay what they were from one trace to the next', () => {
+    const x = zeros([700])
+    for (let f = 0; f < 30; f++) {
+      const lists = Array.from({ length: 10 }, (_, k) => [10 * f + k, 600 - f - 30 * k])
+      const sum = compile((x: Tensor) =>
+        lists
+          .map((list, k) =>
+            x
+              .indexSelect(list)
+              .sum()
+              .add(arange(10 * f + k + 1).sum()),
+          )
+          .reduce((a, b) => a.add(b)),
+      )
+      const total = lists.reduce((n, _, k) => n + ((10 * f + k) * (10 * f + k + 1)) / 2, 0)
+      expect(sum.sync(x).item()).toBe(total)
+    }
   })
 })
 
