@@ -20,7 +20,9 @@ export function run(
   env: Record<string, string> = {},
   more: SpawnSyncOptions = {},
 ): Outcome {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(CHAINRULE_|VITEST|npm_|NODE_)/.test(name))
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(CHAINRULE_|VITEST|npm_(?!config_registry)|NODE_(?!EXTRA_CA_CERTS))/.test(name),
+  )
   const { status, signal, stdout, stderr, error } = spawnSync(command, args, {
     cwd,
     encoding: 'utf8',
