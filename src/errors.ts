@@ -57,10 +57,13 @@ export function showShape(shape: readonly number[]): string {
   return shape.length <= 8 ? showValue(shape) : `[${shape.map(showValue).join(', ')}]`
 }
 
+/** Constructors of optimizer groups are called with a name, which may be anything at all. */
+const showOp = (op: unknown): string => (typeof op === 'string' ? op : showValue(op))
+
 /** Checks that something is an object, and no array. */
 export function checkObject(op: string, options: unknown): asserts options is object {
   if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
-  throw new ArgumentError('ERR_OPTIONS', `${op}: options are an object, received ${showValue(options)}.`)
+  throw new ArgumentError('ERR_OPTIONS', `${showOp(op)}: options are an object, received ${showValue(options)}.`)
 }
 
 /** The names of all options of `O`; `tsc` finds one that is missing. */
@@ -77,7 +80,7 @@ export function checkOptions<O>(op: string, options: O, names?: OptionNames<NoIn
     const camel = name.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
     const known = `Known: ${Object.keys(names ?? {}).join(', ')}.`
     const remedy = names === undefined ? 'Names are in camelCase.' : Object.hasOwn(names, camel) ? `Write ${camel}.` : known
-    throw new ArgumentError('ERR_OPTIONS', `${op}: unknown option '${name}'. ${remedy}`)
+    throw new ArgumentError('ERR_OPTIONS', `${showOp(op)}: unknown option '${name}'. ${remedy}`)
   }
 }
 
