@@ -162,8 +162,10 @@ Status prepareCorrelate(Instruction& instruction, CorrelateSpec spec) {
   auto tileBytes = [&](int64_t lines) { return lines * across * blockPanels0 * kTileColumns * 4; };
   int64_t lines = larger(1, ceilDiv(kStripPixels, across));
   const int64_t imageWork = p.inChannels * tapsMost * p.outChannels * across, perImage = p.images * p.groups;
+  // Chunks for all threads: of fewer lines, or, where weights come from beyond L2, of fewer channels, so that they are read once.
+  const int64_t parts = p.inChannels * tapsMost * p.outChannels * 4 > (1 << 20) ? p.panels : 1;
   while (lines > 1 && (stripBytes(lines) > kStripBytes || tileBytes(lines) > kTileBytes || lines * across * 4 > kPixelBytes ||
-                       (perImage * ceilDiv(ceilDiv(larger(1, p.outH), step), lines) < 16 && lines * imageWork > 2 * kChunkWork)))
+                       (perImage * ceilDiv(ceilDiv(larger(1, p.outH), step), lines) * parts < 16 && lines * imageWork > 2 * kChunkWork)))
     lines--;
   p.serial = stripBytes(lines) > kStripBytes || tileBytes(lines) > kTileBytes || lines * across * 4 > kPixelBytes;
   p.window = !p.serial && phases == 1 && step == 1 && p.outStepW == 1 && p.inStepW == 1 && (p.padded || p.input.stride[3] == 1) &&

@@ -22,7 +22,8 @@ struct WinogradPlan {
   Tiled input;
   Planes weights;
   int64_t weightOut, weightIn;
-  bool flip;  ///< taps in reverse: the input gradient
+  int64_t weightStep;  ///< of transformed weights, from point to point
+  bool flip;           ///< taps in reverse: the input gradient
   int64_t tilesH, tilesW;
   int64_t outWidth;  ///< channels in whole vectors
   int64_t panels;
@@ -53,7 +54,6 @@ void transformWeights(void* argument, int64_t chunk, std::byte* scratch) {
   const WinogradPlan& p = *job.plan;
   const int64_t q = chunk % p.panels, c0 = chunk / p.panels * kWeightChannels, c1 = smaller(p.inChannels, c0 + kWeightChannels);
   const int64_t lanes = smaller(kTileColumns, p.outChannels - q * kTileColumns), h = p.weights.stride[2], w = p.weights.stride[3];
-  const int64_t step = p.panels * p.inChannels * kTileColumns;
   float* taps = reinterpret_cast<float*>(scratch);
   float* half = taps + 9 * kTileColumns;
   for (int64_t c = c0; c < c1; c++) {
@@ -70,7 +70,7 @@ void transformWeights(void* argument, int64_t chunk, std::byte* scratch) {
     for (int64_t j = 0; j < kTileColumns; j += kWidth) {
       for (int64_t x = 0; x < 3; x++)
         winogradTaps(taps + (first + x * next) * kTileColumns + j, 3 * next * kTileColumns, half + x * kWidth, 3 * kWidth);
-      for (int64_t y = 0; y < kPatch; y++) winogradTaps(half + y * 3 * kWidth, kWidth, to + y * kPatch * step + j, step);
+      for (int64_t y = 0; y < kPatch; y++) winogradTaps(half + y * 3 * kWidth, kWidth, to + y * kPatch * p.weightStep + j, p.weightStep);
     }
   }
 }
@@ -157,9 +157,7 @@ void transformOutput(const WinogradPlan& p, const Run& run, int64_t image, int64
           target.to + o0 * target.step + line0 * p.outW, target.step, scratch + p.localRows);
 }
 
-const float* weightsAt(const WinogradJob& job, int64_t point) {
-  return job.weights + point * job.plan->panels * job.plan->inChannels * kTileColumns;
-}
+const float* weightsAt(const WinogradJob& job, int64_t point) { return job.weights + point * job.plan->weightStep; }
 
 /// Chunk: rows of tiles, through everything.
 void runChunk(void* argument, int64_t chunk, std::byte* scratch) {
@@ -223,7 +221,8 @@ bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status
   const int64_t tilesH = ceilDiv(out.shape[2], kTile), tilesW = ceilDiv(out.shape[3], kTile);
   const Tiled input{spec.input, spec.gradient ? 2 - a.ph : a.ph, spec.gradient ? 2 - a.pw : a.pw, tilesH, tilesW, 2};
   const int64_t outWidth = wholeVectors(spec.outChannels), tileBytes = kPoints * (input.width() + outWidth) * 4;
-  const int64_t panels = ceilDiv(spec.outChannels, kTileColumns), weightFloats = kPoints * panels * spec.inChannels * kTileColumns;
+  const int64_t panels = ceilDiv(spec.outChannels, kTileColumns), weightStep = pointStep(panels * spec.inChannels * kTileColumns),
+                weightFloats = kPoints * weightStep;
   if (!input.fits()) return false;
   const bool phased = weightFloats * 4 > kLocalWeights || tilesW * tileBytes > kTilesMost - (int64_t{8} << 10);
   if (phased && tilesW * tileBytes > kPhasedBytes) return false;
@@ -237,6 +236,7 @@ bool prepareWinograd(Instruction& instruction, const CorrelateSpec& spec, Status
   instruction.plan = memory;
   WinogradPlan& p = *reinterpret_cast<WinogradPlan*>(memory);
   p.head.winograd = true;
+  p.weightStep = weightStep;
   p.images = out.shape[0];
   p.inChannels = spec.inChannels, p.outChannels = spec.outChannels;
   p.outH = out.shape[2], p.outW = out.shape[3];
