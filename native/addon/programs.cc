@@ -140,13 +140,13 @@ napi_value load(napi_env env, napi_callback_info info) {
     program->release();
     return statusValue(env, outOfMemory);
   }
+  account(env, *program, 1);
   void* handle = reinterpret_cast<void*>(static_cast<uintptr_t>(index) + 1);
   napi_value external = nullptr;
   if (napi_create_external(env, handle, finalizeProgram, table, &external) != napi_ok) {
     finalizeProgram(env, handle, table);
     return fail(env, "cannot create the program's handle");
   }
-  account(env, *program, 1);
   return external;
 }
 

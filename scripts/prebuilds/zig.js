@@ -30,7 +30,8 @@ export function zig() {
     console.log('prebuilds: installing zig, 400 MB')
     mkdirSync(folder, { recursive: true })
     for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(import.meta.dirname, 'zig', file), join(folder, file))
-    const { status, stderr, error } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+    // not `npm ci`, which wants the packages of all platforms in the lock, also those that cannot be had where it was written
+    const { status, stderr, error } = spawnSync('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'], {
       cwd: folder,
       encoding: 'utf8',
       shell: process.platform === 'win32',
