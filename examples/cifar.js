@@ -1,6 +1,6 @@
 /**
  * ResNet-20 (He et al. 2015) on the first 8,000 training pictures of CIFAR-10, flipped and shifted at random, with momentum and one cosine of the learning rate.
- * Prints the accuracy on the first 2,000 test pictures. The same recipe in PyTorch reaches the figure in the README.
+ * Prints the accuracy on the first 2,000 test pictures.
  *
  *     CHAINRULE_DATA=… node examples/cifar.js [epochs]
  *
