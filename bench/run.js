@@ -1,7 +1,7 @@
 /**
  * The benchmarks: `npm run bench -- [workload …] [options]`.
  *
- *     --backend native|js        what runs them; without it native, or both beside each other when no workload is named
+ *     --backend native|js        what runs them; without it native, or both beside each other when no workload is named (the large ones left out)
  *     --mode sync|await|queued|eager    how steps are called; may be given several times; without it every mode a workload has
  *     --threads n, --isa x       force the number of threads, the instruction set
  *     --json                     a JSON line for each measurement, no table
@@ -51,6 +51,8 @@ if (values.ops) process.exit(measureOps(positionals, values))
 
 /** Nothing asked for: our two backends beside each other, each workload called in place. */
 const compared = positionals.length === 0 && values.backend === undefined && values.peer.length === 0
+/** A step of these takes TypeScript up to minutes: they are measured when they are named. */
+const large = ['lstm', 'gpt', 'gpt-m', 'resnet20', 'infer-resnet18-1']
 const backends = compared ? ['native', 'js'] : [values.backend ?? 'native']
 const options = {
   modes: values.mode ?? (compared ? ['sync'] : undefined),
@@ -66,7 +68,7 @@ function record(line) {
   if (values.json) console.log(JSON.stringify(line))
 }
 
-for (const id of positionals.length > 0 ? positionals : known) {
+for (const id of positionals.length > 0 ? positionals : known.filter((id) => !compared || !large.includes(id))) {
   if (!values.json) process.stderr.write(`bench: ${id}\n`)
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const backend of id === 'import' ? backends.slice(0, 1) : backends) {
