@@ -136,9 +136,8 @@ export class Storage {
   static allocateSideBySide(sizes: readonly number[]): Storage[] {
     const starts = [0]
     for (const bytes of sizes) starts.push(starts[starts.length - 1] + Math.ceil(bytes / 64) * 64)
-    const total = starts[sizes.length]
-    const memory = attempt(total, () => new SharedArrayBuffer(Math.max(total, 1)))
-    return sizes.map((bytes, i) => new Storage(new Uint8Array(memory, starts[i], bytes), true))
+    const { buffer } = sharedMemory(starts[sizes.length])
+    return sizes.map((bytes, i) => new Storage(new Uint8Array(buffer, starts[i], bytes), true))
   }
 
   /** The bytes, for native code and typed-array views. Throws where they are gone. */

@@ -2,14 +2,20 @@
  * What a program costs: multiply-adds, bytes moved, and a rough time, from its instructions alone.
  */
 import { itemSize } from '../dtype.js'
+import type { View } from '../ir/format.js'
 import type { Meta } from '../tracing.js'
-import type { Step } from './lower.js'
+import type { Buf, Step } from './lower.js'
 
 export interface Cost {
   readonly flops: number
   readonly bytes: number
   /** A guess for deciding whether a call is worth a thread switch. */
   readonly microseconds: number
+}
+
+/** Elements of memory that a view shows; those it repeats count once. */
+export function elementsOf({ shape, strides }: View<Buf>): number {
+  return shape.reduce((n, d, i) => (strides[i] === 0 ? n : n * d), 1)
 }
 
 export function stepCost(step: Step): Cost {
@@ -21,7 +27,7 @@ export function stepCost(step: Step): Cost {
   }
   let bytes = 0
   for (const v of [...step.instruction.inputs, ...step.instruction.outputs]) {
-    bytes += v.shape.reduce((n, d, i) => (v.strides[i] === 0 ? n : n * d), 1) * itemSize(v.dtype)
+    bytes += elementsOf(v) * itemSize(v.dtype)
   }
   return { flops, bytes, microseconds: 0.3 + flops / 3e4 + bytes / 1e4 }
 }

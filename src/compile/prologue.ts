@@ -6,6 +6,7 @@
 import { Opcode } from '../ir/format.js'
 import { sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
+import { elementsOf } from './cost.js'
 import type { Buf, Lowered, Step } from './lower.js'
 
 export interface Division {
@@ -26,9 +27,7 @@ function isTrifle({ instruction }: Step): boolean {
 /** A map whose result is larger than its operands: where it is used that is computed from the cache, kept it would be read from memory. */
 function spreads({ instruction }: Step): boolean {
   if (instruction.opcode !== Opcode.map) return false
-  const elements = (dims: readonly number[], strides: readonly number[]): number =>
-    dims.reduce((n, d, i) => (strides[i] === 0 ? n : n * d), 1)
-  const read = instruction.inputs.reduce((sum, v) => sum + elements(v.shape, v.strides), 0)
+  const read = instruction.inputs.reduce((sum, v) => sum + elementsOf(v), 0)
   return instruction.outputs.some((v) => sizeOf(v.shape) > read)
 }
 
@@ -68,8 +67,8 @@ function makersOf(wanted: Iterable<Buf>, candidates: readonly Step[]): Set<Step>
   return makers
 }
 
-const inputsOf = (steps: readonly Step[]): Buf[] => steps.flatMap((s) => s.instruction.inputs.map((v) => v.buffer))
-const outputsOf = (steps: readonly Step[]): Buf[] => steps.flatMap((s) => s.instruction.outputs.map((v) => v.buffer))
+const inputsOf = (steps: Iterable<Step>): Buf[] => [...steps].flatMap((s) => s.instruction.inputs.map((v) => v.buffer))
+const outputsOf = (steps: Iterable<Step>): Buf[] => [...steps].flatMap((s) => s.instruction.outputs.map((v) => v.buffer))
 
 /** Opcodes whose kernels make something of their second input, the weights, before they begin. */
 const preparing: ReadonlySet<Opcode> = new Set([Opcode.conv2d, Opcode.conv2dInputGrad])
@@ -89,19 +88,19 @@ export function divide(lowered: Lowered): Division | undefined {
   for (const [storage, buffer] of captures) if (!written.has(storage)) unwritten.set(buffer, storage)
   const independent = independentSteps(steps, unwritten)
   const derives = fromCaptures(steps, independent, unwritten)
-  const worthy = steps.filter((s) => derives.has(s) && !isTrifle(s))
+  const worthy = new Set(steps.filter((s) => derives.has(s) && !isTrifle(s)))
   // what is neither kept nor depends on a call is done on both sides, where they need it
-  const either = steps.filter((s) => independent.has(s) && !worthy.includes(s))
+  const either = steps.filter((s) => independent.has(s) && !worthy.has(s))
   const own = steps.filter((s) => !independent.has(s))
   const settled = new Set([...unwritten.keys(), ...outputsOf(worthy)])
   const before = makersOf(inputsOf(worthy), either)
   const after = makersOf([...inputsOf(own), ...results.map((r) => r.view.buffer)], either)
-  const prologue = steps.filter((s) => before.has(s) || (derives.has(s) && !isTrifle(s)))
+  const prologue = steps.filter((s) => before.has(s) || worthy.has(s))
   const rest = steps.filter((s) => !independent.has(s) || after.has(s)).map((s) => keeping(s, settled))
   const read = new Set([...inputsOf(rest), ...results.map((r) => r.view.buffer)])
   const derived = [...new Set(outputsOf(worthy))].filter((b) => read.has(b))
   const kept = rest.filter((s) => s.instruction.keep).map((s) => s.instruction.inputs[1].buffer)
-  if (worthy.length === 0 && kept.length === 0) return undefined
+  if (worthy.size === 0 && kept.length === 0) return undefined
   for (const [index, buffer] of derived.entries()) buffer.binding = { kind: 'derived', index }
   const seen = new Set([...inputsOf(prologue), ...kept])
   return {
@@ -142,7 +141,7 @@ export class Prologue {
     private readonly queue: 0 | 1,
     private readonly frozen: boolean,
   ) {
-    this.storages = derived.map((b) => Storage.allocateShared(b.bytes))
+    this.storages = Storage.allocateSideBySide(derived.map((b) => b.bytes))
   }
 
   /** Whether what is kept belongs to the sources as they are now. */
