@@ -166,7 +166,8 @@ napi_value submit(napi_env env, napi_callback_info info) {
   if (!checked.ok()) return statusValue(env, checked);
 
   // What JavaScript could detach or resize while we read it is copied, and indices, which another thread could change after their check.
-  const size_t table = roundUp(sizeof(JobRecord)), copies = table + roundUp(static_cast<size_t>(program->slotCount) * sizeof(SlotMemory));
+  const size_t table = wholeLines(sizeof(JobRecord)),
+               copies = table + wholeLines(static_cast<size_t>(program->slotCount) * sizeof(SlotMemory));
   auto isCopied = [&](int32_t s) {
     const SlotInfo& slot = program->slots[s];
     return (slot.read || slot.fallbackBytes > 0) && !slot.written && (slot.index || slots.detachable(env, s));
@@ -181,7 +182,7 @@ napi_value submit(napi_env env, napi_callback_info info) {
   for (int32_t s = 0; s < program->slotCount; ++s) {
     const bool copied = isCopied(s);
     if (s < kMarks) marks[s] = copied;
-    if (copied) total += roundUp(copiedBytes(s));
+    if (copied) total += wholeLines(copiedBytes(s));
   }
   const StagingBlock block = environment->staging.acquire(total);
   if (!block.memory) return statusValue(env, {StatusCode::outOfMemory, -1, {static_cast<int64_t>(total), 0}});
@@ -200,7 +201,7 @@ napi_value submit(napi_env env, napi_callback_info info) {
       const size_t bytes = copiedBytes(s);
       if (bytes) memcpy(copy, memory[s].data, bytes);
       memory[s] = {copy, static_cast<int64_t>(bytes)};
-      copy += roundUp(bytes);
+      copy += wholeLines(bytes);
     } else {
       inPlace = true;
     }

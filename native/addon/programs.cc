@@ -87,7 +87,7 @@ Status runHere(Environment& environment, const Program& program, Slots& slots, b
   };
   size_t total = 0;
   for (int32_t s = 0; program.indexed && s < program.slotCount; ++s)
-    if (isCopied(s)) total += roundUp(static_cast<size_t>(program.slots[s].bytes));
+    if (isCopied(s)) total += wholeLines(static_cast<size_t>(program.slots[s].bytes));
   StagingBlock block;
   if (total > 0) {
     block = environment.staging.acquire(total);
@@ -98,7 +98,7 @@ Status runHere(Environment& environment, const Program& program, Slots& slots, b
       const size_t bytes = static_cast<size_t>(program.slots[s].bytes);
       if (bytes) memcpy(copy, slots.memory()[s].data, bytes);
       slots.replace(s, {copy, static_cast<int64_t>(bytes)});
-      copy += roundUp(bytes);
+      copy += wholeLines(bytes);
     }
   }
   status = runProgram(program, slots.memory(), environment.arena, environment.caller, nullptr, whole);

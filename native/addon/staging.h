@@ -4,9 +4,7 @@
 
 namespace chainrule::addon {
 
-/// Parts of a block begin at multiples of the alignment.
-constexpr size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
+/// Its parts begin at whole cache lines.
 struct StagingBlock {
   std::byte* memory = nullptr;
   size_t capacity = 0;

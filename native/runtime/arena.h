@@ -8,6 +8,9 @@ namespace chainrule {
 
 constexpr size_t kAlignment = 64;
 
+/// Rounded up to whole cache lines.
+constexpr size_t wholeLines(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 /// A raw aligned block. `bytes` must be the same in both calls.
 void* allocateAligned(size_t bytes);
 void freeAligned(void* memory, size_t bytes);

@@ -32,8 +32,6 @@ bool indicesApart(const Program& program, const SlotMemory* slots) {
   return true;
 }
 
-constexpr size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
 }  // namespace
 
 bool Caller::prepare() {
@@ -70,7 +68,7 @@ Status Execution::begin(const Program& program, const SlotMemory* slots, Arena& 
   program_ = &program;
   whole = whole || !program.filled();
   next_ = whole ? 0 : program.mainStep;
-  const size_t scratch = roundUp(program.scratchBytes), table = static_cast<size_t>(program.bufferCount) * sizeof(void*);
+  const size_t scratch = wholeLines(program.scratchBytes), table = static_cast<size_t>(program.bufferCount) * sizeof(void*);
   const size_t total = program.arenaBytes + scratch + table;
   std::byte* memory = arena.reserve(total);
   if (!memory || !caller.prepare()) return {StatusCode::outOfMemory, -1, {static_cast<int64_t>(total), 0}};

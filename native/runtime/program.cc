@@ -19,7 +19,6 @@ constexpr size_t kMaxMemory = size_t{1} << 46;
 constexpr int32_t kRegionFlag = 1, kKeepFlag = 2;
 
 constexpr size_t roundUp(size_t bytes) { return (bytes + 15) & ~size_t{15}; }
-constexpr size_t roundToLine(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 Status atInstruction(Status status, int32_t index) {
   status.instruction = index;
@@ -230,7 +229,7 @@ Status Program::Decoder::decodeInstruction(const int32_t*& at, int32_t index) {
     if (Status status = family.prepare(instruction); !status.ok()) return status;
   }
   program.scratchBytes = std::max(program.scratchBytes, instruction.sharedScratch);
-  instruction.keptBytes = roundToLine(instruction.keptBytes);
+  instruction.keptBytes = wholeLines(instruction.keptBytes);
   program.keptBytes += instruction.keptBytes;
   return program.scratchBytes > kMaxMemory || program.keptBytes > kMaxMemory ? Status{StatusCode::outOfMemory} : Status{};
 }

@@ -14,7 +14,7 @@ import { tableHash } from '../ops/micro.js'
 import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
 import { type Binding, Buf, lower, type Step } from './lower.js'
-import { type Plan, plan } from './plan.js'
+import { type Plan, plan, unitsOf } from './plan.js'
 import { divide, Prologue } from './prologue.js'
 import type { Trace } from './trace.js'
 
@@ -93,7 +93,7 @@ function encode(steps: readonly Step[], commitIndex: number, prologue: number): 
     place: (b) => {
       const slot = slotOf.get(b)
       if (slot !== undefined) return { kind: 'slot', slot, fallback: fallbacks.get(b) }
-      return { kind: 'arena', offset: memory.offsets.get(b) as number, size: Math.max(1, Math.ceil(b.bytes / 64)) }
+      return { kind: 'arena', offset: memory.offsets.get(b) as number, size: unitsOf(b) }
     },
     slots: external.length,
     arenaUnits: memory.arenaUnits,
