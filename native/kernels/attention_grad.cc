@@ -30,7 +30,9 @@ struct Head {
     for (int64_t r = 0; r < tile.rows; r++) {
       float *s = scores + r * p.keyBlock, *g = slopes + r * p.keyBlock;
       tile.finish(s, r, seen);
-      const F total = set1(logSums[tile.i0 + r]), delta = set1(deltas[tile.i0 + r]), scale = set1(p.scale);
+      // A query that sees one key has weight 1 whatever the score: no gradient, and no rounding of one.
+      const bool single = p.keys == 1 || (p.causal && tile.i0 + r == 0);
+      const F total = set1(logSums[tile.i0 + r]), delta = set1(deltas[tile.i0 + r]), scale = set1(single ? 0.0f : p.scale);
       alongUnits(
           seen, [&](int64_t i, int64_t have) __attribute__((always_inline)) {
             const F w = exp(get(s + i, have) - total);

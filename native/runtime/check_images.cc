@@ -32,13 +32,13 @@ bool Checker::convWeightGrad() {
          convShapes(input(0), output(0), input(1));
 }
 
-/// Pooling windows along one dimension. Rounding up is allowed as long as every window starts inside the padded input; with padding smaller
-/// than the kernel, every window then touches the padded input.
+/// Pooling windows along one dimension. Rounding up is allowed as long as every window starts inside the padded input, also where not even the
+/// first lies inside it whole.
 bool Checker::window(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, int64_t which) {
   const int64_t reach = dilation * (kernel - 1) + 1, room = in + 2 * padding - reach;
-  if (!require(padding < reach, Check::attribute, which) || !require(room >= 0, Check::operandShape, which)) return false;
-  const int64_t down = room / stride + 1, up = (room + stride - 1) / stride + 1;
-  return require(out == down || (out == up && (out - 1) * stride < in + padding), Check::operandShape, which);
+  if (!require(padding < reach, Check::attribute, which)) return false;
+  const int64_t below = room >= 0 ? room / stride : -((stride - 1 - room) / stride), above = room % stride == 0 ? below : below + 1;
+  return require(out >= 1 && (out == below + 1 || (out == above + 1 && (out - 1) * stride < in + padding)), Check::operandShape, which);
 }
 
 bool Checker::maxPool() {

@@ -3,21 +3,22 @@
  * NOT attend (the opposite of `scaledDotProductAttention`, as there).
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, DTypeError, ShapeError, StateError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, type OptionNames, ShapeError, StateError, showShape } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { attentionWeights, scaledDotProductAttention } from '../ops/attention.js'
-import { arangeTensor } from '../ops/creation.js'
+import { arangeTensor, full } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { dropout } from '../ops/dropout.js'
 import { add, gt, logicalNot, logicalOr, where } from '../ops/elementwise.js'
+import { concat } from '../ops/join.js'
 import { matmul } from '../ops/matmul.js'
-import { narrow, reshape, transpose, unsqueeze } from '../ops/movement.js'
+import { expand, narrow, reshape, transpose, unsqueeze } from '../ops/movement.js'
 import { mean } from '../ops/reduce.js'
 import { refuseInTrace, stateZeros } from '../ops/state.js'
 import { sameShape } from '../shape.js'
 import { empty, type Tensor } from '../tensor.js'
 import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
-import { xavierUniform, zeros } from './init.js'
+import { xavierNormal, xavierUniform, zeros } from './init.js'
 import { Linear } from './linear.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
@@ -49,6 +50,20 @@ export interface MultiheadAttentionOptions {
   vdim?: number
   /** `[B, L, E]`; default false, `[L, B, E]`. */
   batchFirst?: boolean
+  /** One learned key and value behind the given ones, `bias_k` and `bias_v`, that every query may attend to; default false. */
+  addBiasKv?: boolean
+  /** A key and a value of zeros behind them, likewise; default false. */
+  addZeroAttn?: boolean
+}
+
+const optionNames: OptionNames<MultiheadAttentionOptions> = {
+  dropout: true,
+  bias: true,
+  kdim: true,
+  vdim: true,
+  batchFirst: true,
+  addBiasKv: true,
+  addZeroAttn: true,
 }
 
 /** The linear map behind the heads, under PyTorch's name; its bias starts at zero. */
@@ -63,6 +78,13 @@ class OutProjection extends Linear {
 interface Combined {
   readonly excluded: Tensor | undefined
   readonly added: Tensor | undefined
+}
+
+interface Extended {
+  readonly k: Tensor
+  readonly v: Tensor
+  readonly masks: Combined
+  readonly isCausal: boolean
 }
 
 /** As `scaledDotProductAttention` takes it. */
@@ -96,10 +118,14 @@ export class MultiheadAttention extends Module {
   readonly kProjWeight: Parameter | undefined
   readonly vProjWeight: Parameter | undefined
   readonly inProjBias: Parameter | undefined
+  /** `[1, 1, E]`, with `addBiasKv`. */
+  readonly biasK: Parameter | undefined
+  readonly biasV: Parameter | undefined
+  readonly addZeroAttn: boolean
   readonly outProj: Linear
 
   constructor(embedDim: number, numHeads: number, options: MultiheadAttentionOptions = {}) {
-    checkOptions('MultiheadAttention', options, { dropout: true, bias: true, kdim: true, vdim: true, batchFirst: true })
+    checkOptions('MultiheadAttention', options, optionNames)
     super()
     const { bias = true, kdim = embedDim, vdim = embedDim } = options
     this.embedDim = checkInteger('MultiheadAttention', 'embedDim', embedDim)
@@ -122,14 +148,20 @@ export class MultiheadAttention extends Module {
       this.vProjWeight = parameter('v_proj_weight', embedDim, vdim)
     }
     if (bias) this.inProjBias = parameter('in_proj_bias', 3 * embedDim)
+    this.addZeroAttn = options.addZeroAttn ?? false
+    if (options.addBiasKv) {
+      this.biasK = parameter('bias_k', 1, 1, embedDim)
+      this.biasV = parameter('bias_v', 1, 1, embedDim)
+    }
     this.outProj = this.registerModule('out_proj', new OutProjection(embedDim, embedDim, { bias }))
     this.resetParameters()
   }
 
-  /** Draws new initial values: Glorot's uniform for the projections, zeros for the biases. */
+  /** Draws new initial values: Glorot's uniform for the projections, his normal for the added key and value, zeros for the biases. */
   resetParameters(): void {
     for (const w of [this.inProjWeight, this.qProjWeight, this.kProjWeight, this.vProjWeight]) if (w !== undefined) xavierUniform(w)
     if (this.inProjBias !== undefined) zeros(this.inProjBias)
+    for (const b of [this.biasK, this.biasV]) if (b !== undefined) xavierNormal(b)
     this.outProj.resetParameters()
   }
 
@@ -141,9 +173,14 @@ export class MultiheadAttention extends Module {
     checkOptions('MultiheadAttention', options)
     const single = this.checkOperands(query, key, value)
     const batched = (x: Tensor): Tensor => (single ? unsqueeze(x, 0) : this.batchFirst ? x : transpose(x, 0, 1))
-    const [q, k, v] = this.project(batched(query), key === query ? undefined : batched(key), value === key ? undefined : batched(value))
-    const { isCausal = false, needWeights = true, averageAttnWeights = true } = options
-    const masks = this.combine(options, q, k, single)
+    const [q, ownK, ownV] = this.project(
+      batched(query),
+      key === query ? undefined : batched(key),
+      value === key ? undefined : batched(value),
+    )
+    const { needWeights = true, averageAttnWeights = true } = options
+    const given = this.combine(options, q, ownK, single)
+    const { k, v, masks, isCausal } = this.extend(q, ownK, ownV, given, options.isCausal ?? false)
     const p = this.training ? this.dropout : 0
     let heads: Tensor
     let weights: Tensor | undefined
@@ -220,6 +257,25 @@ export class MultiheadAttention extends Module {
     return { excluded, added }
   }
 
+  /** The keys and values that the module adds behind the given ones; no mask excludes them. */
+  private extend(q: Tensor, k: Tensor, v: Tensor, masks: Combined, isCausal: boolean): Extended {
+    const [batch, heads, , size] = k.shape
+    const learned = (bias: Parameter | undefined): Tensor[] =>
+      bias === undefined ? [] : [expand(reshape(bias, [1, heads, 1, size]), [batch, heads, 1, size])]
+    const nothing = this.addZeroAttn ? [full([batch, heads, 1, size], 0, { dtype: k.dtype })] : []
+    const [moreK, moreV] = [learned(this.biasK), learned(this.biasV)].map((own) => [...own, ...nothing])
+    if (moreK.length === 0) return { k, v, masks, isCausal }
+    const { excluded, added } = isCausal ? withCausal(masks, q, k) : masks
+    const widened = (mask: Tensor | undefined): Tensor | undefined =>
+      mask && concat([mask, full([...mask.shape.slice(0, -1), moreK.length], 0, { dtype: mask.dtype })], -1)
+    return {
+      k: concat([k, ...moreK], 2),
+      v: concat([v, ...moreV], 2),
+      masks: { excluded: widened(excluded), added: widened(added) },
+      isCausal: false,
+    }
+  }
+
   private checkMask(name: string, mask: Tensor, dtype: Tensor['dtype'], shapes: readonly (readonly number[])[]): void {
     checkTensor(this.label, name, mask)
     if (mask.dtype !== 'bool' && mask.dtype !== dtype)
@@ -266,8 +322,17 @@ export class MultiheadAttention extends Module {
   }
 
   override extraRepr(): string {
-    const { embedDim, numHeads, dropout: p, batchFirst } = this
-    return `${embedDim}, ${numHeads}${showOptions({ dropout: p === 0 ? undefined : p, bias: this.inProjBias === undefined ? false : undefined, batchFirst: batchFirst || undefined })}`
+    const { embedDim, numHeads, dropout: p, batchFirst, addZeroAttn } = this
+    const only = (on: boolean): true | undefined => on || undefined
+    const bias = this.inProjBias === undefined ? false : undefined
+    const shown = {
+      dropout: p === 0 ? undefined : p,
+      bias,
+      batchFirst: only(batchFirst),
+      addBiasKv: only(this.biasK !== undefined),
+      addZeroAttn: only(addZeroAttn),
+    }
+    return `${embedDim}, ${numHeads}${showOptions(shown)}`
   }
 }
 

@@ -25,6 +25,7 @@ const show = (value: unknown): string => (Array.isArray(value) ? `[${value.map(S
 
 const maxNames: OptionNames<MaxPoolOptions<1>> = { stride: true, padding: true, dilation: true, ceilMode: true }
 const averageNames: OptionNames<AvgPoolOptions<1>> = { stride: true, padding: true, ceilMode: true, countIncludePad: true }
+const dividedNames: OptionNames<AvgPoolOptions<2>> = { ...averageNames, divisorOverride: true }
 
 /** A window and how it moves. */
 abstract class Pool<R extends Rank, L extends string, O extends object> extends PlanesLayer<R, L> {
@@ -113,7 +114,7 @@ export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
 
 /**
  * The mean of each window: `[N, C, H, W]` → `[N, C, Ho, Wo]`. Defaults: `stride` the kernel size, `padding` 0, `ceilMode` false,
- * `countIncludePad` true. Source: `torch.nn.AvgPool2d`.
+ * `countIncludePad` true, `divisorOverride` none. Source: `torch.nn.AvgPool2d`.
  *
  *     new nn.AvgPool2d(2).forward(images)     // [128, 32, 28, 28] → [128, 32, 14, 14]
  *
@@ -121,7 +122,7 @@ export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
  */
 export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
   constructor(kernelSize: Pair, options: AvgPoolOptions<2> = {}) {
-    super(2, kernelSize, options, averageNames)
+    super(2, kernelSize, options, dividedNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool2d(x, this.kernelSize, this.options)
@@ -130,7 +131,7 @@ export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
 
 /**
  * The mean of each window: `[N, C, D, H, W]` → `[N, C, Do, Ho, Wo]`. Defaults: `stride` the kernel size, `padding` 0, `ceilMode` false,
- * `countIncludePad` true. Source: `torch.nn.AvgPool3d`.
+ * `countIncludePad` true, `divisorOverride` none. Source: `torch.nn.AvgPool3d`.
  *
  *     new nn.AvgPool3d(2).forward(volumes)     // [4, 8, 16, 64, 64] → [4, 8, 8, 32, 32]
  *
@@ -138,7 +139,7 @@ export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
  */
 export class AvgPool3d extends Pool<3, 'AvgPool3d', AvgPoolOptions<3>> {
   constructor(kernelSize: Triple, options: AvgPoolOptions<3> = {}) {
-    super(3, kernelSize, options, averageNames)
+    super(3, kernelSize, options, dividedNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool3d(x, this.kernelSize, this.options)

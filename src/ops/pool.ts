@@ -3,12 +3,14 @@
  * along the depth: greatest elements, means and their divisors are those of one dimension after the other.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
 import type { SameChannels, SameSignals, SameVolumes } from '../types.js'
+import { tableTensor } from './creation.js'
 import { apply, applyAll } from './dispatch.js'
+import { mul } from './elementwise.js'
 import { scatterAddRow } from './gather.js'
 import { reshape, unsqueeze } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
@@ -77,23 +79,22 @@ const maxPoolRow = defineOp<PoolAttrs>({
         index.data[yi] = cell
       }
     })
+    // a dilated window may step over the whole input
+    for (let i = 0; i < index.data.length; i++) if (index.data[i] < 0) index.data[i] = 0
   },
 })
 
-/** Divisors of the windows: their cells inside the input, or inside the padded input. */
-function divisor(x: readonly number[], a: PoolAttrs, i: number, j: number): number {
-  const side = (d: 0 | 1, at: number): number => {
-    const start = at * a.stride[d] - a.padding[d]
-    const low = a.countIncludePad ? -a.padding[d] : 0
-    const high = x[2 + d] + (a.countIncludePad ? a.padding[d] : 0)
-    return Math.min(start + a.kernel[d], high) - Math.max(start, low)
-  }
-  return side(0, i) * side(1, j)
+/** Cells of window `at` along a dimension of `size`: those inside the input, or inside the padded input. */
+function cellsOf(size: number, a: PoolAttrs, d: number, at: number): number {
+  const start = at * a.stride[d] - a.padding[d]
+  const low = a.countIncludePad ? -a.padding[d] : 0
+  const high = size + (a.countIncludePad ? a.padding[d] : 0)
+  return Math.min(start + a.kernel[d], high) - Math.max(start, low)
 }
 
 function divide(sums: Dense['data'], x: readonly number[], y: readonly number[], a: PoolAttrs): void {
   const [, , ho, wo] = y
-  for (let i = 0; i < sums.length; i++) sums[i] /= divisor(x, a, Math.floor(i / wo) % ho, i % wo)
+  for (let i = 0; i < sums.length; i++) sums[i] /= cellsOf(x[2], a, 0, Math.floor(i / wo) % ho) * cellsOf(x[3], a, 1, i % wo)
 }
 
 const avgWords = (a: PoolAttrs): number[] => [...a.kernel, ...a.stride, ...a.padding, a.countIncludePad ? 1 : 0]
@@ -164,8 +165,12 @@ interface AvgPool<P> extends PoolOptions<P> {
   /** Count padding in the divisor; default true. */
   countIncludePad?: boolean
 }
+interface Divided {
+  /** Divide the sum of each window by this integer instead of the number of its cells. */
+  divisorOverride?: number
+}
 export type MaxPoolOptions<R extends Rank> = MaxPool<SizeOf<R>>
-export type AvgPoolOptions<R extends Rank> = AvgPool<SizeOf<R>>
+export type AvgPoolOptions<R extends Rank> = AvgPool<SizeOf<R>> & (R extends 1 ? unknown : Divided)
 export type MaxPool1dOptions = MaxPoolOptions<1>
 export type MaxPool2dOptions = MaxPoolOptions<2>
 export type MaxPool3dOptions = MaxPoolOptions<3>
@@ -228,6 +233,24 @@ function pooled(row: OpRow<PoolAttrs>, x: Tensor, a: PoolAttrs): Tensor {
   }
 }
 
+/** Means of windows of two or three dimensions, or their sums over a divisor of the user's. */
+function averaged(op: string, rank: 2 | 3, x: Tensor, kernelSize: Sizes, o: AvgPool<Sizes> & Divided): Tensor {
+  const a = poolAttrs(op, rank, x, kernelSize, o)
+  const by = o.divisorOverride
+  if (by === undefined) return pooled(avgPoolRow, x, a)
+  if (!Number.isInteger(by) || by === 0)
+    throw new ArgumentError('ERR_OPTION', `${op}: divisorOverride must be an integer other than 0, received ${showValue(by)}.`)
+  const inside = { ...a, countIncludePad: false }
+  const y = pooled(avgPoolRow, x, inside)
+  const windows = y.shape.slice(2)
+  const cells = windows.map((n, d) => Array.from({ length: n }, (_, at) => cellsOf(x.shape[2 + d], inside, d, at)))
+  const key = `divisor ${JSON.stringify([x.shape.slice(2), windows, a.kernel, a.stride, a.padding, by])}`
+  const shares = tableTensor(key, x.dtype as 'float32', () =>
+    cells.reduce((table, side) => table.flatMap((count) => side.map((more) => count * more)), [1]).map((count) => count / by),
+  )
+  return mul(y, reshape(shares, windows))
+}
+
 /**
  * The greatest element of each window of `x: [N, C, L]`.
  *
@@ -268,11 +291,11 @@ export function avgPool1d(x: Tensor, kernelSize: Single, options: AvgPool1dOptio
 /** The mean of each window of `x: [N, C, H, W]`. */
 export function avgPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: AvgPool2dOptions): Tensor<SameChannels<ShapeOf<T>>>
 export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPool2dOptions = {}): Tensor {
-  return pooled(avgPoolRow, x, poolAttrs('avgPool2d', 2, x, kernelSize, options))
+  return averaged('avgPool2d', 2, x, kernelSize, options)
 }
 
 /** The mean of each window of `x: [N, C, D, H, W]`. Source: `torch.nn.functional.avg_pool3d`. */
 export function avgPool3d<T extends Tensor>(x: T, kernelSize: Triple, options?: AvgPool3dOptions): Tensor<SameVolumes<ShapeOf<T>>>
 export function avgPool3d(x: Tensor, kernelSize: Triple, options: AvgPool3dOptions = {}): Tensor {
-  return pooled(avgPoolRow, x, poolAttrs('avgPool3d', 3, x, kernelSize, options))
+  return averaged('avgPool3d', 3, x, kernelSize, options)
 }

@@ -13,21 +13,27 @@ import { indexSelect } from './gather.js'
 import { expand, permute, reshape } from './movement.js'
 import { checkFloat } from './window.js'
 
-export type InterpolateMode = 'nearest' | 'linear' | 'bilinear' | 'trilinear' | 'bicubic' | 'area'
+export type InterpolateMode = 'nearest' | 'nearest-exact' | 'linear' | 'bilinear' | 'trilinear' | 'bicubic' | 'area'
 
 export interface InterpolateOptions {
   /** The output's sizes, or one for all dimensions. Give this or `scaleFactor`. */
   size?: number | readonly number[]
   /** Factors by which the sizes grow, or one for all dimensions; sizes are rounded down. */
   scaleFactor?: number | readonly number[]
-  /** `linear` for `[N, C, L]`, `bilinear` and `bicubic` for `[N, C, H, W]`, `trilinear` for `[N, C, D, H, W]`; the others for all. Default `nearest`. */
+  /**
+   * `linear` for `[N, C, L]`, `bilinear` and `bicubic` for `[N, C, H, W]`, `trilinear` for `[N, C, D, H, W]`; the others for all. `nearest-exact` takes the cell
+   * under an output cell's centre, `nearest` that under its corner. Default `nearest`.
+   */
   mode?: InterpolateMode
   /** Whether the first and last cells keep their values, their centres being the corners; for the linear modes and `bicubic`. Default false. */
   alignCorners?: boolean
 }
 
 /** Spatial dimensions each mode is for; 0 for any. */
-const ranks: Record<InterpolateMode, number> = { nearest: 0, area: 0, linear: 1, bilinear: 2, bicubic: 2, trilinear: 3 }
+const ranks: Record<InterpolateMode, number> = { nearest: 0, 'nearest-exact': 0, area: 0, linear: 1, bilinear: 2, bicubic: 2, trilinear: 3 }
+
+/** Where in an output cell the modes that pick a cell look. */
+const picks: Partial<Record<InterpolateMode, number>> = { nearest: 0, 'nearest-exact': 0.5 }
 
 /** @throws ArgumentError `ERR_INTERPOLATE` for options that no input could fit. */
 export function checkInterpolation(op: string, o: InterpolateOptions): void {
@@ -38,7 +44,7 @@ export function checkInterpolation(op: string, o: InterpolateOptions): void {
   const mode = o.mode ?? 'nearest'
   if (ranks[mode] === undefined) fail(`mode must be one of ${Object.keys(ranks).join(', ')}, received ${showValue(o.mode)}.`)
   if ((o.size === undefined) === (o.scaleFactor === undefined)) fail('give either size or scaleFactor.')
-  if (o.alignCorners !== undefined && (mode === 'nearest' || mode === 'area')) fail(`alignCorners has no meaning for mode '${mode}'.`)
+  if (o.alignCorners !== undefined && ranks[mode] === 0) fail(`alignCorners has no meaning for mode '${mode}'.`)
   const valid = (list: number | readonly number[], test: (x: number) => boolean): boolean =>
     (Array.isArray(list) ? list : [list]).every((x) => typeof x === 'number' && test(x))
   if (o.size !== undefined && !valid(o.size, (x) => Number.isInteger(x) && x >= 1))
@@ -93,18 +99,18 @@ function resample(x: Tensor, dim: number, count: number, step: number, mode: Int
   return parts.reduce((sum, part) => add(sum, part))
 }
 
-/** One dimension by repeating cells, where the factor is whole, or by picking the cell that lies under each. */
-function nearest(x: Tensor, dim: number, count: number, step: number): Tensor {
+/** One dimension by repeating cells, where the factor is whole, or by picking the cell that lies under each: under its corner, or `offset` behind it. */
+function nearest(x: Tensor, dim: number, count: number, step: number, offset: number): Tensor {
   const size = x.shape[dim]
   const [before, after] = [x.shape.slice(0, dim), x.shape.slice(dim + 1)]
   if (step * count === size && count % size === 0) {
     const times = count / size
     return reshape(expand(reshape(x, [...before, size, 1, ...after]), [...before, size, times, ...after]), [...before, count, ...after])
   }
-  const index = tableTensor(`nearest ${size} ${count} ${step}`, 'int32', () => {
+  const index = tableTensor(`nearest ${size} ${count} ${step} ${offset}`, 'int32', () => {
     // in single precision, as PyTorch computes positions
     const scale = Math.fround(step)
-    return Int32Array.from({ length: count }, (_, i) => Math.min(size - 1, Math.floor(Math.fround(i * scale))))
+    return Int32Array.from({ length: count }, (_, i) => Math.min(size - 1, Math.floor(Math.fround((i + offset) * scale))))
   })
   return indexSelect(x, index, dim)
 }
@@ -158,7 +164,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   if (mode === 'area') return rank === 1 ? adaptiveAvgPool1d(x, sizes[0]) : adaptiveAvgPool2d(x, [sizes[0], sizes[1]])
   let y = x
   sizes.forEach((size, d) => {
-    if (mode === 'nearest') y = nearest(y, 2 + d, size, steps[d])
+    if (picks[mode] !== undefined) y = nearest(y, 2 + d, size, steps[d], picks[mode])
     else if (size !== x.shape[2 + d] || (steps[d] !== 1 && !options.alignCorners))
       y = resample(y, 2 + d, size, steps[d], mode, options.alignCorners ?? false)
   })

@@ -50,3 +50,4 @@ const checks: Record<string, (c: Case) => void> = {
 }
 
 golden('layers-attention', (c: Case) => checks[c.op](c))
+golden('layers-attention-options', (c: Case) => checks[c.op](c))
