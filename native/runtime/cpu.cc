@@ -63,6 +63,20 @@ bool cpuHasAvx512() {
 #endif
 }
 
+bool cpuPrefersAvx512() {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  if (!cpuHasAvx512() || !__get_cpuid(0, &a, &b, &c, &d)) return false;
+  const bool amd = b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163;  // "AuthenticAMD"
+  if (!amd || !__get_cpuid(1, &a, &b, &c, &d)) return false;
+  const unsigned family = (a >> 8 & 15) + (a >> 20 & 255), model = (a >> 4 & 15) | (a >> 12 & 0xf0);
+  // Zen 5 with pipes of 512 bits: servers (00–1f), desktops (40–4f). Its mobile parts have 256, as Zen 4 has.
+  return family == 0x1a && (model < 0x20 || (model >= 0x40 && model < 0x50));
+#else
+  return false;
+#endif
+}
+
 namespace {
 
 #if defined(__linux__)

@@ -10,6 +10,9 @@ bool cpuHasAvx2();
 /// AVX-512 F, DQ, BW and VL, likewise.
 bool cpuHasAvx512();
 
+/// One of the processors on which AVX-512 was measured to be worth more than AVX2.
+bool cpuPrefersAvx512();
+
 struct ThreadCount {
   int threads;
   const char* source;  ///< "environment", "cores" or "cgroup": what set the number

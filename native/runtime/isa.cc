@@ -24,12 +24,15 @@ struct Isas {
     peaks[count++] = &peak;
   }
   Isas() {
+#if defined(CHAINRULE_HAVE_AVX512)
+    // Before AVX2 only where it was measured to be better: docs/architecture.md.
+    if (cpuPrefersAvx512()) add(avx512::kernels(), avx512::peak);
+#endif
 #if defined(CHAINRULE_HAVE_AVX2)
     if (cpuHasAvx2()) add(avx2::kernels(), avx2::peak);
 #endif
 #if defined(CHAINRULE_HAVE_AVX512)
-    // Behind AVX2, so never by itself: docs/architecture.md has the measurements.
-    if (cpuHasAvx512()) add(avx512::kernels(), avx512::peak);
+    if (cpuHasAvx512() && !cpuPrefersAvx512()) add(avx512::kernels(), avx512::peak);
 #endif
 #if defined(CHAINRULE_HAVE_AVX512_TWIN)
     add(avx512_twin::kernels(), avx512_twin::peak);
