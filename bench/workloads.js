@@ -41,7 +41,7 @@ function trainStep(model, optimizer, x, y, { eager = true } = {}) {
     },
   }
   if (eager) modes.eager = () => check(body(x, y))
-  return { modes, step, args: [x, y] }
+  return { modes, step, args: [x, y], model, optimizer }
 }
 
 function mlp(sizes, activation) {
@@ -71,7 +71,7 @@ const cnnModel = () =>
 function languageModel(model, optimizer, shape) {
   const rows = { forward: (x) => model.forward(x).reshape([-1, 65]) }
   const x = tokens(shape, 65)
-  return trainStep(rows, optimizer, x, x.reshape([-1]))
+  return { ...trainStep(rows, optimizer, x, x.reshape([-1])), model }
 }
 
 /** nanoGPT's recipe: no biases, no dropout. */
@@ -92,6 +92,7 @@ function infer(model, x) {
     },
     step: forward,
     args: [x],
+    model,
   }
 }
 

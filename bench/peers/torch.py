@@ -10,6 +10,8 @@ line.  The trial medians go to stderr and into the field "trials".
 """
 import argparse, json, math, os, statistics, sys, time
 
+sys.path.pop(0)  # or this file would be found as torch
+
 ap = argparse.ArgumentParser()
 ap.add_argument("workload")
 ap.add_argument("--threads", type=int, default=2)

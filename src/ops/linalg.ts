@@ -35,6 +35,22 @@ function transposed(a: Float64Array, m: number, n: number): Float64Array {
   return Float64Array.from(a, (_, i) => a[(i % m) * n + Math.floor(i / m)])
 }
 
+/**
+ * Signs of vectors (rows of `v`, each n numbers) are arbitrary; the same rule everywhere makes backends agree: the first number of at least half the
+ * largest magnitude is positive. The rows of `other` go with them.
+ */
+function orient(v: Float64Array, n: number, other?: Float64Array, m = 0): void {
+  for (let r = 0; r * n < v.length; r++) {
+    const row = v.subarray(r * n, (r + 1) * n)
+    const most = row.reduce((a, x) => Math.max(a, Math.abs(x)), 0)
+    const first = row.find((x) => Math.abs(x) >= most / 2)
+    if (first === undefined || first >= 0) continue
+    row.forEach((x, i) => void (row[i] = -x))
+    const partner = other?.subarray(r * m, (r + 1) * m)
+    partner?.forEach((x, i) => void (partner[i] = -x))
+  }
+}
+
 const works: Record<LinalgKind, Work> = {
   cholesky: (a, _b, y, at, n) => {
     const failed = choleskyInPlace(a, n)
@@ -76,6 +92,7 @@ const works: Record<LinalgKind, Work> = {
     const tall = m >= n
     const u = tall ? transposed(a, m, n) : a
     const { v, s } = svdInPlace(u, Math.max(m, n), k)
+    orient(v, k, u, Math.max(m, n))
     put(transposed(tall ? u : v, k, m), y, at)
     put(transposed(tall ? v : u, k, n), y, at + m * k)
     put(s, y, at + (m + n) * k)
@@ -83,6 +100,7 @@ const works: Record<LinalgKind, Work> = {
   },
   eigh: (a, _b, y, at, n) => {
     const { v, w } = eighInPlace(a, n)
+    orient(v, n)
     put(transposed(v, n, n), y, at)
     put(w, y, at + n * n)
     return -1
@@ -353,8 +371,8 @@ export function qr(x: Tensor): { Q: Tensor; R: Tensor } {
 }
 
 /**
- * A = U·diag(S)·Vh of matrices `[…, M, N]`: U `[…, M, K]`, S `[…, K]` falling, Vh `[…, K, N]`, K = min(M, N). The signs of pairs of vectors
- * are arbitrary. Gradients need distinct singular values.
+ * A = U·diag(S)·Vh of matrices `[…, M, N]`: U `[…, M, K]`, S `[…, K]` falling, Vh `[…, K, N]`, K = min(M, N). Signs: in each row of Vh
+ * the first number of at least half the largest magnitude is positive. Gradients need distinct singular values.
  */
 export function svd(x: Tensor): { U: Tensor; S: Tensor; Vh: Tensor } {
   checkMatrix('svd', x, false)
@@ -364,7 +382,8 @@ export function svd(x: Tensor): { U: Tensor; S: Tensor; Vh: Tensor } {
 }
 
 /**
- * Eigenvalues `[…, N]`, rising, and eigenvectors `[…, N, N]` (columns) of symmetric matrices. Gradients need distinct eigenvalues.
+ * Eigenvalues `[…, N]`, rising, and eigenvectors `[…, N, N]` (columns) of symmetric matrices: in each the first number of at least half the largest
+ * magnitude is positive. Gradients need distinct eigenvalues.
  */
 export function eigh(x: Tensor): { eigenvalues: Tensor; eigenvectors: Tensor } {
   checkMatrix('eigh', x, true)

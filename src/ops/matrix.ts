@@ -1,6 +1,7 @@
 /**
- * Factorizations of small dense matrices, row-major, plain loops: the reference of native/kernels/matrix.h, line for line. In: matrices that may be
- * overwritten; out: factors. Those that can meet a singular matrix return the row or column where they did, others -1.
+ * Factorizations of small dense matrices, row-major, plain loops: the reference of native/kernels/dense.h, whose algorithms are blocked, and for
+ * svd and eigh others. In: matrices that may be overwritten; out: factors. Those that can meet a singular matrix return the row or column where they
+ * did, others -1.
  */
 
 type Doubles = Float64Array
@@ -127,10 +128,10 @@ function rotate(a: Doubles, p: number, q: number, step: number, count: number, c
   }
 }
 
-/** Makes row j (of m numbers) a unit vector orthogonal to the rows before it, from the first axis that is not among them. */
-function completeRow(u: Doubles, m: number, j: number): void {
+/** Makes row j (of m numbers) a unit vector orthogonal to the rows before it, from the first axis at or behind `from` that is not among them. */
+function completeRow(u: Doubles, m: number, j: number, from: number): number {
   const row = u.subarray(j * m, (j + 1) * m)
-  for (let axis = 0; axis < m; axis++) {
+  for (let axis = from; axis < m; axis++) {
     for (let i = 0; i < m; i++) row[i] = i === axis ? 1 : 0
     for (let pass = 0; pass < 2; pass++) {
       for (let c = 0; c < j; c++) {
@@ -143,8 +144,9 @@ function completeRow(u: Doubles, m: number, j: number): void {
     for (let i = 0; i < m; i++) norm += row[i] * row[i]
     if (norm < 0.25 / m) continue
     for (let i = 0; i < m; i++) row[i] /= Math.sqrt(norm)
-    return
+    return axis + 1
   }
+  return m
 }
 
 /** Swaps rows so that `values` fall (or rise), in all the matrices given. */
@@ -199,11 +201,14 @@ export function svdInPlace(a: Doubles, m: number, n: number): { v: Doubles; s: D
     s[j] = Math.sqrt(norm)
   }
   sortRows(s, true, a, v)
+  // where there is no value any vectors will do: the same ones on every backend
+  let [left, right] = [0, 0]
   for (let j = 0; j < n; j++) {
-    if (s[j] > epsilon * s[0] || Number.isNaN(s[j])) {
+    if (s[j] > epsilon * m * s[0] || Number.isNaN(s[j])) {
       for (let i = 0; i < m; i++) a[j * m + i] /= s[j]
     } else {
-      completeRow(a, m, j)
+      left = completeRow(a, m, j, left)
+      right = completeRow(v, n, j, right)
     }
   }
   return { v, s }
