@@ -10,6 +10,7 @@
     "kernels/conv2d_winograd.cc",
     "kernels/conv2d_winograd_grad.cc",
     "kernels/conv2d_winograd_tiles.cc",
+    "kernels/ctc.cc",
     "kernels/dense.cc",
     "kernels/dense_orthogonal.cc",
     "kernels/dense_singular.cc",

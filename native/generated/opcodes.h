@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0x453733eeu;
+constexpr uint32_t kTableHash = 0xb1acdf8au;
 
 enum class Opcode : int32_t {
   map = 1,
@@ -27,6 +27,7 @@ enum class Opcode : int32_t {
   sort = 21,
   linalg = 22,
   fft = 23,
+  ctc = 24,
   moments = 30,
   normSums = 31,
   normRows = 32,

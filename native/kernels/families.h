@@ -33,5 +33,6 @@ extern const KernelFamily scanFamily;              // scan.cc
 extern const KernelFamily sortFamily;              // sort.cc
 extern const KernelFamily linalgFamily;            // linalg.cc
 extern const KernelFamily fftFamily;               // fft.cc
+extern const KernelFamily ctcFamily;               // ctc.cc
 
 }  // namespace chainrule::CHAINRULE_ISA

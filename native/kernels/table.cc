@@ -37,6 +37,7 @@ const KernelTable& kernels() {
   put(Opcode::sort, sortFamily);
   put(Opcode::linalg, linalgFamily);
   put(Opcode::fft, fftFamily);
+  put(Opcode::ctc, ctcFamily);
   return table;
 }
 

@@ -169,6 +169,8 @@ bool Checker::run() {
       return linalg();
     case Opcode::fft:
       return fft();
+    case Opcode::ctc:
+      return ctc();
     case Opcode::collective:
       status = {StatusCode::unsupported, 0, {static_cast<int64_t>(instruction.opcode), 0}};
       return false;
@@ -178,7 +180,7 @@ bool Checker::run() {
 
 bool canFail(Opcode opcode) {
   return opcode == Opcode::gather || opcode == Opcode::scatterAdd || opcode == Opcode::crossEntropy || opcode == Opcode::crossEntropyGrad ||
-         opcode == Opcode::linalg;
+         opcode == Opcode::ctc || opcode == Opcode::linalg;
 }
 
 Status checkInstruction(const Instruction& instruction) {

@@ -1,4 +1,4 @@
-// The rules of scans, sorting, linear algebra and Fourier transforms.
+// The rules of scans, sorting, linear algebra, Fourier transforms and alignments.
 #include "checker.h"
 
 namespace chainrule {
@@ -60,6 +60,23 @@ bool Checker::fft() {
   if (kind != 3 && !require(y.shape[rows + 1] == 2, Check::operandShape, 1)) return false;
   const int64_t in = x.shape[rows], out = y.shape[rows];
   return require(kind < 2 ? in == out : kind == 2 ? in >= 1 && out == in / 2 + 1 : out >= 1 && in == out / 2 + 1, Check::operandShape, 1);
+}
+
+/// Kinds: 0 the loss, 1 its gradient. An odd number of states, each a class; lengths of inputs and labels.
+bool Checker::ctc() {
+  if (!counts(3, 1) || !attributes(2) || !inRange(0, 0, 1) || !inRange(1, 0, 1)) return false;
+  const View &logProbs = input(0), &states = input(1), &lengths = input(2), &y = output(0);
+  if (!isFloat(logProbs, 0) || !require(states.dtype == DType::int32, Check::operandType, 1) ||
+      !require(lengths.dtype == DType::int32, Check::operandType, 2) || !isFloat(y, 3) || !rank(logProbs, 3, 0) || !rank(states, 2, 1) ||
+      !rank(lengths, 2, 2))
+    return false;
+  const int64_t n = logProbs.shape[1];
+  if (!require(logProbs.shape[0] > 0, Check::operandShape, 0) ||
+      !require(states.shape[0] == n && states.shape[1] % 2 == 1, Check::operandShape, 1) ||
+      !require(lengths.shape[0] == n && lengths.shape[1] == 2, Check::operandShape, 2))
+    return false;
+  if (attribute(0) == 1) return shape(y, logProbs, 3);
+  return rank(y, 1, 3) && require(y.shape[0] == n, Check::operandShape, 3);
 }
 
 }  // namespace chainrule

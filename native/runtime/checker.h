@@ -111,6 +111,7 @@ struct Checker {
   bool sort();
   bool linalg();
   bool fft();
+  bool ctc();
 
   bool run();
 };

@@ -25,6 +25,7 @@ export const Opcode = {
   sort: 21,
   linalg: 22,
   fft: 23,
+  ctc: 24,
   moments: 30,
   normSums: 31,
   normRows: 32,
@@ -47,6 +48,9 @@ export type LinalgKind = keyof typeof LinalgKind
 
 export const FftKind = { forward: 0, inverse: 1, fromReal: 2, toReal: 3 } as const
 export type FftKind = keyof typeof FftKind
+
+export const CtcKind = { loss: 0, gradient: 1 } as const
+export type CtcKind = keyof typeof CtcKind
 
 /** A strided window on a buffer; offset and strides count elements. */
 export interface View<B> {

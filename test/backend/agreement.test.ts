@@ -7,6 +7,9 @@ import { encodeAll, type Memory, micro, numbers, packed, read, scattered } from 
 
 const { addon } = loadAddon()
 
+/** Classes of five states, of two sequences; lengths of inputs and labels. */
+const states = (): View<Memory> => packed('int32', [2, 5], [0, 1, 0, 1, 0, 0, 2, 0, 1, 0])
+const lengths = (): View<Memory> => packed('int32', [2, 2], [4, 2, 3, 1])
 /** Two matrices far from singular. */
 const regular = (): View<Memory> => packed('float32', [2, 3, 3], [4, 1, 0, 1, -5, 2, 0, 2, 6, 3, 0, 1, 0, 3, 1, 1, 1, -4])
 
@@ -88,6 +91,8 @@ function samples(): Instruction<Memory>[] {
     { opcode: Opcode.fft, inputs: [f(2, 5, 2)], outputs: [f(2, 5, 2)], scalars: [0] },
     { opcode: Opcode.fft, inputs: [f(2, 4)], outputs: [f(2, 3, 2)], scalars: [2] },
     { opcode: Opcode.fft, inputs: [f(2, 3, 2)], outputs: [f(2, 4)], scalars: [3] },
+    { opcode: Opcode.ctc, inputs: [f(4, 2, 3), states(), lengths()], outputs: [f(2)], scalars: [0, 0] },
+    { opcode: Opcode.ctc, inputs: [f(4, 2, 3), states(), lengths()], outputs: [f(4, 2, 3)], scalars: [1, 1] },
     // flags: 2 initial states, 4 lengths, 8 the recurrent bias, 16 gradients of the cells
     { opcode: Opcode.recurrent, inputs: [f(3, 2, 4), f(4, 4)], outputs: [f(3, 2, 4)], scalars: [0, 1] },
     {

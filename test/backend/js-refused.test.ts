@@ -201,6 +201,8 @@ describe('a program that breaks a rule', () => {
       of(Opcode.fft, [f(3, 4)], [f(3, 4)], [0]),
       of(Opcode.fft, [f(4)], [f(2, 2)], [2]),
       of(Opcode.fft, [f(3, 2)], [f(6)], [3]),
+      of(Opcode.ctc, [f(4, 2, 3), packed('int32', [2, 4]), packed('int32', [2, 2])], [f(2)], [0, 0]),
+      of(Opcode.ctc, [f(4, 2, 3), packed('int32', [2, 5]), packed('int32', [2, 2])], [f(2)], [1, 0]),
       of(Opcode.recurrent, [f(3, 2, 4), f(4, 3)], [f(3, 2, 4)], [0, 0]),
       of(Opcode.recurrent, [f(3, 2, 4), f(4, 4)], [f(3, 2, 4)], [4, 0]),
       of(Opcode.recurrent, [f(3, 2, 4), f(4, 4)], [f(3, 2, 4)], [0, 2]),

@@ -7,7 +7,7 @@ import { Opcode } from '../../ir/format.js'
 import { type Attributes, Checker, type Operands } from './checker.js'
 import { floatWidth } from './micro.js'
 import type { Reader } from './reader.js'
-import { fft, linalg, scan, sort } from './rules/arrays.js'
+import { ctc, fft, linalg, scan, sort } from './rules/arrays.js'
 import { crossEntropy, gather, gemm, map, random, reduce, softmax } from './rules/basic.js'
 import { avgPool, conv, convWeightGrad, maxPool } from './rules/images.js'
 import { attention, groups, normRows, recurrent } from './rules/layers.js'
@@ -19,6 +19,7 @@ export function canFail(opcode: Opcode): boolean {
     opcode === Opcode.scatterAdd ||
     opcode === Opcode.crossEntropy ||
     opcode === Opcode.crossEntropyGrad ||
+    opcode === Opcode.ctc ||
     opcode === Opcode.linalg
   )
 }
@@ -82,6 +83,8 @@ function rule(check: Checker): Attributes {
       return linalg(check)
     case Opcode.fft:
       return fft(check)
+    case Opcode.ctc:
+      return ctc(check)
     default:
       return check.reader.refuse(`opcode ${check.opcode} is reserved`)
   }

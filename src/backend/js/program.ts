@@ -241,6 +241,9 @@ function badIndex({ opcode, outputs, scalars }: DecodedInstruction, operands: re
     case Opcode.scatterAdd:
       limit = outputs[0].shape[scalars[0]]
       break
+    case Opcode.ctc:
+      limit = operands[0].shape[2]
+      break
     case Opcode.crossEntropy:
     case Opcode.crossEntropyGrad:
       limit = operands[0].shape[1]

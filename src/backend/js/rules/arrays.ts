@@ -1,6 +1,6 @@
-/** The rules of scans, sorting, linear algebra and Fourier transforms (docs/program-format.md), as in native/runtime/check_arrays.cc. */
+/** The rules of scans, sorting, linear algebra, Fourier transforms and alignments (docs/program-format.md), as in native/runtime/check_arrays.cc. */
 import { isFloat } from '../../../dtype.js'
-import { FftKind, LinalgKind } from '../../../ir/format.js'
+import { CtcKind, FftKind, LinalgKind } from '../../../ir/format.js'
 import { sameShape } from '../../../shape.js'
 import type { Attributes, Checker } from '../checker.js'
 
@@ -87,5 +87,21 @@ export function fft(check: Checker): Attributes {
     (kind === FftKind.fromReal || x.shape[rows + 1] === 2) && (kind === FftKind.toReal || y.shape[rows + 1] === 2),
     'complex numbers are not pairs',
   )
+  return { scalars }
+}
+
+export function ctc(check: Checker): Attributes {
+  check.counts(3, 1)
+  const scalars = check.attributes([0, 1], [0, 1])
+  const [logProbs, states, lengths] = check.inputs
+  const [y] = check.outputs
+  check.float(logProbs, y)
+  check.rank(3, logProbs)
+  check.rank(2, states)
+  check.require(states.dtype === 'int32' && lengths.dtype === 'int32', 'states and lengths that are not int32')
+  const [steps, n] = logProbs.shape
+  check.require(steps > 0 && states.shape[0] === n && states.shape[1] % 2 === 1, 'sizes of an alignment do not fit')
+  check.shape(lengths, [n, 2])
+  check.shape(y, scalars[0] === CtcKind.loss ? [n] : logProbs.shape)
   return { scalars }
 }
