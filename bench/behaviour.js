@@ -54,7 +54,7 @@ const parts = {
   async compile() {
     const { workloads } = await import('./workloads.js')
     process.env.NODE_ENV = 'production'
-    for (const id of ['tiny', 'mlp', 'cnn']) {
+    for (const id of ['tiny', 'mlp', 'cnn', 'lstm', 'gpt', 'gpt-m']) {
       const times = []
       for (let i = 0; i < 7; i++) {
         const { step, args } = workloads[id]()
