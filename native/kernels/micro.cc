@@ -176,7 +176,7 @@ struct Binder {
 
   /// An operand: read in place where it can be, else converted into a cell or a buffer first.
   /// `handedOn`: it is a result too, and another result overwrites it.
-  void operand(int32_t i, const void* data, int64_t stride, bool scalarPass, bool handedOn) {
+  CHAINRULE_INLINE void operand(int32_t i, const void* data, int64_t stride, bool scalarPass, bool handedOn) {
     const DType type = plan.operandTypes()[i];
     single[i] = stride == 0;
     if (single[i] != scalarPass) return;

@@ -175,7 +175,12 @@ void runRows(const ProductPlan& plan, const Run& run, const int64_t* index, int3
         for (int32_t i = 0; i < outputs; i++) bound->at[bound->resultAt[i]] = static_cast<char*>(address[inputs + 1 + i]);
       }
       startRow(*bound);
-      runRow(*bound, count);
+      // Most stretches are one short tile, whose end nobody needs to know: the next one is bound anew.
+      if (count <= bound->tile && bound->alignTo < 0) {
+        runTile(*bound, count);
+      } else {
+        runRow(*bound, count);
+      }
       done += count;
     }
   }

@@ -7,11 +7,12 @@
  * In: CMakeLists.txt, native/. Out: prebuilds/, stripped. Needs CMake, Ninja or make, and llvm-strip, or binutils' strip for Linux on the
  * processor at hand. With `--tests` the native tests instead, in build/prebuilds/TARGET-tests, to be run under an emulator. What each binary must and must not contain is in test/platforms/binaries.test.ts.
  */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { exists, fail, root, run } from '../common.js'
+import { hideSymbols } from './macho.js'
 import { targets } from './targets.js'
 import { environment, zig } from './zig.js'
 
@@ -67,6 +68,7 @@ function build(name, program) {
   // never half a file in the place the loader looks at
   const unfinished = join(folder, 'stripped.node')
   copyFileSync(join(folder, 'chainrule.node'), unfinished)
+  if (target.platform === 'darwin') writeFileSync(unfinished, hideSymbols(readFileSync(unfinished), ['___dso_handle', '__mh_dylib_header']))
   if (!strip(target, unfinished)) return false
   const file = join(root, target.file)
   mkdirSync(dirname(file), { recursive: true })

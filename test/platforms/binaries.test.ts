@@ -2,6 +2,7 @@
  * The prebuilt binaries by what is written in them: which symbols they export and ask for, which libraries they need, and that nothing of the machine
  * that built them is inside. One part for each file that is there; foreign ones need LLVM's tools.
  */
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -48,11 +49,16 @@ describe.each(Object.entries(targets))('the binary for %s', (target, file) => {
       expect(matches(ask(context, 'readobj', '--coff-exports'), /^ *Name: (\w+)$/gm).sort()).toEqual(ours)
       return
     }
-    const flags = platform === 'darwin' ? ['--extern-only', '--defined-only'] : ['-D', '--defined-only']
-    const names = matches(ask(context, 'nm', ...flags), /^[0-9a-f]+ \w (\S+)$/gm)
-    // on macOS the C++ library's operator new and delete stay visible, weak; malloc and free lie underneath
-    const left = platform === 'darwin' ? names.filter((name) => !/^__Z(n[wa]|d[la])/.test(name)) : names
-    expect(left.map((name) => (platform === 'darwin' ? name.slice(1) : name)).sort()).toEqual(ours)
+    if (platform === 'darwin') {
+      // what others can find is in the trie; the symbol table must say the same. The C++ library's operator new and delete stay
+      // visible, weak, as in every library that brings its own; malloc and free lie underneath
+      const found = matches(ask(context, 'objdump', '--macho', '--exports-trie'), /^0x[0-9A-F]+ +_(\S+)/gm)
+      const table = matches(ask(context, 'nm', '--extern-only', '--defined-only'), /^[0-9a-f]+ \w _(\S+)$/gm)
+      expect(found.filter((name) => !/^_Z(n[wa]|d[la])/.test(name)).sort()).toEqual(ours)
+      expect(found.sort()).toEqual(table.sort())
+      return
+    }
+    expect(matches(ask(context, 'nm', '-D', '--defined-only'), /^[0-9a-f]+ \w (\S+)$/gm).sort()).toEqual(ours)
   })
 
   it('asks for no memory that V8 did not allocate, which Electron refuses', (context) => {
@@ -88,9 +94,35 @@ describe.each(Object.entries(targets))('the binary for %s', (target, file) => {
     expect(text.includes('.debug_info')).toBe(false)
   })
 
-  it.runIf(target === 'darwin-arm64')('carries the signature that macOS on ARM insists on', (context) => {
-    expect(ask(context, 'objdump', '--macho', '--private-headers')).toContain('LC_CODE_SIGNATURE')
+  it.runIf(target === 'darwin-arm64')('carries the signature that macOS on ARM insists on, of the bytes that are there', (context) => {
+    const [, offset] = /LC_CODE_SIGNATURE\s+cmdsize \d+\s+dataoff (\d+)/.exec(ask(context, 'objdump', '--macho', '--private-headers')) ?? []
+    expect(offset).toBeDefined()
+    const bytes = readFileSync(binary)
+    const start = Number(offset)
+    expect(bytes.readUInt32BE(start)).toBe(0xfade0cc0)
+    const directory = start + bytes.readUInt32BE(start + 16)
+    expect(bytes.readUInt32BE(directory)).toBe(0xfade0c02)
+    // where the hashes begin, how many pages, how many bytes they cover; a hash is 32 bytes, of SHA-256, a page 4096
+    const [hashes, pages, covered] = [16, 28, 32].map((at) => bytes.readUInt32BE(directory + at))
+    expect([covered, bytes[directory + 36], bytes[directory + 37], bytes[directory + 39]]).toEqual([start, 32, 2, 12])
+    const wrong = Array.from({ length: pages }, (_, i) => i).filter((i) => {
+      const hash = createHash('sha256').update(bytes.subarray(i * 4096, Math.min((i + 1) * 4096, covered)))
+      return !hash.digest().equals(bytes.subarray(directory + hashes + i * 32, directory + hashes + (i + 1) * 32))
+    })
+    expect(wrong).toEqual([])
   })
+})
+
+it('the package takes 10 MB packed and 20 MB unpacked at most, all binaries inside', (context) => {
+  const missing = Object.entries(targets).flatMap(([target, file]) => (existsSync(join(root, file)) ? [] : [target]))
+  if (missing.length > 0) return context.skip(`not all binaries are there: npm run prebuilds -- ${missing.join(' ')}`)
+  const { status, out } = run('npm', ['pack', '--ignore-scripts', '--dry-run', '--json', '--loglevel=error'], root)
+  expect(status, out).toBe(0)
+  const [{ size, unpackedSize, files }] = JSON.parse(out) as [{ size: number; unpackedSize: number; files: { path: string }[] }]
+  expect(files.map(({ path }) => path)).toEqual(expect.arrayContaining(Object.values(targets)))
+  console.log(`the package: ${(size / 1e6).toFixed(2)} MB packed, ${(unpackedSize / 1e6).toFixed(2)} MB unpacked`)
+  expect(size).toBeLessThanOrEqual(10e6)
+  expect(unpackedSize).toBeLessThanOrEqual(20e6)
 })
 
 it('the binary is what node-gyp-build finds for Electron', (context) => {

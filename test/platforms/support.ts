@@ -42,7 +42,7 @@ export function emptyFolder(name: string): string {
 }
 
 /**
- * The folder of a package from npm, installed once into build/platforms/tools; no scripts are run. `undefined` where it cannot be had within two minutes:
+ * The folder of a package from npm, installed once into build/platforms/tools; no scripts are run. `undefined` where it cannot be had within five minutes:
  * a reason to skip, since it says nothing of us.
  */
 export function tool(spec: string): string | undefined {
@@ -57,7 +57,7 @@ export function tool(spec: string): string | undefined {
     ['install', spec, '--ignore-scripts', '--no-audit', '--no-fund', '--force'],
     prefix,
     {},
-    { timeout: 120_000 },
+    { timeout: 300_000 },
   )
   if (status === 0 && existsSync(folder)) return folder
   // half of it would be taken for the whole next time
