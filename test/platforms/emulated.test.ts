@@ -1,5 +1,5 @@
 /**
- * What this machine is not, emulated: linux-arm64 and older x64 processors under qemu, Windows under wine, musl with Bun's musl build. Slow, so .ci/run
+ * What this machine is not, emulated: linux-arm64 and older x64 processors under qemu, Windows under wine, musl (x64, and arm64 under qemu) with Bun's musl build. Slow, so .ci/run
  * leaves it out. Each needs its binary in prebuilds/ and an emulator, and says what is missing.
  */
 import { spawnSync } from 'node:child_process'
@@ -158,15 +158,18 @@ describe('the kernels of avx512', () => {
   })
 })
 
-describe('musl, with the musl build of Bun', () => {
-  const binary = 'prebuilds/linux-x64/node.napi.musl.node'
+describe.each([
+  ['x64', 'linux-x64-musl', 'prebuilds/linux-x64/node.napi.musl.node', 'avx2'],
+  ['arm64', 'linux-arm64-musl', 'prebuilds/linux-arm64/node.napi.armv8.musl.node', 'neon'],
+] as const)('musl on %s, with the musl build of Bun', (arch, target, file, isa) => {
+  const binary = join(root, file)
   function musl(context: TestContext): (args: string[], folder: string) => { status: number | null; out: string } {
-    needs(context, 'linux-x64-musl', binary)
-    const runtime = bunOnMusl()
-    if (typeof runtime === 'string') return context.skip(runtime)
+    needs(context, target, file)
+    const bun = bunOnMusl(arch)
+    if (typeof bun === 'string') return context.skip(bun)
     // the system's ldd is glibc's, which is what the loader asks first: the binary is named
     return (args, folder) =>
-      run(runtime.bun, args, folder, { ...quiet, ...runtime.env, CHAINRULE_BINARY: join(root, binary) }, { timeout: 600_000 })
+      run(bun.command, [...bun.args, ...args], folder, { ...quiet, ...bun.env, CHAINRULE_BINARY: binary }, { timeout: 1_200_000 })
   }
 
   it('trains a step', (context) => {
@@ -174,10 +177,10 @@ describe('musl, with the musl build of Bun', () => {
     for (const program of both) expect(bun([program], installedFolder())).toEqual(trained)
   })
 
-  it('all op cases agree with the reference', { timeout: 600_000 }, async (context) => {
+  it('all op cases agree with the reference', { timeout: 1_200_000 }, async (context) => {
     const bun = musl(context)
     const { program, reference } = await opCases()
-    expect(bun([program, 'check', reference], root).out).toMatch(/^avx2: \d+ results agree\n$/)
+    expect(bun([program, 'check', reference], root).out).toMatch(new RegExp(`^${isa}: \\d+ results agree\\n$`))
   })
 })
 
