@@ -3,41 +3,18 @@
  * leaves it out. Each needs its binary in prebuilds/ and an emulator, and says what is missing.
  */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
 import { describe, expect, it, type TestContext } from 'vitest'
+import { opCases, quiet } from './compare.js'
 import { bunOnMusl } from './musl.js'
 import { has, installedFolder, root, run, tool, trained } from './support.js'
 
 const linux = process.platform === 'linux' && process.arch === 'x64'
 const both = ['user.mjs', 'user.cjs']
-/** Two, as this machine may have: more that spin would wait for each other. */
-const quiet = { CHAINRULE_THREADS: '2', CHAINRULE_TEST_THREADS: '2', CHAINRULE_HINTS: '0', NODE_ENV: 'production' }
-
 /** Skips without the binary of a target. */
 function needs(context: TestContext, target: string, file: string): void {
   if (!existsSync(join(root, file))) context.skip(`no binary: npm run prebuilds -- ${target}`)
-}
-
-/** The op cases as one script, and what they must give: made once. */
-let script: { program: string; reference: string } | undefined
-async function opCases(): Promise<{ program: string; reference: string }> {
-  if (script !== undefined) return script
-  const folder = join(root, 'build/platforms')
-  mkdirSync(folder, { recursive: true })
-  const [program, reference] = [join(folder, 'op-cases.mjs'), join(folder, 'op-cases.json')]
-  await build({
-    ...{ entryPoints: [join(root, 'test/platforms/op-cases.ts')], outfile: program },
-    ...{ bundle: true, platform: 'node', format: 'esm', logLevel: 'error' },
-  })
-  expect(run(process.execPath, [program, 'reference', reference], root, { CHAINRULE_BACKEND: 'js', CHAINRULE_HINTS: '0' })).toEqual({
-    status: 0,
-    out: '',
-  })
-  script = { program, reference }
-  return script
 }
 
 /** The native tests for a target, built with zig. */
@@ -116,45 +93,6 @@ describe('an older x64 processor under qemu', () => {
     const on = (program: string) => run('qemu-x86_64-static', ['-cpu', cpu, process.execPath, program], installedFolder(), quiet)
     expect(on('isa.cjs')).toEqual({ status: 0, out: `${isa}\n` })
     for (const program of both) expect(on(program)).toEqual(trained)
-  })
-})
-
-describe('the kernels of avx512', () => {
-  it('on plain loops agree with the reference, and with AVX-512 bit for bit where there is that', {
-    timeout: 3_000_000,
-  }, async (context) => {
-    if (!linux) return context.skip('kernels of avx512 are for x64')
-    const folder = join(root, 'build/twin')
-    const options = [
-      '-DCHAINRULE_TWIN=ON',
-      '-DCHAINRULE_ONLY_ISAS=avx512;avx512_twin',
-      '-DCHAINRULE_TESTS=OFF',
-      '-DCMAKE_BUILD_TYPE=Release',
-    ]
-    const built = run('cmake', ['-S', root, '-B', folder, ...options], root)
-    expect(built.status, built.out).toBe(0)
-    const compiled = run(
-      'cmake',
-      ['--build', folder, '-j', String(availableParallelism()), '--target', 'chainrule'],
-      root,
-      {},
-      { timeout: 2_900_000 },
-    )
-    expect(compiled.status, compiled.out).toBe(0)
-    const { program, reference } = await opCases()
-    const on = (isa: string, ...args: string[]) =>
-      run(
-        process.execPath,
-        [program, ...args],
-        root,
-        { ...quiet, CHAINRULE_BINARY: join(folder, 'chainrule.node'), CHAINRULE_ISA: isa },
-        { timeout: 1_200_000 },
-      )
-    expect(on('avx512-twin', 'check', reference).out).toMatch(/^avx512-twin: \d+ results agree\n$/)
-    const bits = join(root, 'build/platforms/avx512.json')
-    const recorded = on('avx512', 'record', bits)
-    if (recorded.status !== 0) return context.skip(`no AVX-512 here to compare with: ${recorded.out}`)
-    expect(on('avx512-twin', 'same', bits).out).toMatch(/^avx512-twin: \d+ results agree\n$/)
   })
 })
 
