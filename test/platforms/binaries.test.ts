@@ -94,7 +94,8 @@ describe.each(Object.entries(targets))('the binary for %s', (target, file) => {
     expect(text.includes('.debug_info')).toBe(false)
   })
 
-  it.runIf(target === 'darwin-arm64')('carries the signature that macOS on ARM insists on, of the bytes that are there', (context) => {
+  it('carries the signature that macOS on ARM insists on, of the bytes that are there', (context) => {
+    if (target !== 'darwin-arm64') return context.skip('only macOS on ARM wants one')
     const [, offset] = /LC_CODE_SIGNATURE\s+cmdsize \d+\s+dataoff (\d+)/.exec(ask(context, 'objdump', '--macho', '--private-headers')) ?? []
     expect(offset).toBeDefined()
     const bytes = readFileSync(binary)
