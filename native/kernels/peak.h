@@ -23,6 +23,9 @@ extern const Peak peak;
 namespace avx512 {
 extern const Peak peak;
 }
+namespace avx512_twin {
+extern const Peak peak;
+}
 namespace neon {
 extern const Peak peak;
 }

@@ -10,7 +10,6 @@ namespace chainrule {
 #if defined(CHAINRULE_HAVE_AVX512_TWIN)
 namespace avx512_twin {
 const KernelTable& kernels();
-extern const Peak peak;
 }  // namespace avx512_twin
 #endif
 namespace {

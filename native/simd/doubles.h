@@ -29,6 +29,10 @@ CHAINRULE_INLINE D fma(D a, D b, D c) {
   return _mm256_fmadd_pd(a, b, c);
 #elif CHAINRULE_SET == CHAINRULE_SET_avx512 && defined(__AVX512F__)
   return _mm512_fmadd_pd(a, b, c);
+#elif defined(CHAINRULE_TWIN)
+  D r;
+  for (int i = 0; i < kDoubles; i++) r[i] = __builtin_fma(a[i], b[i], c[i]);
+  return r;
 #elif CHAINRULE_SET == CHAINRULE_SET_neon
   return vfmaq_f64(c, a, b);
 #else

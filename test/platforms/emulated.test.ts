@@ -90,7 +90,11 @@ describe('an older x64 processor under qemu', () => {
       join(installedFolder(), 'isa.cjs'),
       `const c = require('chainrule'); c.ones([1]).add(1); console.log(c.environment().isa)`,
     )
-    const on = (program: string) => run('qemu-x86_64-static', ['-cpu', cpu, process.execPath, program], installedFolder(), quiet)
+    const on = (program: string) => {
+      const { status, out } = run('qemu-x86_64-static', ['-cpu', cpu, process.execPath, program], installedFolder(), quiet)
+      // what the emulator lacks of that processor, it says itself
+      return { status, out: out.replaceAll(/^qemu-x86_64-static: warning: .*\n/gm, '') }
+    }
     expect(on('isa.cjs')).toEqual({ status: 0, out: `${isa}\n` })
     for (const program of both) expect(on(program)).toEqual(trained)
   })
