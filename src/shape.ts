@@ -141,6 +141,8 @@ export function checkList<T>(op: string, name: string, list: readonly T[]): read
 export function normalizeDims(op: string, dims: number | readonly number[] | undefined, ndim: number): number[] {
   if (dims === undefined) return Array.from({ length: ndim }, (_, i) => i)
   const given = typeof dims === 'number' ? [dims] : dims
+  // a single number has none to name, but 0 and -1 pass for it, as in PyTorch
+  if (ndim === 0 && checkList(op, 'dim', given).length === 1 && (given[0] === 0 || given[0] === -1)) return []
   const list = checkList(op, 'dim', given).map((d) => normalizeDim(op, d, ndim))
   const unique = [...new Set(list)].sort((a, b) => a - b)
   if (unique.length !== list.length) {

@@ -60,7 +60,7 @@ describe('options that do not exist', () => {
     ['LSTM', () => new nn.LSTM(4, 4, { batch_first: true } as Loose), "LSTM: unknown option 'batch_first'. Write batchFirst."],
     ['Transformer', () => new nn.Transformer(8, 2, { dim_feedforward: 8 } as Loose), 'Write dimFeedforward.'],
     ['a loss', () => losses.crossEntropy(randn([2, 3]), [0, 1], { label_smoothing: 0.1 } as Loose), 'Write labelSmoothing.'],
-    ['an operation', () => x.sum({ keep_dim: true } as Loose), "sum: unknown option 'keep_dim'. Names are in camelCase."],
+    ['an operation', () => x.sum({ keep_dim: true } as Loose), "sum: unknown option 'keep_dim'. Known: dim, keepdim."],
     ['predict', () => linear().predict(x, { batch_size: 2 } as Loose), 'Write batchSize.'],
     ['DataLoader', () => new DataLoader([x, y], { batch_size: 2 } as Loose), 'Write batchSize.'],
     [

@@ -219,6 +219,9 @@ describe('clipping', () => {
   test('wrong arguments', () => {
     expect(thrown(() => optim.clipGradNorm([], -1)).code).toBe('ERR_CLIP')
     expect(thrown(() => optim.clipGradNorm([], 1, { normType: 0 })).code).toBe('ERR_CLIP')
+    const broken = param(0)
+    withGrad(broken, Number.NaN)
+    expect(thrown(() => optim.clipGradNorm([broken], 1, { errorIfNonfinite: true })).code).toBe('ERR_NONFINITE')
     expect(thrown(() => optim.clipGradValue([], Number.NaN)).code).toBe('ERR_CLIP')
     expect(thrown(() => optim.clipGradNorm(new nn.ReLU() as unknown as Tensor[], 1)).message).toContain('Pass model.parameters().')
   })

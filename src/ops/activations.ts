@@ -6,7 +6,27 @@ import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '.
 import { normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { checkTensor } from './dispatch.js'
-import { abs, add, div, exactGelu, exp, expm1, ge, gt, le, log1p, mul, neg, sigmoid, sign, sub, tanh, where } from './elementwise.js'
+import {
+  abs,
+  add,
+  div,
+  exactGelu,
+  exp,
+  expm1,
+  ge,
+  gt,
+  le,
+  log1p,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  sigmoid,
+  sign,
+  sub,
+  tanh,
+  where,
+} from './elementwise.js'
 import { narrow, reshape } from './movement.js'
 
 function checkReal(op: string, name: string, value: number): number {
@@ -31,7 +51,7 @@ export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
  */
 export function gelu<T extends Tensor>(x: T, options?: { approximate?: 'none' | 'tanh' }): Tensor<ShapeOf<T>>
 export function gelu(x: Tensor, options: { approximate?: 'none' | 'tanh' } = {}): Tensor {
-  checkOptions('gelu', options)
+  checkOptions('gelu', options, { approximate: true })
   if (options.approximate === 'tanh') {
     const inner = mul(add(x, mul(mul(mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI))
     return mul(mul(x, 0.5), add(tanh(inner), 1))
@@ -58,7 +78,7 @@ export interface SoftplusOptions {
 /** log(1 + e^(beta·x)) / beta, without overflow. Source: `torch.nn.functional.softplus`. */
 export function softplus<T extends Tensor>(x: T, options?: SoftplusOptions): Tensor<ShapeOf<T>>
 export function softplus(x: Tensor, options: SoftplusOptions = {}): Tensor {
-  checkOptions('softplus', options)
+  checkOptions('softplus', options, { beta: true, threshold: true })
   const { beta = 1, threshold: limit = 20 } = options
   checkScale('softplus', 'beta', beta)
   checkReal('softplus', 'threshold', limit)
@@ -206,12 +226,16 @@ export function glu(x: Tensor, dim = -1): Tensor {
   return mul(narrow(x, d, 0, half), sigmoid(narrow(x, d, half, half)))
 }
 
-/** x limited to [min, max]; the gradient is 0 outside and at the limits, as in PyTorch. */
+/**
+ * x limited to [min, max]; the gradient is 0 outside and at the limits, as in PyTorch. Limits that are tensors broadcast with x and have gradients;
+ * where x equals one, each gets half.
+ */
 export function clamp<T extends Tensor>(x: T, min?: number, max?: number): Tensor<ShapeOf<T>>
-export function clamp(x: Tensor, min?: number, max?: number): Tensor {
+export function clamp(x: Tensor, min?: Tensor | number, max?: Tensor | number): Tensor
+export function clamp(x: Tensor, min?: Tensor | number, max?: Tensor | number): Tensor {
   if (min === undefined && max === undefined) throw new ArgumentError('ERR_CLAMP', 'clamp: needs min, max or both.')
   let y = x
-  if (min !== undefined) y = where(le(y, min), min, y)
-  if (max !== undefined) y = where(ge(y, max), max, y)
+  if (min !== undefined) y = typeof min === 'number' ? where(le(y, min), min, y) : maximum(y, min)
+  if (max !== undefined) y = typeof max === 'number' ? where(ge(y, max), max, y) : minimum(y, max)
   return y
 }

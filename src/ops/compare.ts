@@ -12,7 +12,7 @@ import { checkTensor } from './dispatch.js'
 import { abs, add, eq, le, logicalAnd, logicalNot, logicalOr, lt, mul, ne, sub, to, where } from './elementwise.js'
 import type { Broadcast, Dims, Meets, ReduceBy } from './fluent.js'
 import { expand } from './movement.js'
-import { type ReduceOptions, sum } from './reduce.js'
+import { type ReduceOptions, reduceNames, sum } from './reduce.js'
 
 /** Refuses ops that read their tensors where there is nothing to read yet, or where it would be read once for all calls. */
 export function refuseTraced(op: string, what: string, remedy: string): void {
@@ -71,7 +71,7 @@ export function any<T extends Tensor, const D extends Dims = undefined, K extend
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('any', options)
+  checkOptions('any', options, reduceNames)
   checkTensor('any', 'x', x)
   return ne(sum(to(x, 'bool'), options), 0)
 }
@@ -82,7 +82,7 @@ export function all<T extends Tensor, const D extends Dims = undefined, K extend
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('all', options)
+  checkOptions('all', options, reduceNames)
   checkTensor('all', 'x', x)
   return eq(sum(logicalNot(x), options), 0)
 }
@@ -93,7 +93,7 @@ export function countNonzero<T extends Tensor, const D extends Dims = undefined,
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function countNonzero(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('countNonzero', options)
+  checkOptions('countNonzero', options, reduceNames)
   checkTensor('countNonzero', 'x', x)
   return sum(to(x, 'bool'), options)
 }

@@ -67,7 +67,7 @@ function checkOffset(op: string, offset: number): void {
 
 /** The diagonal of the matrices in dimensions `dim1` and `dim2` (default 0 and 1), as the last dimension; a view. Offsets above 0 lie above it. */
 export function diagonal(x: Tensor, options: { offset?: number; dim1?: number; dim2?: number } = {}): Tensor {
-  checkOptions('diagonal', options)
+  checkOptions('diagonal', options, { offset: true, dim1: true, dim2: true })
   checkTensor('diagonal', 'x', x)
   const { offset = 0, dim1 = 0, dim2 = 1 } = options
   checkOffset('diagonal', offset)

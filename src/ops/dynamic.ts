@@ -86,7 +86,7 @@ export function unique(x: Tensor): Tensor<[number]>
 export function unique(x: Tensor, options: { returnInverse?: boolean; returnCounts?: boolean }): Unique
 export function unique(x: Tensor, options?: { returnInverse?: boolean; returnCounts?: boolean }): Tensor | Unique {
   refuseTraced('unique', "the result's size", 'Call it outside and pass its result in.')
-  if (options !== undefined) checkOptions('unique', options)
+  if (options !== undefined) checkOptions('unique', options, { returnInverse: true, returnCounts: true })
   checkTensor('unique', 'x', x)
   const { values, indices } = sort(reshape(x, [x.size]).detach())
   const sorted = elementsOf(values)
@@ -110,7 +110,7 @@ export function unique(x: Tensor, options?: { returnInverse?: boolean; returnCou
  * @throws StateError (`ERR_DATA_DEPENDENT`) inside `compile`; DataError for negative numbers.
  */
 export function bincount(x: Tensor | readonly number[], options: { weights?: Tensor; minlength?: number } = {}): Tensor<[number]> {
-  checkOptions('bincount', options)
+  checkOptions('bincount', options, { weights: true, minlength: true })
   refuseTraced('bincount', "the result's size", 'Use scatterAdd into zeros of a known size.')
   const at = checkIndex('bincount', x)
   const { weights, minlength = 0 } = options

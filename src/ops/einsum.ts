@@ -123,6 +123,9 @@ function sizesOf(equation: string, operands: readonly Named[]): Map<string, numb
     labels.forEach((l, i) => {
       const known = size.get(l) ?? 1
       const own = x.shape[i]
+      const before = x.shape[labels.indexOf(l)]
+      if (before !== own)
+        throw new ShapeError('ERR_EINSUM', `einsum: '${equation}': '${l}' names sizes ${before} and ${own} of ${showShape(x.shape)}.`)
       if (known !== 1 && own !== 1 && known !== own)
         throw new ShapeError(
           'ERR_EINSUM',

@@ -13,7 +13,7 @@ import type { Unique } from './dynamic.js'
 import type { PadMode } from './pad.js'
 import type { OutOption, TensorLike } from './pointwise.js'
 import type { ScatterReduction } from './scatter.js'
-import type { Sorted } from './sort.js'
+import type { Sorted, SortOptions } from './sort.js'
 import type { Interpolation } from './statistics.js'
 
 /** One place of an index: a position, `[start, end, step]`, `null` for everything, or a tensor of positions or of truth. */
@@ -85,6 +85,7 @@ export interface FluentTensor {
   softplus<T extends Tensor>(this: T, options?: SoftplusOptions): Tensor<ShapeOf<T>>
   logSigmoid<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   clamp<T extends Tensor>(this: T, min?: number, max?: number): Tensor<ShapeOf<T>>
+  clamp(min?: Tensor | number, max?: Tensor | number): Tensor
   elu<T extends Tensor>(this: T, alpha?: number): Tensor<ShapeOf<T>>
   selu<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   celu<T extends Tensor>(this: T, alpha?: number): Tensor<ShapeOf<T>>
@@ -247,8 +248,8 @@ export interface FluentTensor {
   cummin<T extends Tensor>(this: T, dim: number): Sorted<ShapeOf<T>>
   cumprod<T extends Tensor>(this: T, dim: number): Tensor<ShapeOf<T>>
   diff<T extends Tensor, D extends number = -1>(this: T, options?: { n?: number; dim?: D }): Tensor<shapes.Resized<ShapeOf<T>, D>>
-  sort<T extends Tensor>(this: T, dim?: number, options?: { descending?: boolean }): Sorted<ShapeOf<T>>
-  argsort<T extends Tensor>(this: T, dim?: number, options?: { descending?: boolean }): Tensor<ShapeOf<T>>
+  sort<T extends Tensor>(this: T, dim?: number, options?: SortOptions): Sorted<ShapeOf<T>>
+  argsort<T extends Tensor>(this: T, dim?: number, options?: SortOptions): Tensor<ShapeOf<T>>
   topk<T extends Tensor, D extends number = -1>(
     this: T,
     k: number,

@@ -45,7 +45,7 @@ const concatRow = defineOp<ConcatAttrs>({
   },
 })
 
-/** Tensors one after the other along `dim`; all other sizes are equal. */
+/** Tensors one after the other along `dim`; all other sizes are equal. Empty vectors, `[0]`, are passed over whatever the others' rank, as in PyTorch. */
 export function concat<const T extends readonly Tensor[], D extends number = 0>(
   tensors: T,
   dim?: D,
@@ -54,7 +54,8 @@ export function concat(tensors: readonly Tensor[], dim = 0): Tensor {
   if (!Array.isArray(tensors) || tensors.length === 0)
     throw new ArgumentError('ERR_EMPTY_LIST', 'concat: needs an array of at least one tensor.')
   tensors.forEach((t, i) => checkTensor('concat', `tensor ${i}`, t))
-  const list: readonly Tensor[] = tensors
+  const solid = (tensors as readonly Tensor[]).filter((t) => t.ndim !== 1 || t.size > 0)
+  const list: readonly Tensor[] = solid.length > 0 ? solid : tensors
   const first = list[0]
   const d = normalizeDim('concat', dim, first.ndim)
   for (const t of list) {

@@ -318,7 +318,7 @@ export function solve(a: Tensor, b: Tensor): Tensor {
 
 /** As `solve`, of triangular matrices, of which the other triangle is not read: the lower by default. `unitriangular` takes ones for the diagonal. */
 export function solveTriangular(a: Tensor, b: Tensor, options: { upper?: boolean; unitriangular?: boolean } = {}): Tensor {
-  checkOptions('solveTriangular', options)
+  checkOptions('solveTriangular', options, { upper: true, unitriangular: true })
   const sides = rightSides('solveTriangular', a, b)
   const flags = (options.upper ? 1 : 0) + (options.unitriangular ? 2 : 0)
   return sides.finish(apply(triangularRow, [sides.a, sides.b], { flags }))
@@ -395,7 +395,7 @@ export function eigh(x: Tensor): { eigenvalues: Tensor; eigenvectors: Tensor } {
 
 /** The pseudo-inverse (Moore–Penrose) of matrices `[…, M, N]`; singular values below `rtol` (default max(M, N)·ε) times the greatest count as 0. */
 export function pinverse(x: Tensor, options: { rtol?: number } = {}): Tensor {
-  checkOptions('pinverse', options)
+  checkOptions('pinverse', options, { rtol: true })
   const { U, S, Vh } = svd(x)
   const epsilon = x.dtype === 'float64' ? 2 ** -52 : 2 ** -23
   const limit = mul(S.amax({ dim: -1, keepdim: true }).detach(), options.rtol ?? Math.max(...x.shape.slice(-2)) * epsilon)

@@ -27,7 +27,18 @@ function border(x: Tensor, dim: number, n: number, mode: PadMode, before: boolea
   return slice(narrow(x, dim, before ? 1 : size - 1 - n, n), dim, -1, undefined, -1)
 }
 
+/** Amounts for one dimension as lists for all. */
+function sides(x: Tensor, dim: number, before: number, after: number): [number[], number[]] {
+  const at = (n: number): number[] => x.shape.map((_, d) => (d === dim ? n : 0))
+  return [at(before), at(after)]
+}
+
 function padInside(x: Tensor, dim: number, before: number, after: number, mode: PadMode): Tensor {
+  // what goes round is what cropping leaves, as in PyTorch; mirrors and copies are of the whole
+  if (mode === 'circular' && before * after < 0) {
+    const cropped = padConstant(x, ...sides(x, dim, Math.min(0, before), Math.min(0, after)), 0)
+    return padInside(cropped, dim, Math.max(0, before), Math.max(0, after), mode)
+  }
   const size = x.shape[dim]
   const most = mode === 'reflect' ? size - 1 : mode === 'circular' ? size : size > 0 ? Number.POSITIVE_INFINITY : 0
   if (before > most || after > most) {
@@ -63,7 +74,7 @@ export function pad<T extends Tensor, const P extends readonly number[]>(
   options?: { mode?: PadMode; value?: number },
 ): Tensor<Padded<ShapeOf<T>, P>>
 export function pad(x: Tensor, padding: readonly number[], options: { mode?: PadMode; value?: number } = {}): Tensor {
-  checkOptions('pad', options)
+  checkOptions('pad', options, { mode: true, value: true })
   checkTensor('pad', 'x', x)
   checkList('pad', 'the padding', padding)
   const { mode = 'constant', value = 0 } = options

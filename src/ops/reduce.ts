@@ -9,7 +9,7 @@ import { contiguousStrides, copyStrided, normalizeDims, sameShape, sizeOf } from
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
 import { apply, checkTensor } from './dispatch.js'
-import { add, div, eq, mul, square, sub, to, where } from './elementwise.js'
+import { add, div, eq, exp, log, mul, square, sub, to, where } from './elementwise.js'
 import type { Dims, ReduceBy } from './fluent.js'
 import { safeSqrt } from './functions.js'
 import { castMicro } from './micro.js'
@@ -23,7 +23,11 @@ export interface ReduceOptions {
   keepdim?: boolean
 }
 
-interface ReduceAttrs {
+/** @internal the names of `ReduceOptions` */
+export const reduceNames = { dim: true, keepdim: true } as const
+const varianceNames = { ...reduceNames, correction: true } as const
+
+export interface ReduceAttrs {
   readonly dims: readonly number[]
 }
 
@@ -83,7 +87,7 @@ registerLoop(Opcode.reduce, (inputs, [y], [kind]) => {
   referenceReduce(kindNames[kind], inputs, [y], { dims })
 })
 
-function reduction(name: string, kind: ReduceKind, gradient: GradientRule<ReduceAttrs> | null): OpRow<ReduceAttrs> {
+export function reduction(name: string, kind: ReduceKind, gradient: GradientRule<ReduceAttrs> | null): OpRow<ReduceAttrs> {
   return defineOp<ReduceAttrs>({
     name,
     infer: ([x], { dims }) => {
@@ -119,7 +123,6 @@ function reduction(name: string, kind: ReduceKind, gradient: GradientRule<Reduce
 }
 
 const sumRow = reduction('sum', 'sum', ({ inputs: [x] }, g) => [expand(g, x.shape)])
-const prodRow = reduction('prod', 'prod', prodGradient)
 const maxRow = reduction('amax', 'max', pickGradient)
 const minRow = reduction('amin', 'min', pickGradient)
 const argmaxRow = reduction('argmax', 'argmax', null)
@@ -132,17 +135,8 @@ function pickGradient(this: void, { inputs: [x], outputs: [y], attrs }: Paramete
   return [mul(picked, div(g, count))]
 }
 
-/** With one zero in a product only the zero has a gradient, with two or more nothing has. */
-function prodGradient(this: void, { inputs: [x], attrs }: Parameters<GradientRule<ReduceAttrs>>[0], g: Tensor): Tensor[] {
-  const zero = eq(x, 0)
-  const zeros = apply(sumRow, [to(zero, x.dtype)], attrs)
-  const others = apply(prodRow, [where(zero, 1, x)], attrs)
-  const whole = where(eq(zeros, 0), others, 0)
-  const lone = where(eq(zeros, 1), others, 0)
-  return [mul(g, where(zero, lone, div(whole, where(zero, 1, x))))]
-}
-
-function reduce(row: OpRow<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
+/** @internal a row over the dimensions asked for */
+export function reduce(row: OpRow<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
   checkTensor(row.name, 'x', x)
   const dims = normalizeDims(row.name, options.dim, x.ndim)
   const y = dims.length === 0 && row !== argmaxRow && row !== argminRow ? x : apply(row, [x], { dims })
@@ -160,20 +154,9 @@ export function sum<T extends Tensor, const D extends Dims = undefined, K extend
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('sum', options)
+  checkOptions('sum', options, reduceNames)
   checkTensor('sum', 'x', x)
   return reduce(sumRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
-}
-
-/** Product; an empty one is 1. */
-export function prod<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
-  x: T,
-  options?: ReduceBy<D, K>,
-): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('prod', options)
-  checkTensor('prod', 'x', x)
-  return reduce(prodRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
 }
 
 /** Greatest element; NaN wins. Ties share the gradient. */
@@ -182,7 +165,7 @@ export function amax<T extends Tensor, const D extends Dims = undefined, K exten
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('amax', options)
+  checkOptions('amax', options, reduceNames)
   return reduce(maxRow, x, options)
 }
 
@@ -192,7 +175,7 @@ export function amin<T extends Tensor, const D extends Dims = undefined, K exten
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('amin', options)
+  checkOptions('amin', options, reduceNames)
   return reduce(minRow, x, options)
 }
 
@@ -203,7 +186,7 @@ export function argmax<T extends Tensor, D extends number | undefined = undefine
   options?: { keepdim?: K },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function argmax(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
-  checkOptions('argmax', options)
+  checkOptions('argmax', options, { keepdim: true })
   return reduce(argmaxRow, x, { dim, ...options })
 }
 
@@ -214,7 +197,7 @@ export function argmin<T extends Tensor, D extends number | undefined = undefine
   options?: { keepdim?: K },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function argmin(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
-  checkOptions('argmin', options)
+  checkOptions('argmin', options, { keepdim: true })
   return reduce(argminRow, x, { dim, ...options })
 }
 
@@ -238,7 +221,7 @@ export function mean<T extends Tensor, const D extends Dims = undefined, K exten
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('mean', options)
+  checkOptions('mean', options, reduceNames)
   checkTensor('mean', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   return mul(sum(float, options), 1 / countOf(float, options.dim))
@@ -255,12 +238,13 @@ export function variance<T extends Tensor, const D extends Dims = undefined, K e
   options?: ReduceBy<D, K> & { correction?: number },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
-  checkOptions('variance', options)
+  checkOptions('variance', options, varianceNames)
   checkTensor('var', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   const centred = sub(float, mean(float, { dim: options.dim, keepdim: true }))
-  const n = Math.max(0, countOf(float, options.dim) - (options.correction ?? 1))
-  return div(sum(square(centred), options), n)
+  const { correction = 1, ...reduced } = options
+  const n = Math.max(0, countOf(float, options.dim) - correction)
+  return div(sum(square(centred), reduced), n)
 }
 
 /** Standard deviation: the square root of `variance`. The gradient where it is 0 is 0. */
@@ -269,18 +253,20 @@ export function std<T extends Tensor, const D extends Dims = undefined, K extend
   options?: ReduceBy<D, K> & { correction?: number },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
-  checkOptions('std', options)
+  checkOptions('std', options, varianceNames)
   return safeSqrt(variance(x, options))
 }
 
-/** log Σ eˣ without overflow. */
+/** log Σ eˣ without overflow; -∞ when empty. */
 export function logsumexp<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
   options?: ReduceBy<D, K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('logsumexp', options)
+  checkOptions('logsumexp', options, reduceNames)
   checkTensor('logsumexp', 'x', x)
+  // of no elements there is no greatest
+  if (x.size === 0) return log(sum(exp(x), options))
   const top = amax(x, { dim: options.dim, keepdim: true }).detach()
   const safe = where(eq(mul(top, 0), 0), top, 0)
   const total = add(sum(sub(x, safe).exp(), { dim: options.dim, keepdim: true }).log(), safe)

@@ -5,7 +5,7 @@ import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '.
 import { checkSize, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { AnyShape, Rescaled } from '../types.js'
-import { adaptiveAvgPool1d, adaptiveAvgPool2d } from './adaptive-pool.js'
+import { adaptiveAvgPool1d, adaptiveAvgPool2d, adaptiveAvgPool3d } from './adaptive-pool.js'
 import { tableTensor } from './creation.js'
 import { checkTensor } from './dispatch.js'
 import { add, mul } from './elementwise.js'
@@ -27,7 +27,11 @@ export interface InterpolateOptions {
   mode?: InterpolateMode
   /** Whether the first and last cells keep their values, their centres being the corners; for the linear modes and `bicubic`. Default false. */
   alignCorners?: boolean
+  /** Whether positions follow from the sizes, as with `size`, instead of from `scaleFactor`. Default false. */
+  recomputeScaleFactor?: boolean
 }
+
+const optionNames = { size: true, scaleFactor: true, mode: true, alignCorners: true, recomputeScaleFactor: true } as const
 
 /** Spatial dimensions each mode is for; 0 for any. */
 const ranks: Record<InterpolateMode, number> = { nearest: 0, 'nearest-exact': 0, area: 0, linear: 1, bilinear: 2, bicubic: 2, trilinear: 3 }
@@ -37,7 +41,7 @@ const picks: Partial<Record<InterpolateMode, number>> = { nearest: 0, 'nearest-e
 
 /** @throws ArgumentError `ERR_INTERPOLATE` for options that no input could fit. */
 export function checkInterpolation(op: string, o: InterpolateOptions): void {
-  checkOptions(op, o)
+  checkOptions(op, o, optionNames)
   const fail = (what: string): never => {
     throw new ArgumentError('ERR_INTERPOLATE', `${op}: ${what}`)
   }
@@ -103,7 +107,9 @@ function resample(x: Tensor, dim: number, count: number, step: number, mode: Int
 function nearest(x: Tensor, dim: number, count: number, step: number, offset: number): Tensor {
   const size = x.shape[dim]
   const [before, after] = [x.shape.slice(0, dim), x.shape.slice(dim + 1)]
-  if (step * count === size && count % size === 0) {
+  // in images PyTorch halves positions where the size doubles, whatever the factor
+  const doubled = offset === 0 && x.ndim === 4 && count === 2 * size
+  if (doubled || (step * count === size && count % size === 0)) {
     const times = count / size
     return reshape(expand(reshape(x, [...before, size, 1, ...after]), [...before, size, times, ...after]), [...before, count, ...after])
   }
@@ -134,7 +140,7 @@ function targets(x: Tensor, o: InterpolateOptions): { sizes: number[]; steps: nu
   const sizes = spatial.map((s, d) => Math.floor(s * factors[d]))
   if (sizes.includes(0))
     throw new ShapeError('ERR_INTERPOLATE', `interpolate: scaleFactor ${showValue(o.scaleFactor)} leaves nothing of ${showShape(x.shape)}.`)
-  return { sizes, steps: factors.map((f) => 1 / f) }
+  return { sizes, steps: factors.map((f, d) => (o.recomputeScaleFactor ? spatial[d] / sizes[d] : 1 / f)) }
 }
 
 /**
@@ -153,7 +159,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   checkFloat('interpolate', x)
   const mode = options.mode ?? 'nearest'
   const rank = x.ndim - 2
-  if (rank < 1 || rank > 3 || (ranks[mode] !== 0 && ranks[mode] !== rank) || (mode === 'area' && rank > 2)) {
+  if (rank < 1 || rank > 3 || (ranks[mode] !== 0 && ranks[mode] !== rank)) {
     throw new ShapeError('ERR_RANK', `interpolate: mode '${mode}' does not go with x ${showShape(x.shape)}; dimensions are [N, C, …sizes].`)
   }
   if (x.shape.slice(2).includes(0))
@@ -161,7 +167,10 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const { sizes, steps } = targets(x, options)
   checkSize('interpolate', sizes)
   checkSize('interpolate', [...x.shape.slice(0, 2), ...sizes])
-  if (mode === 'area') return rank === 1 ? adaptiveAvgPool1d(x, sizes[0]) : adaptiveAvgPool2d(x, [sizes[0], sizes[1]])
+  if (mode === 'area') {
+    if (rank === 1) return adaptiveAvgPool1d(x, sizes[0])
+    return rank === 2 ? adaptiveAvgPool2d(x, [sizes[0], sizes[1]]) : adaptiveAvgPool3d(x, [sizes[0], sizes[1], sizes[2]])
+  }
   let y = x
   sizes.forEach((size, d) => {
     if (picks[mode] !== undefined) y = nearest(y, 2 + d, size, steps[d], picks[mode])

@@ -173,7 +173,7 @@ export function cummin(x: Tensor, dim: number): Sorted<never> {
 /** Differences of neighbours along `dim` (default the last), `n` times (default 1). */
 export function diff<T extends Tensor, D extends number = -1>(x: T, options?: { n?: number; dim?: D }): Tensor<Resized<ShapeOf<T>, D>>
 export function diff(x: Tensor, options: { n?: number; dim?: number } = {}): Tensor {
-  checkOptions('diff', options)
+  checkOptions('diff', options, { n: true, dim: true })
   checkTensor('diff', 'x', x)
   const { n = 1, dim = -1 } = options
   const d = normalizeDim('diff', dim, x.ndim)

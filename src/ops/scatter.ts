@@ -154,7 +154,7 @@ export function scatterReduce(
   reduce: ScatterReduction,
   options: { includeSelf?: boolean } = {},
 ): Tensor {
-  checkOptions('scatterReduce', options)
+  checkOptions('scatterReduce', options, { includeSelf: true })
   const parts = checkScatter('scatterReduce', x, index, source, dim)
   if (!reductions.includes(reduce)) {
     throw new ArgumentError(

@@ -21,6 +21,14 @@ interface SortAttrs {
 }
 
 /** A tensor's elements in order and their positions (int32) along the sorted dimension. */
+export interface SortOptions {
+  /** From the greatest down; default false. */
+  descending?: boolean
+  /** Whether equals keep their order; they always do. */
+  stable?: boolean
+}
+const sortNames = { descending: true, stable: true } as const
+
 export interface Sorted<S> {
   values: Tensor<S>
   indices: Tensor<S>
@@ -85,17 +93,17 @@ function ordered(op: string, x: Tensor, dim: number, descending: boolean, count:
  *
  *     const { values, indices } = sort(x, 0, { descending: true })
  */
-export function sort<T extends Tensor>(x: T, dim?: number, options?: { descending?: boolean }): Sorted<ShapeOf<T>>
-export function sort(x: Tensor, dim = -1, options: { descending?: boolean } = {}): Sorted<never> {
-  checkOptions('sort', options)
+export function sort<T extends Tensor>(x: T, dim?: number, options?: SortOptions): Sorted<ShapeOf<T>>
+export function sort(x: Tensor, dim = -1, options: SortOptions = {}): Sorted<never> {
+  checkOptions('sort', options, sortNames)
   checkTensor('sort', 'x', x)
   return ordered('sort', x, dim, options.descending ?? false, (n) => n)
 }
 
 /** The positions (int32) that put the elements in order along `dim` (default the last); as `sort`. */
-export function argsort<T extends Tensor>(x: T, dim?: number, options?: { descending?: boolean }): Tensor<ShapeOf<T>>
-export function argsort(x: Tensor, dim = -1, options: { descending?: boolean } = {}): Tensor {
-  checkOptions('argsort', options)
+export function argsort<T extends Tensor>(x: T, dim?: number, options?: SortOptions): Tensor<ShapeOf<T>>
+export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor {
+  checkOptions('argsort', options, sortNames)
   checkTensor('argsort', 'x', x)
   return ordered('argsort', x, dim, options.descending ?? false, (n) => n).indices
 }
@@ -114,7 +122,7 @@ export function topk<T extends Tensor, D extends number = -1>(
   options?: { largest?: boolean; sorted?: boolean },
 ): Sorted<Resized<ShapeOf<T>, D>>
 export function topk(x: Tensor, k: number, dim = -1, options: { largest?: boolean; sorted?: boolean } = {}): Sorted<never> {
-  checkOptions('topk', options)
+  checkOptions('topk', options, { largest: true, sorted: true })
   checkTensor('topk', 'x', x)
   return ordered('topk', x, dim, options.largest ?? true, (n) => {
     if (!Number.isInteger(k) || k < 0 || k > n) {

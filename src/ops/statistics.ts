@@ -24,7 +24,7 @@ interface Keep {
 }
 
 function extreme(op: 'max' | 'min', x: Tensor, other: Tensor | number | undefined, options: Keep): Tensor | Sorted<never> {
-  checkOptions(op, options)
+  checkOptions(op, options, { keepdim: true })
   checkTensor(op, 'x', x)
   if (other === undefined) return (op === 'max' ? amax : amin)(x)
   if (typeof other !== 'number') return (op === 'max' ? maximum : minimum)(x, other)
@@ -97,7 +97,7 @@ export function kthvalue<T extends Tensor, D extends number = -1, K extends bool
   options?: { keepdim?: K },
 ): Sorted<Reduced<ShapeOf<T>, D, K>>
 export function kthvalue(x: Tensor, k: number, dim = -1, options: Keep = {}): Sorted<never> {
-  checkOptions('kthvalue', options)
+  checkOptions('kthvalue', options, { keepdim: true })
   checkTensor('kthvalue', 'x', x)
   const n = x.shape[normalizeDim('kthvalue', dim, x.ndim)]
   if (!Number.isInteger(k) || k < 1 || k > n) {
@@ -122,7 +122,7 @@ export function median<T extends Tensor, D extends number, K extends boolean = f
   options?: { keepdim?: K },
 ): Sorted<Reduced<ShapeOf<T>, D, K>>
 export function median(x: Tensor, dim?: number, options: Keep = {}): unknown {
-  checkOptions('median', options)
+  checkOptions('median', options, { keepdim: true })
   checkTensor('median', 'x', x)
   if (dim === undefined) return median(reshape(x, [x.size]), 0).values
   if (x.ndim === 0) return median(reshape(x, [1]), 0)
@@ -151,7 +151,7 @@ export function quantile(
   q: number | readonly number[],
   options: { dim?: number; keepdim?: boolean; interpolation?: Interpolation } = {},
 ): Tensor {
-  checkOptions('quantile', options)
+  checkOptions('quantile', options, { dim: true, keepdim: true, interpolation: true })
   checkTensor('quantile', 'x', x)
   const { dim, keepdim = false, interpolation = 'linear' } = options
   const list = typeof q === 'number' ? [q] : q
@@ -185,14 +185,14 @@ export function quantile(
 
 /** The covariances of variables (rows) over observations (columns): `[N, M]` → `[N, N]`. `correction` is subtracted from M, default 1. */
 export function cov(x: Tensor, options: { correction?: number } = {}): Tensor {
-  checkOptions('cov', options)
+  checkOptions('cov', options, { correction: true })
   checkTensor('cov', 'x', x)
   if (x.ndim > 2) throw new ShapeError('ERR_RANK', `cov: needs a vector or a matrix, received ${showShape(x.shape)}.`)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   const rows = x.ndim === 2 ? float : reshape(float, [1, x.size])
   const centred = sub(rows, mean(rows, { dim: 1, keepdim: true }))
   const products = div(matmul(centred, transpose(centred)), Math.max(0, rows.shape[1] - (options.correction ?? 1)))
-  return x.ndim === 2 ? products : reshape(products, [])
+  return rows.shape[0] === 1 ? reshape(products, []) : products
 }
 
 /** The correlations of variables (rows) over observations (columns): `[N, M]` → `[N, N]`. */
@@ -210,7 +210,7 @@ export function corrcoef(x: Tensor): Tensor {
  */
 export function searchsorted<V extends Tensor>(sorted: Tensor, values: V, options?: { right?: boolean }): Tensor<ShapeOf<V>>
 export function searchsorted(sorted: Tensor, values: Tensor, options: { right?: boolean } = {}): Tensor {
-  checkOptions('searchsorted', options)
+  checkOptions('searchsorted', options, { right: true })
   checkTensor('searchsorted', 'sorted', sorted)
   checkTensor('searchsorted', 'the values', values)
   if (sorted.ndim !== 1) throw new ShapeError('ERR_RANK', `searchsorted: needs a vector to search in, received ${showShape(sorted.shape)}.`)
@@ -228,7 +228,7 @@ export function searchsorted(sorted: Tensor, values: Tensor, options: { right?: 
  */
 export function histc<N extends number = 100>(x: Tensor, options?: { bins?: N; min?: number; max?: number }): Tensor<[N]>
 export function histc(x: Tensor, options: { bins?: number; min?: number; max?: number } = {}): Tensor {
-  checkOptions('histc', options)
+  checkOptions('histc', options, { bins: true, min: true, max: true })
   checkTensor('histc', 'x', x)
   const { bins = 100, min: low = 0, max: high = 0 } = options
   if (!Number.isInteger(bins) || bins < 1)

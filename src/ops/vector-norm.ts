@@ -6,12 +6,13 @@ import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '.
 import { broadcast } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
+import { detach } from './alias.js'
 import { checkTensor } from './dispatch.js'
-import { abs, div, lt, mul, pow, square, sub, to, where } from './elementwise.js'
+import { abs, add, div, lt, mul, pow, square, sub, to, where } from './elementwise.js'
 import type { Dims, ReduceBy } from './fluent.js'
 import { safeSqrt } from './functions.js'
 import { expand, unsqueeze } from './movement.js'
-import { amax, amin, type ReduceOptions, sum } from './reduce.js'
+import { amax, amin, type ReduceOptions, reduceNames, sum } from './reduce.js'
 import { checkFloat } from './window.js'
 
 export interface NormOptions extends ReduceOptions {
@@ -29,28 +30,29 @@ export function norm<T extends Tensor, const D extends Dims = undefined, K exten
   options?: ReduceBy<D, K> & { p?: number | 'fro' },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function norm(x: Tensor, options: NormOptions = {}): Tensor {
-  checkOptions('norm', options)
+  checkOptions('norm', options, { ...reduceNames, p: true })
   checkTensor('norm', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
-  const p = options.p === undefined || options.p === 'fro' ? 2 : options.p
+  const { p: order = 2, ...reduced } = options
+  const p = order === 'fro' ? 2 : order
   if (typeof p !== 'number' || Number.isNaN(p))
     throw new ArgumentError('ERR_NORM', `norm: p must be a number or 'fro', received ${showValue(options.p)}.`)
   switch (p) {
     case 2:
-      return safeSqrt(sum(square(float), options))
+      return safeSqrt(sum(square(float), reduced))
     case 1:
-      return sum(abs(float), options)
+      return sum(abs(float), reduced)
     case 0:
-      return sum(to(float.ne(0), float.dtype), options)
+      return sum(to(float.ne(0), float.dtype), reduced)
     case Number.POSITIVE_INFINITY:
-      return amax(abs(float), options)
+      return amax(abs(float), reduced)
     case Number.NEGATIVE_INFINITY:
-      return amin(abs(float), options)
+      return amin(abs(float), reduced)
     default: {
       // powers of 0 have no slope worth having: what is 0 adds what it must and takes part in nothing else
       const size = abs(float)
       const zero = size.eq(0)
-      const total = sum(where(zero, p > 0 ? 0 : Number.POSITIVE_INFINITY, pow(where(zero, 1, size), p)), options)
+      const total = sum(where(zero, p > 0 ? 0 : Number.POSITIVE_INFINITY, pow(where(zero, 1, size), p)), reduced)
       const none = total.eq(0)
       return where(none, 0, pow(where(none, 1, total), 1 / p))
     }
@@ -65,7 +67,7 @@ function atLeast(x: Tensor, floor: number): Tensor {
 /** Vectors along `dim` (default 1) divided by their norm of order `p` (default 2), or by `eps` (default 1e-12) where that is less. */
 export function normalize<T extends Tensor>(x: T, options?: { p?: number; dim?: number; eps?: number }): Tensor<ShapeOf<T>>
 export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: number } = {}): Tensor {
-  checkOptions('normalize', options)
+  checkOptions('normalize', options, { p: true, dim: true, eps: true })
   checkTensor('normalize', 'x', x)
   const { p = 2, dim = 1, eps = 1e-12 } = options
   return div(x, atLeast(norm(x, { p, dim, keepdim: true }), eps))
@@ -77,7 +79,7 @@ export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: 
  *     cosineSimilarity(a, b)               // [N, D], [N, D] → [N]
  */
 export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; eps?: number } = {}): Tensor {
-  checkOptions('cosineSimilarity', options)
+  checkOptions('cosineSimilarity', options, { dim: true, eps: true })
   checkTensor('cosineSimilarity', 'a', a)
   checkTensor('cosineSimilarity', 'b', b)
   const { dim = 1, eps = 1e-8 } = options
@@ -86,7 +88,10 @@ export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; 
     throw new ShapeError('ERR_RANK', `cosineSimilarity: needs vectors, received ${showShape(a.shape)} and ${showShape(b.shape)}.`)
   const unit = (x: Tensor): Tensor => {
     const wide = expand(x, shape)
-    return div(wide, atLeast(norm(wide, { dim, keepdim: true }), eps))
+    const length = norm(wide, { dim, keepdim: true })
+    // where eps counts, the gradient is still that of the norm, as in PyTorch
+    const counted = add(length, detach(sub(atLeast(length, eps), length)))
+    return div(wide, counted)
   }
   return sum(mul(unit(a), unit(b)), { dim })
 }
@@ -98,7 +103,7 @@ export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; 
  *     cdist(points, centres).argmin(-1)
  */
 export function cdist(a: Tensor, b: Tensor, options: { p?: number } = {}): Tensor {
-  checkOptions('cdist', options)
+  checkOptions('cdist', options, { p: true })
   checkTensor('cdist', 'a', a)
   checkTensor('cdist', 'b', b)
   const { p = 2 } = options

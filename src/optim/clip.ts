@@ -2,13 +2,24 @@
  * Gradient clipping, between `backward()` and `step()`.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, showValue } from '../errors.js'
 import { clamp } from '../ops/activations.js'
+import { refuseTraced } from '../ops/compare.js'
 import { zeros } from '../ops/creation.js'
 import { abs, add, div, maximum, minimum, mul, pow, sqrt, square } from '../ops/elementwise.js'
 import { amax, sum } from '../ops/reduce.js'
 import type { Tensor } from '../tensor.js'
 import { gradientOf, tensorList } from './gradient.js'
+
+function checkFinite(total: Tensor): void {
+  refuseTraced('clipGradNorm', 'errorIfNonfinite', 'Look at the norm that clipGradNorm returns.')
+  const norm = total.item()
+  if (!Number.isFinite(norm))
+    throw new DataError(
+      'ERR_NONFINITE',
+      `clipGradNorm: the norm of the gradients is ${norm}. Lower the learning rate, or look for the cause with anomaly().`,
+    )
+}
 
 /** Σ|g|ᵖ over one gradient, or its maximum. */
 function share(g: Tensor, p: number): Tensor {
@@ -19,16 +30,21 @@ function share(g: Tensor, p: number): Tensor {
 
 /**
  * Scales all gradients together so that their norm is at most `maxNorm`; returns the norm before, a 0-d tensor. `normType` is 2 by
- * default, or any positive number, or `Infinity` for the greatest element. Source: `torch.nn.utils.clip_grad_norm_`.
+ * default, or any positive number, or `Infinity` for the greatest element. With `errorIfNonfinite` (eager only) a norm that is NaN or infinite is an
+ * error and changes nothing. Source: `torch.nn.utils.clip_grad_norm_`.
  *
  *     loss.backward()
  *     optim.clipGradNorm(model.parameters(), 1)
  *
- * @throws ArgumentError when maxNorm is negative or normType not above 0.
+ * @throws ArgumentError when maxNorm is negative or normType not above 0; DataError `ERR_NONFINITE` with `errorIfNonfinite`.
  */
-export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: number, options: { normType?: number } = {}): Tensor {
-  checkOptions('clipGradNorm', options, { normType: true })
-  const { normType = 2 } = options
+export function clipGradNorm(
+  parameters: Iterable<Tensor> | Tensor,
+  maxNorm: number,
+  options: { normType?: number; errorIfNonfinite?: boolean } = {},
+): Tensor {
+  checkOptions('clipGradNorm', options, { normType: true, errorIfNonfinite: true })
+  const { normType = 2, errorIfNonfinite = false } = options
   if (typeof maxNorm !== 'number' || !(maxNorm >= 0))
     throw new ArgumentError('ERR_CLIP', `clipGradNorm: maxNorm must be a number from 0, received ${showValue(maxNorm)}.`)
   if (typeof normType !== 'number' || !(normType > 0))
@@ -42,6 +58,7 @@ export function clipGradNorm(parameters: Iterable<Tensor> | Tensor, maxNorm: num
     if (clipped.length === 0) return zeros([])
     const merged = clipped.map(({ g }) => share(g, normType)).reduce((a, b) => (normType === Infinity ? maximum(a, b) : add(a, b)))
     const total = normType === 2 ? sqrt(merged) : normType === Infinity || normType === 1 ? merged : pow(merged, 1 / normType)
+    if (errorIfNonfinite) checkFinite(total)
     const factor = minimum(div(maxNorm, add(total, 1e-6)), 1)
     const scaled = clipped.map(({ g }) => mul(g, factor))
     clipped.forEach(({ leaf }, i) => void leaf.replaceGrad(scaled[i], true))

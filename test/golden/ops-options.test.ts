@@ -113,6 +113,15 @@ const functions: Record<string, Call> = {
   istftPlain: (t, o) => cr.istft(t.a, 7, o),
   hamming: () => cr.hammingWindow(9),
   hannSymmetric: () => cr.hannWindow(9, { periodic: false }),
+  interpolate: (t, o) => cr.interpolate(t.a, o),
+  clamp: (t) => cr.clamp(t.a, t.b, t.c),
+  concat: (t, o) => cr.concat(Object.values(t), o.dim),
+  sum: (t, o) => cr.sum(t.a, o),
+  amax: (t, o) => cr.amax(t.a, o),
+  prod: (t, o) => cr.prod(t.a, o),
+  logsumexp: (t, o) => cr.logsumexp(t.a, o),
+  argmax: (t, o) => cr.argmax(t.a, o.dim),
+  prodCurvature: (t, o) => cr.grad((x) => cr.grad((y) => cr.prod(y, o).sum())(x).mul(t.b).sum())(t.a),
   nanToNum: (t, o) => cr.nanToNum(t.a, o),
 }
 
@@ -129,3 +138,4 @@ function checkOp(c: Case): void {
 
 golden('ops-options', checkOp)
 golden('ops-further', checkOp)
+golden('ops-corners', checkOp)
