@@ -107,7 +107,7 @@ function resample(x: Tensor, dim: number, count: number, step: number, mode: Int
 function nearest(x: Tensor, dim: number, count: number, step: number, offset: number): Tensor {
   const size = x.shape[dim]
   const [before, after] = [x.shape.slice(0, dim), x.shape.slice(dim + 1)]
-  // in images PyTorch halves positions where the size doubles, whatever the factor
+  // in images PyTorch halves positions where the size doubles, whatever the factor; of signals and volumes only its gradient does
   const doubled = offset === 0 && x.ndim === 4 && count === 2 * size
   if (doubled || (step * count === size && count % size === 0)) {
     const times = count / size
