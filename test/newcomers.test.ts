@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
+import * as cr from '../src/index.js'
 import {
   compile,
   DataLoader,
@@ -53,6 +54,23 @@ describe('options that do not exist', () => {
     ['another library', () => new optim.Adam(parameters(), { learningRate: 0.1 } as Loose), "'learningRate'. Known: lr, "],
     ['a group', () => new optim.SGD([{ params: parameters(), decay: 1 }] as Loose), "SGD: group 0: unknown option 'decay'"],
     ['a schedule', () => new optim.lrScheduler.StepLR(new optim.SGD(parameters()), 3, { rate: 1 } as Loose), "'rate'. Known: gamma."],
+    ...(
+      [
+        [
+          'conv2d',
+          () => cr.conv2d(zeros([1, 1, 4, 4]), zeros([1, 1, 3, 3]), { pad: 1 } as Loose),
+          'bias, stride, padding, dilation, groups',
+        ],
+        ['maxPool2d', () => cr.maxPool2d(zeros([1, 1, 4, 4]), 2, { strides: 1 } as Loose), 'stride, padding, dilation, ceilMode'],
+        [
+          'avgPool1d',
+          () => cr.avgPool1d(zeros([1, 1, 4]), 2, { divisorOverride: 3 } as Loose),
+          'stride, padding, ceilMode, countIncludePad',
+        ],
+        ['layerNorm', () => cr.layerNorm(zeros([2, 4]), 4, { epsilon: 1 } as Loose), 'weight, bias, eps'],
+        ['rfft', () => cr.rfft(zeros([4]), { axis: 0 } as Loose), 'n, dim, norm'],
+      ] as const
+    ).map(([op, call, known]): [string, () => unknown, string] => [op, call, `Known: ${known}.`]),
     ['Linear', () => new nn.Linear(4, 4, { activation: 'relu' } as Loose), "Linear: unknown option 'activation'. Known: bias."],
     ['Conv2d', () => new nn.Conv2d(1, 4, 3, { pad: 1 } as Loose), "Conv2d: unknown option 'pad'. Known: stride, padding, "],
     ['ConvTranspose2d', () => new nn.ConvTranspose2d(1, 4, 3, { output_padding: 1 } as Loose), 'Write outputPadding.'],

@@ -391,7 +391,8 @@ export class LocalResponseNorm extends Module {
   forward<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
   forward(x: Tensor): Tensor {
     checkInput('LocalResponseNorm', x)
-    return localResponseNorm(x, this.size, this)
+    const { size, alpha, beta, k } = this
+    return localResponseNorm(x, size, { alpha, beta, k })
   }
   override extraRepr(): string {
     return `${this.size}${showOptions({ alpha: this.alpha, beta: this.beta, k: this.k })}`

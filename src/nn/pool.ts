@@ -15,17 +15,25 @@ import {
   adaptiveMaxPool3d,
   adaptiveSizes,
 } from '../ops/adaptive-pool.js'
-import { type AvgPoolOptions, avgPool1d, avgPool2d, avgPool3d, type MaxPoolOptions, maxPool1d, maxPool2d, maxPool3d } from '../ops/pool.js'
+import {
+  type AvgPoolOptions,
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  avgPoolNames,
+  dividedPoolNames,
+  type MaxPoolOptions,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+  maxPoolNames,
+} from '../ops/pool.js'
 import { type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from '../ops/window.js'
 import type { Tensor } from '../tensor.js'
 import { showOptions } from './check.js'
 import { PlanesLayer } from './planes.js'
 
 const show = (value: unknown): string => (Array.isArray(value) ? `[${value.map(String).join(', ')}]` : String(value))
-
-const maxNames: OptionNames<MaxPoolOptions<1>> = { stride: true, padding: true, dilation: true, ceilMode: true }
-const averageNames: OptionNames<AvgPoolOptions<1>> = { stride: true, padding: true, ceilMode: true, countIncludePad: true }
-const dividedNames: OptionNames<AvgPoolOptions<2>> = { ...averageNames, divisorOverride: true }
 
 /** A window and how it moves. */
 abstract class Pool<R extends Rank, L extends string, O extends object> extends PlanesLayer<R, L> {
@@ -54,7 +62,7 @@ abstract class Pool<R extends Rank, L extends string, O extends object> extends 
  */
 export class MaxPool1d extends Pool<1, 'MaxPool1d', MaxPoolOptions<1>> {
   constructor(kernelSize: Single, options: MaxPoolOptions<1> = {}) {
-    super(1, kernelSize, options, maxNames)
+    super(1, kernelSize, options, maxPoolNames)
   }
   protected compute(x: Tensor): Tensor {
     return maxPool1d(x, this.kernelSize, this.options)
@@ -71,7 +79,7 @@ export class MaxPool1d extends Pool<1, 'MaxPool1d', MaxPoolOptions<1>> {
  */
 export class MaxPool2d extends Pool<2, 'MaxPool2d', MaxPoolOptions<2>> {
   constructor(kernelSize: Pair, options: MaxPoolOptions<2> = {}) {
-    super(2, kernelSize, options, maxNames)
+    super(2, kernelSize, options, maxPoolNames)
   }
   protected compute(x: Tensor): Tensor {
     return maxPool2d(x, this.kernelSize, this.options)
@@ -88,7 +96,7 @@ export class MaxPool2d extends Pool<2, 'MaxPool2d', MaxPoolOptions<2>> {
  */
 export class MaxPool3d extends Pool<3, 'MaxPool3d', MaxPoolOptions<3>> {
   constructor(kernelSize: Triple, options: MaxPoolOptions<3> = {}) {
-    super(3, kernelSize, options, maxNames)
+    super(3, kernelSize, options, maxPoolNames)
   }
   protected compute(x: Tensor): Tensor {
     return maxPool3d(x, this.kernelSize, this.options)
@@ -105,7 +113,7 @@ export class MaxPool3d extends Pool<3, 'MaxPool3d', MaxPoolOptions<3>> {
  */
 export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
   constructor(kernelSize: Single, options: AvgPoolOptions<1> = {}) {
-    super(1, kernelSize, options, averageNames)
+    super(1, kernelSize, options, avgPoolNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool1d(x, this.kernelSize, this.options)
@@ -122,7 +130,7 @@ export class AvgPool1d extends Pool<1, 'AvgPool1d', AvgPoolOptions<1>> {
  */
 export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
   constructor(kernelSize: Pair, options: AvgPoolOptions<2> = {}) {
-    super(2, kernelSize, options, dividedNames)
+    super(2, kernelSize, options, dividedPoolNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool2d(x, this.kernelSize, this.options)
@@ -139,7 +147,7 @@ export class AvgPool2d extends Pool<2, 'AvgPool2d', AvgPoolOptions<2>> {
  */
 export class AvgPool3d extends Pool<3, 'AvgPool3d', AvgPoolOptions<3>> {
   constructor(kernelSize: Triple, options: AvgPoolOptions<3> = {}) {
-    super(3, kernelSize, options, dividedNames)
+    super(3, kernelSize, options, dividedPoolNames)
   }
   protected compute(x: Tensor): Tensor {
     return avgPool3d(x, this.kernelSize, this.options)

@@ -3,7 +3,7 @@
  */
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { reshape } from '../ops/movement.js'
-import { fold, type UnfoldOptions, unfold } from '../ops/patches.js'
+import { fold, type UnfoldOptions, unfold, unfoldNames } from '../ops/patches.js'
 import { checkInterpolation, type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle } from '../ops/resample.js'
 import { type Pair, pairOf } from '../ops/window.js'
 import { normalizeDim, sizeOf } from '../shape.js'
@@ -136,7 +136,7 @@ export class Unfold extends Module {
   readonly kernelSize: Pair
   readonly options: Readonly<UnfoldOptions>
   constructor(kernelSize: Pair, options: UnfoldOptions = {}) {
-    checkOptions('Unfold', options)
+    checkOptions('Unfold', options, unfoldNames)
     super()
     this.kernelSize = pairOf('Unfold', 'kernelSize', kernelSize, 1)
     this.options = { ...options }
@@ -160,7 +160,7 @@ export class Fold extends Module {
   readonly kernelSize: Pair
   readonly options: Readonly<UnfoldOptions>
   constructor(outputSize: Pair, kernelSize: Pair, options: UnfoldOptions = {}) {
-    checkOptions('Fold', options)
+    checkOptions('Fold', options, unfoldNames)
     super()
     this.outputSize = pairOf('Fold', 'outputSize', outputSize, 1)
     this.kernelSize = pairOf('Fold', 'kernelSize', kernelSize, 1)

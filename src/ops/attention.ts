@@ -5,7 +5,7 @@
  */
 import { gradientThrough } from '../autograd/through.js'
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { bitsOfFloat, floatOfBits, Opcode, type View } from '../ir/format.js'
 import { broadcastShapes, sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -32,6 +32,8 @@ export interface AttentionOptions {
   /** Let several query heads share a key and value head: `[…, H, L, E]` with `[…, H/n, S, E]`. Default false. */
   enableGqa?: boolean
 }
+
+const optionNames: OptionNames<AttentionOptions> = { attnMask: true, dropoutP: true, isCausal: true, scale: true, enableGqa: true }
 
 interface AttentionAttrs {
   readonly scale: number
@@ -329,7 +331,7 @@ export function scaledDotProductAttention<Q extends Tensor, V extends Tensor>(
   options?: AttentionOptions,
 ): Tensor<WithLast<ShapeOf<Q>, ShapeOf<V> extends readonly [...unknown[], infer D] ? D : number>>
 export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  checkOptions(op, options)
+  checkOptions(op, options, optionNames)
   checkOperands(q, k, v)
   const { attnMask, dropoutP = 0, isCausal = false, enableGqa = false } = options
   const size = q.shape[q.ndim - 1]

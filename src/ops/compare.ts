@@ -48,7 +48,7 @@ export function isfinite(x: Tensor): Tensor {
 /** Numbers in place of NaN (default 0) and the infinities (default the greatest and least float32). */
 export function nanToNum<T extends Tensor>(x: T, options?: { nan?: number; posinf?: number; neginf?: number }): Tensor<ShapeOf<T>>
 export function nanToNum(x: Tensor, options: { nan?: number; posinf?: number; neginf?: number } = {}): Tensor {
-  checkOptions('nanToNum', options)
+  checkOptions('nanToNum', options, { nan: true, posinf: true, neginf: true })
   checkTensor('nanToNum', 'x', x)
   if (!isFloat(x.dtype)) return x
   const most = x.dtype === 'float64' ? Number.MAX_VALUE : 3.4028234663852886e38
@@ -114,7 +114,7 @@ export function isclose<A extends Tensor, B extends Tensor>(
   options?: CloseOptions,
 ): Tensor<Broadcast<A, B>>
 export function isclose(a: Tensor, b: Tensor, options: CloseOptions = {}): Tensor {
-  checkOptions('isclose', options)
+  checkOptions('isclose', options, { rtol: true, atol: true, equalNan: true })
   checkTensor('isclose', 'a', a)
   checkTensor('isclose', 'b', b)
   if (a.dtype !== b.dtype) throw new DTypeError('ERR_DTYPE', `isclose: dtypes differ: ${a.dtype} and ${b.dtype}. Convert with .to(…).`)

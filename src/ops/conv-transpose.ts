@@ -56,7 +56,7 @@ export function checkOutputPadding(
 }
 
 function prepare(op: string, rank: Rank, x: Tensor, w: Tensor, o: ConvTransposeOptions<number | readonly number[]>): Geometry {
-  checkOptions(op, o)
+  checkOptions(op, o, { bias: true, stride: true, padding: true, outputPadding: true, groups: true, dilation: true })
   checkOperands(op, rank, x, w, 'C, O/groups')
   const groups = o.groups ?? 1
   if (!Number.isInteger(groups) || groups < 1 || x.shape[1] % groups !== 0) {

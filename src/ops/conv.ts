@@ -90,7 +90,7 @@ function checkChannels(op: string, x: Tensor, w: Tensor, groups: number): void {
 
 /** Checks everything; pads x where 'same' needs more on one side than on the other. */
 function prepare(op: string, rank: Rank, x: Tensor, w: Tensor, o: ConvOptions<number | readonly number[]>): { input: Tensor } & Geometry {
-  checkOptions(op, o)
+  checkOptions(op, o, { bias: true, stride: true, padding: true, dilation: true, groups: true })
   checkOperands(op, rank, x, w, 'O, C/groups')
   const groups = o.groups ?? 1
   checkChannels(op, x, w, groups)

@@ -3,7 +3,7 @@
  * transforms along the last dimension without scaling, a kind for each direction; each is the gradient of another. Computed in double precision.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { FftKind, Opcode } from '../ir/format.js'
 import { normalizeDim, normalizeDims, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -163,6 +163,8 @@ export interface FftOptions {
   norm?: 'backward' | 'forward' | 'ortho'
 }
 
+const optionNames: OptionNames<FftOptions> = { n: true, dim: true, norm: true }
+
 function checkFloat(op: string, x: Tensor, pairs: boolean): void {
   checkTensor(op, 'x', x)
   if (x.dtype !== 'float32' && x.dtype !== 'float64')
@@ -209,7 +211,7 @@ function along(x: Tensor, dim: number, pairs: boolean, f: (moved: Tensor) => Ten
 }
 
 function complex(op: string, row: OpRow<FftAttrs>, x: Tensor, options: FftOptions, forward: boolean): Tensor {
-  checkOptions(op, options)
+  checkOptions(op, options, optionNames)
   checkFloat(op, x, true)
   const d = normalizeDim(op, options.dim ?? -1, x.ndim - 1)
   const n = checkLength(op, options.n ?? x.shape[d])
@@ -237,7 +239,7 @@ export function ifft(x: Tensor, options: FftOptions = {}): Tensor {
  *     rfft(frames.mul(hannWindow(512)))
  */
 export function rfft(x: Tensor, options: FftOptions = {}): Tensor {
-  checkOptions('rfft', options)
+  checkOptions('rfft', options, optionNames)
   checkFloat('rfft', x, false)
   const d = normalizeDim('rfft', options.dim ?? -1, x.ndim)
   const n = checkLength('rfft', options.n ?? x.shape[d])
@@ -247,7 +249,7 @@ export function rfft(x: Tensor, options: FftOptions = {}): Tensor {
 
 /** The inverse of `rfft`: `x: […, K, 2]` to `[…, n]`, `n` by default 2·(K - 1). */
 export function irfft(x: Tensor, options: FftOptions = {}): Tensor {
-  checkOptions('irfft', options)
+  checkOptions('irfft', options, optionNames)
   checkFloat('irfft', x, true)
   const d = normalizeDim('irfft', options.dim ?? -1, x.ndim - 1)
   const n = checkLength('irfft', options.n ?? 2 * (x.shape[d] - 1))

@@ -32,7 +32,7 @@ export interface GumbelSoftmaxOptions {
  */
 export function gumbelSoftmax<T extends Tensor>(logits: T, options?: GumbelSoftmaxOptions): Tensor<ShapeOf<T>>
 export function gumbelSoftmax(logits: Tensor, options: GumbelSoftmaxOptions = {}): Tensor {
-  checkOptions('gumbelSoftmax', options)
+  checkOptions('gumbelSoftmax', options, { tau: true, hard: true, dim: true })
   checkTensor('gumbelSoftmax', 'the logits', logits)
   const { tau = 1, hard = false, dim = -1 } = options
   if (!(tau > 0)) throw new ArgumentError('ERR_OPTION', `gumbelSoftmax: tau must be above 0, received ${showValue(tau)}.`)

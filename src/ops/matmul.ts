@@ -91,7 +91,7 @@ export function matmul<A extends Tensor, B extends Tensor>(
   options?: OutOption,
 ): Tensor<MatMul<ShapeOf<A>, ShapeOf<B>>>
 export function matmul(a: Tensor, b: Tensor, options: OutOption = {}): Tensor {
-  checkOptions('matmul', options)
+  checkOptions('matmul', options, { out: true })
   checkTensor('matmul', 'a', a)
   checkTensor('matmul', 'b', b)
   if (a.dtype !== b.dtype || (a.dtype !== 'float32' && a.dtype !== 'float64')) {

@@ -2,7 +2,7 @@
  * Normalization: over features (layer, RMS), over channels of a sample (group, instance, local response), over the batch.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { assign } from './assign.js'
@@ -51,6 +51,8 @@ export interface LayerNormOptions {
   eps?: number
 }
 
+const affineNames: OptionNames<LayerNormOptions> = { weight: true, bias: true, eps: true }
+
 /** The last dimensions as given, checked against x. */
 function normalizedShape(op: string, x: Tensor, given: number | readonly number[]): readonly number[] {
   const shape = typeof given === 'number' ? [given] : given
@@ -80,7 +82,7 @@ function overRows(kind: 'layer' | 'rms', x: Tensor, shape: readonly number[], ep
  */
 export function layerNorm<T extends Tensor>(x: T, shape: number | readonly number[], options?: LayerNormOptions): Tensor<ShapeOf<T>>
 export function layerNorm(x: Tensor, shape: number | readonly number[], options: LayerNormOptions = {}): Tensor {
-  checkOptions('layerNorm', options)
+  checkOptions('layerNorm', options, affineNames)
   const { weight, bias, eps = 1e-5 } = options
   check('layerNorm', x, eps)
   const dims = normalizedShape('layerNorm', x, shape)
@@ -99,7 +101,7 @@ export function layerNorm(x: Tensor, shape: number | readonly number[], options:
  */
 export function rmsNorm<T extends Tensor>(x: T, shape: number | readonly number[], options?: RmsNormOptions): Tensor<ShapeOf<T>>
 export function rmsNorm(x: Tensor, shape: number | readonly number[], options: RmsNormOptions = {}): Tensor {
-  checkOptions('rmsNorm', options)
+  checkOptions('rmsNorm', options, { weight: true, eps: true })
   const { weight, eps = (x as Tensor | undefined)?.dtype === 'float64' ? Number.EPSILON : 2 ** -23 } = options
   check('rmsNorm', x, eps)
   const dims = normalizedShape('rmsNorm', x, shape)
@@ -130,7 +132,7 @@ const overChannels = (x: Tensor, t: Tensor | undefined): Tensor | undefined =>
  */
 export function groupNorm<T extends Tensor>(x: T, numGroups: number, options?: GroupNormOptions): Tensor<ShapeOf<T>>
 export function groupNorm(x: Tensor, numGroups: number, options: GroupNormOptions = {}): Tensor {
-  checkOptions('groupNorm', options)
+  checkOptions('groupNorm', options, affineNames)
   const { weight, bias, eps = 1e-5 } = options
   check('groupNorm', x, eps)
   if (x.ndim < 2) throw new ShapeError('ERR_RANK', `groupNorm: needs x [N, C, …], received ${showShape(x.shape)}.`)
@@ -264,7 +266,7 @@ export interface LocalResponseNormOptions {
  */
 export function localResponseNorm<T extends Tensor>(x: T, size: number, options?: LocalResponseNormOptions): Tensor<ShapeOf<T>>
 export function localResponseNorm(x: Tensor, size: number, options: LocalResponseNormOptions = {}): Tensor {
-  checkOptions('localResponseNorm', options)
+  checkOptions('localResponseNorm', options, { alpha: true, beta: true, k: true })
   check('localResponseNorm', x, 0)
   const { alpha = 1e-4, beta = 0.75, k = 1 } = options
   if (x.ndim < 3) throw new ShapeError('ERR_RANK', `localResponseNorm: needs x [N, C, …sizes], received ${showShape(x.shape)}.`)

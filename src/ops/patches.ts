@@ -1,7 +1,7 @@
 /**
  * Windows of images as columns, and columns summed back into images: one look-up, and its transpose.
  */
-import { checkOptions, ShapeError, showShape } from '../errors.js'
+import { checkOptions, type OptionNames, ShapeError, showShape } from '../errors.js'
 import { checkSize } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import type { AnyShape } from '../types.js'
@@ -22,6 +22,9 @@ export interface UnfoldOptions {
   stride?: Pair
 }
 
+/** @internal the names of `UnfoldOptions` */
+export const unfoldNames: OptionNames<UnfoldOptions> = { dilation: true, padding: true, stride: true }
+
 interface Patches {
   /** Positions in a padded plane, `[kh·kw·windows]`. */
   readonly index: Tensor
@@ -33,7 +36,7 @@ interface Patches {
 }
 
 function patches(op: string, size: readonly number[], kernelSize: Pair, o: UnfoldOptions): Patches {
-  checkOptions(op, o)
+  checkOptions(op, o, unfoldNames)
   const kernel = pairOf(op, 'kernelSize', kernelSize, 1)
   const dilation = pairOf(op, 'dilation', o.dilation ?? 1, 1)
   const padding = pairOf(op, 'padding', o.padding ?? 0, 0)

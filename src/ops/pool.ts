@@ -3,7 +3,7 @@
  * along the depth: greatest elements, means and their divisors are those of one dimension after the other.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
@@ -178,11 +178,25 @@ export type AvgPool1dOptions = AvgPoolOptions<1>
 export type AvgPool2dOptions = AvgPoolOptions<2>
 export type AvgPool3dOptions = AvgPoolOptions<3>
 
+/** @internal the names of `MaxPoolOptions` */
+export const maxPoolNames: OptionNames<MaxPoolOptions<1>> = { stride: true, padding: true, dilation: true, ceilMode: true }
+/** @internal those of `AvgPoolOptions` in one dimension */
+export const avgPoolNames: OptionNames<AvgPoolOptions<1>> = { stride: true, padding: true, ceilMode: true, countIncludePad: true }
+/** @internal and in several */
+export const dividedPoolNames: OptionNames<AvgPoolOptions<2>> = { ...avgPoolNames, divisorOverride: true }
+
 type Sizes = number | readonly number[]
 
 /** Checks everything. */
-function poolAttrs(op: string, rank: Rank, x: Tensor, kernelSize: Sizes, o: MaxPool<Sizes> & AvgPool<Sizes>): PoolAttrs {
-  checkOptions(op, o)
+function poolAttrs<O extends MaxPool<Sizes> & AvgPool<Sizes>>(
+  op: string,
+  rank: Rank,
+  x: Tensor,
+  kernelSize: Sizes,
+  o: O,
+  names: OptionNames<NoInfer<O>>,
+): PoolAttrs {
+  checkOptions(op, o, names)
   checkPlanes(op, x, rank)
   const kernel = sizesOf(op, 'kernelSize', kernelSize, rank, 1)
   const padding = sizesOf(op, 'padding', o.padding ?? 0, rank, 0)
@@ -235,7 +249,7 @@ function pooled(row: OpRow<PoolAttrs>, x: Tensor, a: PoolAttrs): Tensor {
 
 /** Means of windows of two or three dimensions, or their sums over a divisor of the user's. */
 function averaged(op: string, rank: 2 | 3, x: Tensor, kernelSize: Sizes, o: AvgPool<Sizes> & Divided): Tensor {
-  const a = poolAttrs(op, rank, x, kernelSize, o)
+  const a = poolAttrs(op, rank, x, kernelSize, o, dividedPoolNames)
   const by = o.divisorOverride
   if (by === undefined) return pooled(avgPoolRow, x, a)
   if (!Number.isInteger(by) || by === 0)
@@ -258,7 +272,7 @@ function averaged(op: string, rank: 2 | 3, x: Tensor, kernelSize: Sizes, o: AvgP
  */
 export function maxPool1d<T extends Tensor>(x: T, kernelSize: Single, options?: MaxPool1dOptions): Tensor<SameSignals<ShapeOf<T>>>
 export function maxPool1d(x: Tensor, kernelSize: Single, options: MaxPool1dOptions = {}): Tensor {
-  return pooled(maxPoolRow, x, poolAttrs('maxPool1d', 1, x, kernelSize, options))
+  return pooled(maxPoolRow, x, poolAttrs('maxPool1d', 1, x, kernelSize, options, maxPoolNames))
 }
 
 /**
@@ -269,7 +283,7 @@ export function maxPool1d(x: Tensor, kernelSize: Single, options: MaxPool1dOptio
  */
 export function maxPool2d<T extends Tensor>(x: T, kernelSize: Pair, options?: MaxPool2dOptions): Tensor<SameChannels<ShapeOf<T>>>
 export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions = {}): Tensor {
-  return pooled(maxPoolRow, x, poolAttrs('maxPool2d', 2, x, kernelSize, options))
+  return pooled(maxPoolRow, x, poolAttrs('maxPool2d', 2, x, kernelSize, options, maxPoolNames))
 }
 
 /**
@@ -279,13 +293,13 @@ export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions
  */
 export function maxPool3d<T extends Tensor>(x: T, kernelSize: Triple, options?: MaxPool3dOptions): Tensor<SameVolumes<ShapeOf<T>>>
 export function maxPool3d(x: Tensor, kernelSize: Triple, options: MaxPool3dOptions = {}): Tensor {
-  return pooled(maxPoolRow, x, poolAttrs('maxPool3d', 3, x, kernelSize, options))
+  return pooled(maxPoolRow, x, poolAttrs('maxPool3d', 3, x, kernelSize, options, maxPoolNames))
 }
 
 /** The mean of each window of `x: [N, C, L]`. */
 export function avgPool1d<T extends Tensor>(x: T, kernelSize: Single, options?: AvgPool1dOptions): Tensor<SameSignals<ShapeOf<T>>>
 export function avgPool1d(x: Tensor, kernelSize: Single, options: AvgPool1dOptions = {}): Tensor {
-  return pooled(avgPoolRow, x, poolAttrs('avgPool1d', 1, x, kernelSize, options))
+  return pooled(avgPoolRow, x, poolAttrs('avgPool1d', 1, x, kernelSize, options, avgPoolNames))
 }
 
 /** The mean of each window of `x: [N, C, H, W]`. */

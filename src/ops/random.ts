@@ -154,7 +154,7 @@ export function bernoulli<const D extends readonly number[]>(
 ): Tensor<Sizes<D>>
 export function bernoulli<T extends Tensor>(probabilities: T): Tensor<ShapeOf<T>>
 export function bernoulli(shape: readonly number[] | Tensor, p?: number, options: { dtype?: 'float32' | 'bool' | 'float64' } = {}): Tensor {
-  checkOptions('bernoulli', options)
+  checkOptions('bernoulli', options, { dtype: true })
   if (shape instanceof Tensor) {
     if (!isFloat(shape.dtype))
       throw new DTypeError('ERR_DTYPE', `bernoulli: probabilities must be float, received ${shape.dtype}. Convert with .to('float32').`)
@@ -213,7 +213,7 @@ export function randperm(n: number): Tensor {
  * @throws DataError for weights that are negative, not finite, or (where data can be looked at) all 0; ArgumentError for more than can be drawn.
  */
 export function multinomial(weights: Tensor, count: number, options: { replacement?: boolean } = {}): Tensor {
-  checkOptions('multinomial', options)
+  checkOptions('multinomial', options, { replacement: true })
   checkTensor('multinomial', 'the weights', weights)
   const { replacement = false } = options
   if (!isFloat(weights.dtype))

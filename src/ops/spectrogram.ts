@@ -26,7 +26,7 @@ export function hammingWindow(n: number, options: { periodic?: boolean } = {}): 
 }
 
 function cosineWindow(op: string, n: number, options: { periodic?: boolean }, alpha: number): Tensor<[number]> {
-  checkOptions(op, options)
+  checkOptions(op, options, { periodic: true })
   if (!Number.isInteger(n) || n < 1)
     throw new ArgumentError('ERR_WINDOW', `${op}: the number of points must be a positive integer, received ${showValue(n)}.`)
   const period = (options.periodic ?? true) ? n : n - 1
