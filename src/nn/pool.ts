@@ -15,20 +15,18 @@ import {
   adaptiveMaxPool3d,
   adaptiveSizes,
 } from '../ops/adaptive-pool.js'
+import { type AvgPoolOptions, avgPool1d, avgPool2d, avgPool3d, type MaxPoolOptions, maxPool1d, maxPool2d, maxPool3d } from '../ops/pool.js'
 import {
-  type AvgPoolOptions,
-  avgPool1d,
-  avgPool2d,
-  avgPool3d,
   avgPoolNames,
   dividedPoolNames,
-  type MaxPoolOptions,
-  maxPool1d,
-  maxPool2d,
-  maxPool3d,
   maxPoolNames,
-} from '../ops/pool.js'
-import { type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from '../ops/window.js'
+  type Pair,
+  type Rank,
+  type Single,
+  type SizeOf,
+  sizesOf,
+  type Triple,
+} from '../ops/window.js'
 import type { Tensor } from '../tensor.js'
 import { showOptions } from './check.js'
 import { PlanesLayer } from './planes.js'

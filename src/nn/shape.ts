@@ -3,9 +3,9 @@
  */
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { reshape } from '../ops/movement.js'
-import { fold, type UnfoldOptions, unfold, unfoldNames } from '../ops/patches.js'
+import { fold, type UnfoldOptions, unfold } from '../ops/patches.js'
 import { checkInterpolation, type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle } from '../ops/resample.js'
-import { type Pair, pairOf } from '../ops/window.js'
+import { type Pair, pairOf, unfoldNames } from '../ops/window.js'
 import { normalizeDim, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { AnyShape, Rescaled } from '../types.js'

@@ -1,7 +1,7 @@
 /**
  * Windows of images as columns, and columns summed back into images: one look-up, and its transpose.
  */
-import { checkOptions, type OptionNames, ShapeError, showShape } from '../errors.js'
+import { checkOptions, ShapeError, showShape } from '../errors.js'
 import { checkSize } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import type { AnyShape } from '../types.js'
@@ -11,7 +11,7 @@ import { apply, checkTensor } from './dispatch.js'
 import { gatherRow, scatterAddRow } from './gather.js'
 import { expand, reshape } from './movement.js'
 import { pad } from './pad.js'
-import { checkFloat, checkPlanes, type Pair, pairOf } from './window.js'
+import { checkFloat, checkPlanes, type Pair, pairOf, unfoldNames } from './window.js'
 
 export interface UnfoldOptions {
   /** Distance between the kernel's cells; default 1. */
@@ -21,9 +21,6 @@ export interface UnfoldOptions {
   /** Default 1. */
   stride?: Pair
 }
-
-/** @internal the names of `UnfoldOptions` */
-export const unfoldNames: OptionNames<UnfoldOptions> = { dilation: true, padding: true, stride: true }
 
 interface Patches {
   /** Positions in a padded plane, `[kh·kw·windows]`. */

@@ -14,7 +14,18 @@ import { mul } from './elementwise.js'
 import { scatterAddRow } from './gather.js'
 import { reshape, unsqueeze } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
-import { checkPlanes, type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from './window.js'
+import {
+  avgPoolNames,
+  checkPlanes,
+  dividedPoolNames,
+  maxPoolNames,
+  type Pair,
+  type Rank,
+  type Single,
+  type SizeOf,
+  sizesOf,
+  type Triple,
+} from './window.js'
 
 interface PoolAttrs {
   readonly kernel: readonly number[]
@@ -177,13 +188,6 @@ export type MaxPool3dOptions = MaxPoolOptions<3>
 export type AvgPool1dOptions = AvgPoolOptions<1>
 export type AvgPool2dOptions = AvgPoolOptions<2>
 export type AvgPool3dOptions = AvgPoolOptions<3>
-
-/** @internal the names of `MaxPoolOptions` */
-export const maxPoolNames: OptionNames<MaxPoolOptions<1>> = { stride: true, padding: true, dilation: true, ceilMode: true }
-/** @internal those of `AvgPoolOptions` in one dimension */
-export const avgPoolNames: OptionNames<AvgPoolOptions<1>> = { stride: true, padding: true, ceilMode: true, countIncludePad: true }
-/** @internal and in several */
-export const dividedPoolNames: OptionNames<AvgPoolOptions<2>> = { ...avgPoolNames, divisorOverride: true }
 
 type Sizes = number | readonly number[]
 

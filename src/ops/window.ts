@@ -54,3 +54,14 @@ export function checkFloat(op: string, x: Tensor): void {
   if (x.dtype === 'float32' || x.dtype === 'float64') return
   throw new DTypeError('ERR_DTYPE', `${op}: needs a float tensor, received ${x.dtype}. Convert with .to('float32').`)
 }
+
+// The options of windows by name, which the functions check and the layers as well.
+
+/** @internal those of `MaxPoolOptions` */
+export const maxPoolNames = { stride: true, padding: true, dilation: true, ceilMode: true } as const
+/** @internal those of `AvgPoolOptions` in one dimension */
+export const avgPoolNames = { stride: true, padding: true, ceilMode: true, countIncludePad: true } as const
+/** @internal and in several */
+export const dividedPoolNames = { ...avgPoolNames, divisorOverride: true } as const
+/** @internal those of `UnfoldOptions` */
+export const unfoldNames = { dilation: true, padding: true, stride: true } as const
