@@ -9,6 +9,7 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { linesOf } from './session.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -41,12 +42,8 @@ function sizeOf(state) {
   return typeof state === 'object' && state !== null ? Object.values(state).reduce((sum, s) => sum + sizeOf(s), 0) : 0
 }
 
-function linesOf(command) {
-  const { stdout } = spawnSync(command, { shell: true, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] })
-  return stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line))
+function told(command) {
+  return linesOf(spawnSync(command, { shell: true, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).stdout)[0]
 }
 
 if (values.measure !== undefined) await measure(values.measure)
@@ -58,8 +55,8 @@ else {
       '| MB | arena | parameters, state | growth | PyTorch: allocated in a step | growth |\n| --- | ---: | ---: | ---: | ---: | ---: |',
     )
   for (const id of positionals.length > 0 ? positionals : all) {
-    const [ours] = linesOf(`"${process.execPath}" "${import.meta.filename}" --measure ${id}`)
-    const [theirs] = linesOf(`${torch} ${id}`)
+    const ours = told(`"${process.execPath}" "${import.meta.filename}" --measure ${id}`)
+    const theirs = told(`${torch} ${id}`)
     if (values.json) console.log(JSON.stringify({ ...ours, torch: theirs }))
     else
       console.log(

@@ -21,7 +21,8 @@ function environment({ backend, threads, isa }) {
   return env
 }
 
-const linesOf = (stdout) =>
+/** What a program printed as JSON, a line each. */
+export const linesOf = (stdout) =>
   stdout
     .split('\n')
     .filter((line) => line.startsWith('{'))

@@ -10,7 +10,7 @@ bool cpuHasAvx2();
 /// AVX-512 F, DQ, BW and VL, likewise.
 bool cpuHasAvx512();
 
-/// One of the processors on which AVX-512 was measured to be worth more than AVX2.
+/// A processor with the cores on which AVX-512 was measured to be worth more than AVX2.
 bool cpuPrefersAvx512();
 
 struct ThreadCount {

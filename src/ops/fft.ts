@@ -11,7 +11,7 @@ import { roll } from './arrange.js'
 import { arange } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
 import { add, mul } from './elementwise.js'
-import { narrow, padConstant, permute, squeeze } from './movement.js'
+import { inverseOrder, narrow, padConstant, permute, squeeze } from './movement.js'
 import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
 
 interface FftAttrs {
@@ -206,7 +206,7 @@ function along(x: Tensor, dim: number, pairs: boolean, f: (moved: Tensor) => Ten
   if (dim === count - 1) return f(x)
   const order = [...Array.from({ length: count }, (_, i) => i).filter((i) => i !== dim), dim]
   const y = f(permute(x, pairs ? [...order, count] : order))
-  const back = order.map((_, i) => order.indexOf(i))
+  const back = inverseOrder(order)
   return permute(y, y.ndim > count ? [...back, count] : back)
 }
 

@@ -100,6 +100,11 @@ export function squeeze(x: Tensor, dim?: number): Tensor {
     : x
 }
 
+/** @internal the order of dimensions that undoes one */
+export function inverseOrder(order: readonly number[]): number[] {
+  return order.map((_, i) => order.indexOf(i))
+}
+
 type PermuteAttrs = { dims: readonly number[] }
 const permuteView = (x: Strided, { dims }: PermuteAttrs): Strided => ({
   shape: dims.map((d) => x.shape[d]),
@@ -110,13 +115,7 @@ const permuteView = (x: Strided, { dims }: PermuteAttrs): Strided => ({
 const permuteRow = defineOp<PermuteAttrs>({
   name: 'permute',
   infer: ([x], { dims }) => [{ shape: dims.map((d) => x.shape[d]), dtype: x.dtype }],
-  gradient: ({ attrs }, g) => {
-    const back = new Array<number>(attrs.dims.length)
-    attrs.dims.forEach((d, i) => {
-      back[d] = i
-    })
-    return [permute(g, back)]
-  },
+  gradient: ({ attrs }, g) => [permute(g, inverseOrder(attrs.dims))],
   view: permuteView,
   reference: (i, o, attrs) => referenceView((x) => permuteView(x, attrs))(i, o),
 })

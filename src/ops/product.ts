@@ -9,7 +9,7 @@ import { flip } from './arrange.js'
 import { checkTensor } from './dispatch.js'
 import { mul, to } from './elementwise.js'
 import type { Dims, ReduceBy } from './fluent.js'
-import { expand, narrow, padConstant, permute, reshape } from './movement.js'
+import { expand, inverseOrder, narrow, padConstant, permute, reshape } from './movement.js'
 import { type ReduceAttrs, type ReduceOptions, reduce, reduceNames, reduction } from './reduce.js'
 import { cumprod } from './scan.js'
 import type { GradientRule } from './table.js'
@@ -27,8 +27,7 @@ function prodGradient(this: void, { inputs: [x], attrs: { dims } }: Parameters<G
   const moved = permute(x, order)
   const rows = reshape(moved, [x.size / n, n])
   const others = mul(productBefore(rows), flip(productBefore(flip(rows, 1)), 1))
-  const back = order.map((_, i) => order.indexOf(i))
-  return [mul(wide, permute(reshape(others, moved.shape), back))]
+  return [mul(wide, permute(reshape(others, moved.shape), inverseOrder(order)))]
 }
 
 const prodRow = reduction('prod', 'prod', prodGradient)

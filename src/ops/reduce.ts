@@ -13,7 +13,7 @@ import { add, div, eq, exp, log, mul, square, sub, to, where } from './elementwi
 import type { Dims, ReduceBy } from './fluent.js'
 import { safeSqrt } from './functions.js'
 import { castMicro } from './micro.js'
-import { expand, permute, reshape } from './movement.js'
+import { expand, inverseOrder, permute, reshape } from './movement.js'
 import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
 
 export interface ReduceOptions {
@@ -283,6 +283,5 @@ export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
 export function moveLast(x: Tensor, dim: number): { moved: Tensor; back: number[] } {
   const order = [...x.shape.keys()].filter((d) => d !== dim)
   order.push(dim)
-  const back = order.map((_, i) => order.indexOf(i))
-  return { moved: permute(x, order), back }
+  return { moved: permute(x, order), back: inverseOrder(order) }
 }

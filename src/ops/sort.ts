@@ -20,7 +20,6 @@ interface SortAttrs {
   readonly count: number
 }
 
-/** A tensor's elements in order and their positions (int32) along the sorted dimension. */
 export interface SortOptions {
   /** From the greatest down; default false. */
   descending?: boolean
@@ -29,6 +28,7 @@ export interface SortOptions {
 }
 const sortNames = { descending: true, stable: true } as const
 
+/** A tensor's elements in order and their positions (int32) along the sorted dimension. */
 export interface Sorted<S> {
   values: Tensor<S>
   indices: Tensor<S>
