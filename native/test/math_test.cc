@@ -56,6 +56,8 @@ void sample(const char* name, Vector1 f, double (*want)(double), double bound) {
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double rsqrt(double x) { return 1 / std::sqrt(x); }
+/// musl's own looks at the exponent alone and makes a number of most x below -2.
+double realAcosh(double x) { return x < 1 ? NAN : std::acosh(x); }
 
 void powers() {
   const float special[] = {0.0f,  -0.0f,    1.0f,       -1.0f,       2.0f,        -2.0f,      0.5f,  -0.5f,  3.0f,
@@ -169,7 +171,7 @@ int main() {
   sample("sinh", apply<K::sinh>, std::sinh, 2.5);
   sample("cosh", apply<K::cosh>, std::cosh, 2.5);
   sample("asinh", apply<K::asinh>, std::asinh, 2.0);
-  sample("acosh", apply<K::acosh>, std::acosh, 2.5);
+  sample("acosh", apply<K::acosh>, realAcosh, 2.5);
   sample("atanh", apply<K::atanh>, std::atanh, 2.5);
   angles();
   remainders();
