@@ -8,9 +8,16 @@ namespace {
 
 /// `count` pixels, kWidth channels (`have` of them there) side by side.
 void copyPixels(const float* from, int64_t cStep, int64_t wStep, int64_t have, int64_t count, float* to) {
-  if (wStep != 1 || count < kWidth) {
+  if (wStep != 1) {
     for (int64_t x = 0; x < count; x++)
       for (int64_t l = 0; l < kWidth; l++) to[x * kWidth + l] = l < have ? from[l * cStep + x * wStep] : 0.0f;
+    return;
+  }
+  if (count < kWidth) {
+    F square[kWidth];
+    for (int l = 0; l < kWidth; l++) square[l] = l < have ? loadPartial(from + l * cStep, count) : zero();
+    transpose(square);
+    for (int l = 0; l < count; l++) store(to + l * kWidth, square[l]);
     return;
   }
   for (int64_t x = 0; x < count; x += kWidth) {

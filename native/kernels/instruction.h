@@ -70,7 +70,7 @@ struct Run {
   void* const* buffers;
   std::byte* sharedScratch;  ///< at least Instruction::sharedScratch bytes, aligned to 64
   void* pool;                ///< for parallel(); opaque to the kernels
-  bool whole;                ///< kept memory is to be filled anew
+  bool whole = false;        ///< kept memory is to be filled anew
   /// Where an instruction has what it makes of its second input, and whether it has to be made.
   std::byte* made(const Instruction& instruction) const { return instruction.kept ? instruction.kept : sharedScratch; }
   bool makes(const Instruction& instruction) const { return !instruction.kept || whole; }

@@ -342,6 +342,10 @@ void poolOne(int64_t h, int64_t w, const std::vector<int32_t>& a, bool channelsL
   fill(x), fill(gy);
   for (int64_t i = 0; i < x.count(); i += 3) x.set(i, static_cast<double>(pick(-2, 2)));  // equal ones
   if (pick(0, 1)) x.set(pick(0, x.count() - 1), NAN);
+  if (pick(0, 2) == 0) {  // as small as what lies around the input
+    for (int64_t i = 0; i < x.count(); i++)
+      if (pick(0, 3)) x.set(i, -INFINITY);
+  }
   CHECK(both("maxPool2d", K::maxPool2dFamily, Opcode::maxPool2d, {&x}, {&y, &index}, a).ok(), "maxPool2d");
   for (int32_t countPadding = 0; countPadding < 2; countPadding++) {
     const std::vector<int32_t> b{a[0], a[1], a[2], a[3], a[4], a[5], countPadding};
@@ -383,10 +387,12 @@ void poolOne(int64_t h, int64_t w, const std::vector<int32_t>& a, bool channelsL
 
 void pools() {
   const std::vector<std::vector<int32_t>> windows = {{2, 2, 2, 2, 0, 0, 1, 1}, {3, 3, 2, 2, 1, 1, 1, 1}, {3, 2, 1, 3, 1, 0, 1, 1},
-                                                     {2, 2, 2, 2, 1, 1, 1, 1}, {2, 3, 1, 1, 0, 1, 2, 2}, {4, 4, 4, 4, 0, 0, 1, 1}};
+                                                     {2, 2, 2, 2, 1, 1, 1, 1}, {2, 3, 1, 1, 0, 1, 2, 2}, {4, 4, 4, 4, 0, 0, 1, 1},
+                                                     {3, 3, 1, 1, 1, 1, 1, 1}, {5, 5, 2, 2, 2, 2, 1, 1}, {7, 3, 3, 2, 3, 1, 1, 1},
+                                                     {3, 3, 2, 2, 1, 1, 2, 3}, {2, 9, 1, 7, 1, 4, 1, 1}};
   for (const auto& window : windows) {
-    for (int64_t h : {4, 7, 26}) {
-      for (int64_t w : {4, 5, 16, 26, 37}) {
+    for (int64_t h : {1, 4, 7, 26}) {
+      for (int64_t w : {1, 4, 5, 12, 16, 26, 37}) {
         for (bool channelsLast : {false, true}) {
           for (bool ceilMode : {false, true}) poolOne(h, w, window, channelsLast, ceilMode);
         }
