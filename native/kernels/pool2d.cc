@@ -120,10 +120,15 @@ struct MaxTarget {
   int64_t valueStep;
   int32_t* index;
   int64_t indexStep;
-  CHAINRULE_INLINE void put(int64_t c, F best, I at, int64_t n) const {
-    if (valueStep == 1 && indexStep == 1 && n == kWidth) {
-      store(value + c, best);
-      store(index + c, at);
+  CHAINRULE_INLINE void put(int64_t c, F best, I at) const {
+    if (valueStep != 1 || indexStep != 1) return put(c, best, at, kWidth);
+    store(value + c, best);
+    store(index + c, at);
+  }
+  void put(int64_t c, F best, I at, int64_t n) const {
+    if (valueStep == 1 && indexStep == 1) {
+      storePartial(value + c, best, n);
+      storePartial(index + c, at, n);
       return;
     }
     float values[kWidth];
@@ -141,29 +146,36 @@ struct MaxTarget {
 /// Max pooling of planes, a row of results at a time.
 class MaxRow {
  public:
-  MaxRow(const Geometry& g, const int64_t* stride)
-      : g_(g),
-        stride_(stride),
-        span_((kWidth - 1) * g.sw + (g.kw - 1) * g.dw + 1),
-        firstInside_(g.firstInside()),
-        endInside_(g.endInside()) {}
+  MaxRow(const Geometry& g, const View& view, const float* data) : g_(g), stride_(view.stride), last_(data) {
+    for (int32_t d = 0; d < 4; d++) {
+      if (view.stride[d] < 0) readsOn_ = false;
+      if (readsOn_) last_ += (view.shape[d] - 1) * view.stride[d];
+    }
+  }
 
   template <int kColumns, int kStep>
   void run(const float* plane, int64_t row, const MaxTarget& to) const {
     const int64_t top = row * g_.sh - g_.ph, above = top < 0 ? (g_.dh - 1 - top) / g_.dh : 0, first = top + above * g_.dh;
     const int64_t below = first < g_.height ? (g_.height - first + g_.dh - 1) / g_.dh : 0;
     const int64_t rows = below < g_.kh - above ? below : g_.kh - above;
+    const int64_t rowStep = g_.dh * stride_[2], span = (rows - 1) * rowStep + (reach_ - 1) * stride_[3];
     for (int64_t c = 0; c < g_.outWidth; c += kWidth) {
       if (c + kWidth > g_.outWidth && g_.outWidth >= kWidth) c = g_.outWidth - kWidth;  // overlaps the vector before
-      if (rows <= 0 || c < firstInside_ || c + kWidth > endInside_) {
+      const int64_t n = g_.outWidth - c < kWidth ? g_.outWidth - c : kWidth;
+      const float* corner = plane + first * stride_[2] + (c * g_.sw - g_.pw) * stride_[3];
+      // Lanes without a window read on in the next rows, which must be there.
+      if (rows <= 0 || c < firstInside_ || c + n > endInside_ || (n < kWidth && !(readsOn_ && last_ - corner >= span))) {
         atEdge(plane, row, first, rows, c, to);
         continue;
       }
-      const float* corner = plane + first * stride_[2] + (c * g_.sw - g_.pw) * stride_[3];
       F best;
       I at = cells(first, c);
-      bestVector<kColumns, kStep>(g_, {corner, g_.dh * stride_[2], g_.dw * stride_[3], g_.sw * stride_[3], rows, at}, best, at);
-      to.put(c, best, at, kWidth);
+      bestVector<kColumns, kStep>(g_, {corner, rowStep, g_.dw * stride_[3], g_.sw * stride_[3], rows, at}, best, at);
+      if (n == kWidth) {
+        to.put(c, best, at);
+      } else {
+        to.put(c, best, at, n);
+      }
     }
   }
 
@@ -173,7 +185,7 @@ class MaxRow {
   /// Up to kWidth windows from column c on, of which some reach beyond the input: through a copy with -infinity there, or one by one.
   [[gnu::noinline]] void atEdge(const float* plane, int64_t row, int64_t first, int64_t rows, int64_t c, const MaxTarget& to) const {
     const int64_t n = g_.outWidth - c < kWidth ? g_.outWidth - c : kWidth;
-    if (rows <= 0 || rows > kCopiedRows || span_ + kWidth > kCopiedColumns) {
+    if (rows <= 0 || rows > kCopiedRows || reach_ + kWidth > kCopiedColumns) {
       for (int64_t k = c; k < c + n; k++) to.put(k, bestOf(g_, plane, stride_, row, k));
       return;
     }
@@ -202,9 +214,9 @@ class MaxRow {
   /// The windows' cells, -infinity where the input has none; `from`: the first row's column 0.
   void copyRows(const float* from, int64_t rows, int64_t c, float* copy) const {
     const int64_t left = c * g_.sw - g_.pw, begin = left < 0 ? -left : 0;
-    const int64_t end = g_.width - left < span_ ? g_.width - left : span_;
+    const int64_t end = g_.width - left < reach_ ? g_.width - left : reach_;
     for (int64_t i = 0; i < rows; i++, from += g_.dh * stride_[2], copy += kCopiedColumns) {
-      for (int64_t k = 0; k < span_; k += kWidth) store(copy + k, set1(-__builtin_inff()));
+      for (int64_t k = 0; k < reach_; k += kWidth) store(copy + k, set1(-__builtin_inff()));
       const float* x = from + left * stride_[3];
       if (stride_[3] == 1) {
         int64_t k = begin;
@@ -218,7 +230,10 @@ class MaxRow {
 
   const Geometry& g_;
   const int64_t* stride_;
-  int64_t span_, firstInside_, endInside_;
+  const float* last_;    ///< the tensor's last element in memory
+  bool readsOn_ = true;  ///< no stride is negative
+  const int64_t firstInside_ = g_.firstInside(), endInside_ = g_.endInside();
+  const int64_t reach_ = (kWidth - 1) * g_.sw + (g_.kw - 1) * g_.dw + 1;  ///< columns that kWidth windows see
 };
 
 using MaxRowFunction = void (MaxRow::*)(const float*, int64_t, const MaxTarget&) const;
@@ -236,7 +251,7 @@ void maxChunk(void* argument, int64_t chunk, std::byte*) {
   const Job& job = *static_cast<const Job*>(argument);
   const View &xs = job.instruction->inputs[0], &ys = job.instruction->outputs[0], &is = job.instruction->outputs[1];
   const Geometry g(xs, ys, job.instruction->attributes, true);
-  const MaxRow maxRow(g, xs.stride);
+  const MaxRow maxRow(g, xs, job.run->data<float>(xs));
   const MaxRowFunction run = maxRowFor(g, xs.stride);
   const int64_t total = g.planes * g.outHeight, end = (chunk + 1) * job.rowsPerChunk;
   for (int64_t r = chunk * job.rowsPerChunk; r < end && r < total; r++) {
