@@ -12,9 +12,9 @@ extern const KernelFamily gemmFamily;              // gemm.cc
 extern const KernelFamily conv2dFamily;            // conv2d.cc
 extern const KernelFamily conv2dInputGradFamily;   // conv2d.cc
 extern const KernelFamily conv2dWeightGradFamily;  // conv2d.cc
-extern const KernelFamily maxPool2dFamily;         // pool2d.cc
-extern const KernelFamily avgPool2dFamily;         // pool2d.cc
-extern const KernelFamily avgPool2dGradFamily;     // pool2d.cc
+extern const KernelFamily maxPool2dFamily;         // pool2d_max.cc
+extern const KernelFamily avgPool2dFamily;         // pool2d_average.cc
+extern const KernelFamily avgPool2dGradFamily;     // pool2d_average.cc
 extern const KernelFamily softmaxFamily;           // softmax.cc
 extern const KernelFamily crossEntropyFamily;      // softmax.cc
 extern const KernelFamily crossEntropyGradFamily;  // softmax.cc

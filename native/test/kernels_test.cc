@@ -338,7 +338,7 @@ void poolOne(int64_t h, int64_t w, const std::vector<int32_t>& a, bool channelsL
   Tensor x = make(DType::float32, {n, c, h, w}, order), y = make(DType::float32, {n, c, ho, wo}, order),
          index = make(DType::int32, {n, c, ho, wo});
   Tensor mean = make(DType::float32, {n, c, ho, wo}), gy = make(DType::float32, {n, c, ho, wo}, order),
-         gx = make(DType::float32, {n, c, h, w});
+         gx = make(DType::float32, {n, c, h, w}, order);
   fill(x), fill(gy);
   for (int64_t i = 0; i < x.count(); i += 3) x.set(i, static_cast<double>(pick(-2, 2)));  // equal ones
   if (pick(0, 1)) x.set(pick(0, x.count() - 1), NAN);
@@ -399,7 +399,10 @@ void pools() {
       }
     }
   }
-  poolOne(7, 7, {7, 7, 1, 1, 0, 0, 1, 1}, false, false);
+  for (bool channelsLast : {false, true}) {
+    poolOne(7, 7, {7, 7, 1, 1, 0, 0, 1, 1}, channelsLast, false);
+    poolOne(5, 13, {5, 13, 1, 2, 0, 0, 1, 1}, channelsLast, false);
+  }
 }
 
 }  // namespace
