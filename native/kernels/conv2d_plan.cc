@@ -168,8 +168,10 @@ Status prepareCorrelate(Instruction& instruction, CorrelateSpec spec) {
                        (perImage * ceilDiv(ceilDiv(larger(1, p.outH), step), lines) * parts < 16 && lines * imageWork > 2 * kChunkWork)))
     lines--;
   p.serial = stripBytes(lines) > kStripBytes || tileBytes(lines) > kTileBytes || lines * across * 4 > kPixelBytes;
+  // Lines shorter than a vector pay where a transposed tile would be emptier still, and need the strip behind them.
+  const bool wideEnough = p.outW >= kWidth || (p.padded && (2 * p.outW >= kWidth || 4 * p.outChannels <= kTileColumns));
   p.window = !p.serial && phases == 1 && step == 1 && p.outStepW == 1 && p.inStepW == 1 && (p.padded || p.input.stride[3] == 1) &&
-             blocks == 1 && p.inChannels * tapsMost <= kWindowSteps && p.inChannels * tapsMost > 0 && p.outW >= kWidth;
+             blocks == 1 && p.inChannels * tapsMost <= kWindowSteps && p.inChannels * tapsMost > 0 && wideEnough;
   p.strips = ceilDiv(larger(1, p.outH), lines * step);
   lines = ceilDiv(ceilDiv(larger(1, p.outH), step), p.strips);  // even strips
   p.stripLines = lines * step;

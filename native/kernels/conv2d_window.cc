@@ -51,7 +51,7 @@ struct Windows {
 template <int Run, int V>
 constexpr Windows<Run, V> windows;
 
-/// Pixels of a tile: short lines take single vectors.
+/// Pixels of a tile: short lines take single vectors, of which the rest reads on in the strip's memory.
 int64_t columnsOf(const CorrelatePlan& p) { return p.outW >= kTileColumns ? kTileColumns : kWidth; }
 
 }  // namespace
@@ -91,11 +91,11 @@ void runWindow(const CorrelatePlan& p, const Run& run, const float* weights, int
   const int64_t columns = columnsOf(p);
   const Window* kernels = columns == kTileColumns ? (p.run == 3 ? windows<3, kTileVectors>.rows : windows<1, kTileVectors>.rows)
                                                   : (p.run == 3 ? windows<3, 1>.rows : windows<1, 1>.rows);
-  Tile t{nullptr, mStep, columns, false, finish, 0, 0};
+  Tile t{nullptr, mStep, smaller(columns, p.outW), false, finish, 0, 0};
   for (int64_t i = line0; i < line1; i++)
     for (int64_t a = 0; a < across; a++) {
       // The last tile of a line overlaps the one before, and computes the same.
-      const int64_t j = smaller(a * columns, p.outW - columns);
+      const int64_t j = larger(0, smaller(a * columns, p.outW - columns));
       const float* right = from + (first + i - line0) * p.inStepH * h + j;
       const float* left = weights;
       t.n = i * p.outW + j;

@@ -18,49 +18,80 @@ struct Span {
   }
 };
 
-void averageChunk(void* argument, int64_t chunk, std::byte*) {
+/// A row of averages.
+struct AverageRow {
+  const PoolGeometry& g;
+  const View& xs;
+  const float* x;
+  float* y;
+  int64_t step;
+  Span rows;
+  bool padding;
+  const float* divisors;  ///< of the windows' columns
+
+  CHAINRULE_INLINE void put(const Windows& w, F average) const {
+    if (step == 1) return storePartial(y + w.column, average, w.count);
+    float lane[kWidth];
+    store(lane, average);
+    for (int64_t k = 0; k < w.count; k++) y[(w.column + k) * step] = lane[k];
+  }
+
+  CHAINRULE_INLINE void some(const Windows& w) const {
+    F sum = zero();
+    for (int64_t i = 0; i < w.rows; i++)
+      for (int64_t j = 0; j < g.kw; j++) sum += loadStep(w.corner + i * w.rowStep + j * w.columnStep, w.step);
+    const F columns = w.clipped ? loadPartial(divisors + w.column, w.count) : set1(static_cast<float>(g.kw));
+    put(w, sum / (columns * set1(static_cast<float>(rows.divisor))));
+  }
+
+  /// Along the window.
+  [[gnu::noinline]] void one(int64_t c) const {
+    const Span columns(c, g.sw, g.pw, g.kw, g.width, padding);
+    F parts = zero();
+    float sum = 0.0f;
+    for (int64_t h = rows.begin; h < rows.end; h++) {
+      int64_t w = columns.begin;
+      const float* p = x + h * xs.stride[2];
+      for (; w + kWidth <= columns.end; w += kWidth) parts += loadStep(p + w * xs.stride[3], xs.stride[3]);
+      if (xs.stride[3] == 1) {
+        parts += loadPartial(p + w, columns.end - w);
+      } else {
+        for (; w < columns.end; w++) sum += p[w * xs.stride[3]];
+      }
+    }
+    y[c * step] = (sum + reduceAdd(parts)) / static_cast<float>(rows.divisor * columns.divisor);
+  }
+};
+
+constexpr int64_t kDivisors = (static_cast<int64_t>(kThreadScratchBytes) - PoolRows::kCopyBytes) / 4 - 2 * kWidth;
+
+void averageChunk(void* argument, int64_t chunk, std::byte* scratch) {
   const PoolJob& job = *static_cast<const PoolJob*>(argument);
   const View &xs = job.instruction->inputs[0], &ys = job.instruction->outputs[0];
   const PoolGeometry g(xs, ys, job.instruction->attributes, false);
   const bool padding = job.instruction->attributes[6] != 0;
-  const int64_t total = g.planes * g.outHeight, firstInside = g.firstInside(), endInside = g.endInside();
-  for (int64_t r = chunk * job.rowsPerChunk; r < (chunk + 1) * job.rowsPerChunk && r < total; r++) {
-    const int64_t plane = r / g.outHeight, row = r % g.outHeight;
+  PoolRows pool(g, xs, job.run->data<float>(xs), 0.0f, scratch + kDivisors * 4);
+  float* divisors = reinterpret_cast<float*>(scratch);
+  // Vectors along windows instead of across them, where windows are few and wide.
+  const int64_t across = g.outWidth < kWidth ? g.outWidth : kWidth;
+  const bool along = across * (g.kh * ((g.kw + kWidth - 1) / kWidth) + 8) < g.kh * g.kw + 4 || g.outWidth > kDivisors;
+  for (int64_t c = 0; !along && c < g.outWidth; c++) divisors[c] = static_cast<float>(Span(c, g.sw, g.pw, g.kw, g.width, padding).divisor);
+  eachPlane(g, job.first(chunk), job.last(chunk, g.planes * g.outHeight), [&](int64_t plane, int64_t first, int64_t last) {
     const float* x = job.run->data<float>(xs) + planeOffset(xs, g, plane);
-    float* y = job.run->data<float>(ys) + planeOffset(ys, g, plane) + row * ys.stride[2];
-    const Span rows(row, g.sh, g.ph, g.kh, g.height, padding);
-    for (int64_t c = 0; c < g.outWidth;) {
-      // The last vector of a row may overlap the one before.
-      if (c > firstInside && c < endInside && c + kWidth > endInside && endInside - kWidth >= firstInside && ys.stride[3] == 1)
-        c = endInside - kWidth;
-      if (c >= firstInside && c + kWidth <= endInside && ys.stride[3] == 1) {
-        F sum = zero();
-        for (int64_t h = rows.begin; h < rows.end; h++) {
-          const float* p = x + h * xs.stride[2] + (c * g.sw - g.pw) * xs.stride[3];
-          for (int64_t j = 0; j < g.kw; j++) sum += loadStep(p + j * xs.stride[3], g.sw * xs.stride[3]);
-        }
-        store(y + c, sum / set1(static_cast<float>(rows.divisor * g.kw)));
-        c += kWidth;
+    float* y = job.run->data<float>(ys) + planeOffset(ys, g, plane);
+    if (!along) pool.enter(x, first, last);
+    for (int64_t row = first; row < last; row++) {
+      const Span rows(row, g.sh, g.ph, g.kh, g.height, padding);
+      const AverageRow average{g, xs, x, y + row * ys.stride[2], ys.stride[3], rows, padding, divisors};
+      const auto one = [&](int64_t c) { average.one(c); };
+      if (along) {
+        for (int64_t c = 0; c < g.outWidth; c++) one(c);
       } else {
-        const Span columns(c, g.sw, g.pw, g.kw, g.width, padding);
-        F parts = zero();
-        float sum = 0.0f;
-        for (int64_t h = rows.begin; h < rows.end; h++) {
-          int64_t w = columns.begin;
-          const float* p = x + h * xs.stride[2];
-          for (; w + kWidth <= columns.end; w += kWidth) parts += loadStep(p + w * xs.stride[3], xs.stride[3]);
-          if (xs.stride[3] == 1) {
-            parts += loadPartial(p + w, columns.end - w);
-          } else {
-            for (; w < columns.end; w++) sum += p[w * xs.stride[3]];
-          }
-        }
-        sum += reduceAdd(parts);
-        y[c * ys.stride[3]] = sum / static_cast<float>(rows.divisor * columns.divisor);
-        c++;
+        pool.each(
+            row, [&](const Windows& w) __attribute__((always_inline)) { average.some(w); }, one);
       }
     }
-  }
+  });
 }
 
 /// A row of gy over the sizes of its windows, for the columns first … first+n-1.
@@ -141,8 +172,7 @@ void globalGradChunk(void* argument, int64_t chunk, std::byte*) {
   const View &gs = job.instruction->inputs[0], &xs = job.instruction->outputs[0];
   const PoolGeometry g(xs, gs, job.instruction->attributes, false);
   const float cells = static_cast<float>(g.height * g.width);
-  const int64_t last = (chunk + 1) * job.rowsPerChunk, end = last < g.planes ? last : g.planes;
-  for (int64_t plane = chunk * job.rowsPerChunk; plane < end; plane++) {
+  for (int64_t plane = job.first(chunk); plane < job.last(chunk, g.planes); plane++) {
     const float share = job.run->data<float>(gs)[planeOffset(gs, g, plane)] / cells;
     float* x = job.run->data<float>(xs) + planeOffset(xs, g, plane);
     if (xs.stride[3] == 1 && xs.stride[2] == g.width) {
