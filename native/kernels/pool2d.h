@@ -54,7 +54,7 @@ inline int64_t planeOffset(const View& v, const PoolGeometry& g, int64_t plane) 
 CHAINRULE_INLINE F loadStep(const float* p, int64_t step) { return step == 1 ? load(p) : step == 2 ? loadEven(p) : loadStrided(p, step); }
 
 /// kWidth windows side by side: the first cell of the first, in memory, and what lies between cells and between windows there.
-struct Windows {
+struct PoolWindows {
   const float* corner;
   int64_t rowStep, columnStep, step;
   int64_t firstRow, rows;  ///< of the window, as far as they are inside the input; firstRow counts in the plane
@@ -105,7 +105,7 @@ class PoolRows {
       const bool clipped = c < firstInside_ || c + n > endInside_;
       // Lanes without a window read on in the next rows, which must be there.
       if (rows > 0 && (copied_ || (!clipped && (n == kWidth || (readsOn_ && last_ - corner >= span))))) {
-        some(Windows{corner, g_.dh * rowStep_, g_.dw * columnStep_, g_.sw * columnStep_, first, rows, c, n, clipped});
+        some(PoolWindows{corner, g_.dh * rowStep_, g_.dw * columnStep_, g_.sw * columnStep_, first, rows, c, n, clipped});
       } else {
         for (int64_t k = c; k < c + n; k++) one(k);
       }
@@ -135,6 +135,7 @@ class PoolRows {
   bool readsOn_ = true;  ///< no stride is negative
   const int64_t firstInside_ = g_.firstInside(), endInside_ = g_.endInside();
   const int64_t reach_ = (kWidth - 1) * g_.sw + (g_.kw - 1) * g_.dw + 1;  ///< columns that kWidth windows see
+  /// Columns that all windows of a row see by vectors.
   const int64_t seen_ = (g_.outWidth > kWidth ? g_.outWidth - kWidth : 0) * g_.sw + reach_;
   const int64_t pitch_ = seen_ > g_.pw + g_.width ? seen_ : g_.pw + g_.width;  ///< of the copy
   // What `enter` chose: the plane's column 0, and how it lies in memory.
@@ -168,6 +169,6 @@ inline Status runPool(const Instruction& instruction, const Run& run, int64_t ro
   return {};
 }
 
-inline int64_t planesOf(const View& v) { return v.shape[0] * v.shape[1]; }
+inline int64_t planeCount(const View& v) { return v.shape[0] * v.shape[1]; }
 
 }  // namespace chainrule::CHAINRULE_ISA

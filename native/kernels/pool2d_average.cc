@@ -29,14 +29,14 @@ struct AverageRow {
   bool padding;
   const float* divisors;  ///< of the windows' columns
 
-  CHAINRULE_INLINE void put(const Windows& w, F average) const {
+  CHAINRULE_INLINE void put(const PoolWindows& w, F average) const {
     if (step == 1) return storePartial(y + w.column, average, w.count);
     float lane[kWidth];
     store(lane, average);
     for (int64_t k = 0; k < w.count; k++) y[(w.column + k) * step] = lane[k];
   }
 
-  CHAINRULE_INLINE void some(const Windows& w) const {
+  CHAINRULE_INLINE void some(const PoolWindows& w) const {
     F sum = zero();
     for (int64_t i = 0; i < w.rows; i++)
       for (int64_t j = 0; j < g.kw; j++) sum += loadStep(w.corner + i * w.rowStep + j * w.columnStep, w.step);
@@ -88,7 +88,7 @@ void averageChunk(void* argument, int64_t chunk, std::byte* scratch) {
         for (int64_t c = 0; c < g.outWidth; c++) one(c);
       } else {
         pool.each(
-            row, [&](const Windows& w) __attribute__((always_inline)) { average.some(w); }, one);
+            row, [&](const PoolWindows& w) __attribute__((always_inline)) { average.some(w); }, one);
       }
     }
   });
@@ -188,14 +188,14 @@ void globalGradChunk(void* argument, int64_t chunk, std::byte*) {
 
 Status runAverage(const Instruction& instruction, const Run& run) {
   const View& y = instruction.outputs[0];
-  return runPool(instruction, run, planesOf(y) * y.shape[2], y.shape[3] * instruction.attributes[1] * instruction.attributes[0],
+  return runPool(instruction, run, planeCount(y) * y.shape[2], y.shape[3] * instruction.attributes[1] * instruction.attributes[0],
                  averageChunk);
 }
 Status runAverageGrad(const Instruction& instruction, const Run& run) {
   const View& x = instruction.outputs[0];
   const PoolGeometry g(x, instruction.inputs[0], instruction.attributes, false);
   if (isGlobal(g)) return runPool(instruction, run, g.planes, g.height * g.width, globalGradChunk);
-  return runPool(instruction, run, planesOf(x) * x.shape[2], 2 * x.shape[3], averageGradChunk);
+  return runPool(instruction, run, planeCount(x) * x.shape[2], 2 * x.shape[3], averageGradChunk);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ CHAINRULE_INLINE void take(F value, I index, F& best, I& at) {
 /// `at` those inside. kColumns: the windows' columns side by side
 /// in memory, and kStep: what lies between windows, or 0 where they are anything.
 template <int kColumns, int kStep>
-CHAINRULE_INLINE void bestVector(const PoolGeometry& g, const Windows& w, I places, F& best, I& at) {
+CHAINRULE_INLINE void bestVector(const PoolGeometry& g, const PoolWindows& w, I places, F& best, I& at) {
   const int64_t step = kStep ? kStep : w.step;
   best = loadStep(w.corner, step);  // where that is outside, it is -infinity
   for (int64_t i = 0; i < w.rows; i++) {
@@ -89,13 +89,13 @@ struct MaxTarget {
 };
 
 /// The places of the windows' left cells in the first row, inside the input or not.
-CHAINRULE_INLINE I placesOf(const PoolGeometry& g, const Windows& w) {
+CHAINRULE_INLINE I placesOf(const PoolGeometry& g, const PoolWindows& w) {
   const int64_t first = w.firstRow * g.width + w.column * g.sw - g.pw;
   return set1(static_cast<int32_t>(first)) + lanes() * set1(static_cast<int32_t>(g.sw));
 }
 
 /// The places of the first cells that are inside; 0 where there is none.
-[[gnu::noinline]] I placesInside(const PoolGeometry& g, const Windows& w) {
+[[gnu::noinline]] I placesInside(const PoolGeometry& g, const PoolWindows& w) {
   const I dilation = set1(static_cast<int32_t>(g.dw)), none = set1(0);
   const int64_t left = w.column * g.sw - g.pw;
   I column = set1(static_cast<int32_t>(left)) + lanes() * set1(static_cast<int32_t>(g.sw));
@@ -106,7 +106,7 @@ CHAINRULE_INLINE I placesOf(const PoolGeometry& g, const Windows& w) {
 
 template <int kColumns, int kStep>
 void maxRow(const PoolRows& rows, const PoolGeometry& g, const int64_t* stride, const float* plane, int64_t row, const MaxTarget& to) {
-  const auto some = [&](const Windows& w) __attribute__((always_inline)) {
+  const auto some = [&](const PoolWindows& w) __attribute__((always_inline)) {
     const I places = placesOf(g, w);
     F best;
     I at = w.clipped ? placesInside(g, w) : places;
@@ -150,7 +150,7 @@ void maxChunk(void* argument, int64_t chunk, std::byte* scratch) {
 
 Status runMax(const Instruction& instruction, const Run& run) {
   const View& y = instruction.outputs[0];
-  return runPool(instruction, run, planesOf(y) * y.shape[2], y.shape[3] * instruction.attributes[1], maxChunk);
+  return runPool(instruction, run, planeCount(y) * y.shape[2], y.shape[3] * instruction.attributes[1], maxChunk);
 }
 
 }  // namespace
