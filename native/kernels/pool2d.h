@@ -1,8 +1,7 @@
 // What pooling over planes shares: the windows' geometry, and work in blocks of rows. In: x [N, C, H, W] (or gy) of any strides and the
 // window's attributes, as docs/program-format.md.
 #pragma once
-#include "../simd/simd.h"
-#include "families.h"
+#include "rows.h"
 
 namespace chainrule::CHAINRULE_ISA {
 
@@ -15,7 +14,7 @@ struct PoolJob {
   int64_t rowsPerChunk;
   int64_t first(int64_t chunk) const { return chunk * rowsPerChunk; }
   /// Behind the last row of a chunk, of `rows` in all.
-  int64_t last(int64_t chunk, int64_t rows) const { return (chunk + 1) * rowsPerChunk < rows ? (chunk + 1) * rowsPerChunk : rows; }
+  int64_t last(int64_t chunk, int64_t rows) const { return smaller((chunk + 1) * rowsPerChunk, rows); }
 };
 
 /// Sizes, window and strides of a pooling; `in` is the large side, `out` the small.
@@ -42,7 +41,7 @@ struct PoolGeometry {
   int64_t endInside() const {
     const int64_t room = width + pw - (kw - 1) * dw - 1;
     const int64_t end = room < 0 ? 0 : room / sw + 1;
-    return end < outWidth ? end : outWidth;
+    return smaller(end, outWidth);
   }
 };
 
@@ -82,7 +81,7 @@ class PoolRows {
     plane_ = from, rowStep_ = stride_[2], columnStep_ = stride_[3], copied_ = false;
     if (g_.firstInside() == 0 && g_.endInside() == g_.outWidth) return;
     const int64_t top = first * g_.sh - g_.ph, bottom = (last - 1) * g_.sh - g_.ph + (g_.kh - 1) * g_.dh + 1;
-    const int64_t begin = top > 0 ? top : 0, end = bottom < g_.height ? bottom : g_.height;
+    const int64_t begin = larger(top, 0), end = smaller(bottom, g_.height);
     if ((end - begin) * pitch_ * 4 > kCopyBytes) return;
     copied_ = true;
     for (int64_t h = begin; h < end; h++) copyRow(from + h * stride_[2], copy_ + (h - begin) * pitch_);
@@ -96,11 +95,11 @@ class PoolRows {
   CHAINRULE_INLINE void each(int64_t row, const Some& some, const One& one) const {
     const int64_t top = row * g_.sh - g_.ph, above = top < 0 ? (g_.dh - 1 - top) / g_.dh : 0, first = top + above * g_.dh;
     const int64_t below = first < g_.height ? (g_.height - first + g_.dh - 1) / g_.dh : 0;
-    const int64_t rows = below < g_.kh - above ? below : g_.kh - above;
+    const int64_t rows = smaller(below, g_.kh - above);
     const int64_t span = (rows - 1) * g_.dh * rowStep_ + (reach_ - 1) * columnStep_;
     for (int64_t c = 0; c < g_.outWidth; c += kWidth) {
       if (c + kWidth > g_.outWidth && g_.outWidth >= kWidth) c = g_.outWidth - kWidth;  // overlaps the vector before
-      const int64_t n = g_.outWidth - c < kWidth ? g_.outWidth - c : kWidth;
+      const int64_t n = smaller(g_.outWidth - c, kWidth);
       const float* corner = plane_ + first * rowStep_ + (c * g_.sw - g_.pw) * columnStep_;
       const bool clipped = c < firstInside_ || c + n > endInside_;
       // Lanes without a window read on in the next rows, which must be there.
@@ -115,15 +114,12 @@ class PoolRows {
  private:
   void copyRow(const float* from, float* to) const {
     for (int64_t k = 0; k < g_.pw; k += kWidth) store(to + k, set1(outside_));
-    for (int64_t k = g_.pw + g_.width; k < pitch_; k += kWidth)
-      storePartial(to + k, set1(outside_), pitch_ - k < kWidth ? pitch_ - k : kWidth);
+    for (int64_t k = g_.pw + g_.width; k < pitch_; k += kWidth) storePartial(to + k, set1(outside_), smaller(pitch_ - k, kWidth));
     to += g_.pw;
-    int64_t k = 0;
     if (stride_[3] == 1) {
-      for (; k + kWidth <= g_.width; k += kWidth) store(to + k, load(from + k));
-      if (k < g_.width) storePartial(to + k, loadPartial(from + k, g_.width - k), g_.width - k);
+      alongUnits(g_.width, [&](int64_t k, int64_t have) { put(to + k, get(from + k, have), have); });
     } else {
-      for (; k < g_.width; k++) to[k] = from[k * stride_[3]];
+      for (int64_t k = 0; k < g_.width; k++) to[k] = from[k * stride_[3]];
     }
   }
 
@@ -136,8 +132,8 @@ class PoolRows {
   const int64_t firstInside_ = g_.firstInside(), endInside_ = g_.endInside();
   const int64_t reach_ = (kWidth - 1) * g_.sw + (g_.kw - 1) * g_.dw + 1;  ///< columns that kWidth windows see
   /// Columns that all windows of a row see by vectors.
-  const int64_t seen_ = (g_.outWidth > kWidth ? g_.outWidth - kWidth : 0) * g_.sw + reach_;
-  const int64_t pitch_ = seen_ > g_.pw + g_.width ? seen_ : g_.pw + g_.width;  ///< of the copy
+  const int64_t seen_ = larger(g_.outWidth - kWidth, 0) * g_.sw + reach_;
+  const int64_t pitch_ = larger(seen_, g_.pw + g_.width);  ///< of the copy
   // What `enter` chose: the plane's column 0, and how it lies in memory.
   const float* plane_ = nullptr;
   int64_t rowStep_ = 0, columnStep_ = 0;
@@ -149,7 +145,7 @@ template <class Body>
 void eachPlane(const PoolGeometry& g, int64_t begin, int64_t end, const Body& body) {
   while (begin < end) {
     const int64_t plane = begin / g.outHeight, first = begin % g.outHeight;
-    const int64_t last = end - begin < g.outHeight - first ? first + end - begin : g.outHeight;
+    const int64_t last = smaller(first + end - begin, g.outHeight);
     body(plane, first, last);
     begin += last - first;
   }

@@ -29,8 +29,8 @@ struct AverageRow {
   bool padding;
   const float* divisors;  ///< of the windows' columns
 
-  CHAINRULE_INLINE void put(const PoolWindows& w, F average) const {
-    if (step == 1) return storePartial(y + w.column, average, w.count);
+  CHAINRULE_INLINE void write(const PoolWindows& w, F average) const {
+    if (step == 1) return put(y + w.column, average, w.count);
     float lane[kWidth];
     store(lane, average);
     for (int64_t k = 0; k < w.count; k++) y[(w.column + k) * step] = lane[k];
@@ -41,7 +41,7 @@ struct AverageRow {
     for (int64_t i = 0; i < w.rows; i++)
       for (int64_t j = 0; j < g.kw; j++) sum += loadStep(w.corner + i * w.rowStep + j * w.columnStep, w.step);
     const F columns = w.clipped ? loadPartial(divisors + w.column, w.count) : set1(static_cast<float>(g.kw));
-    put(w, sum / (columns * set1(static_cast<float>(rows.divisor))));
+    write(w, sum / (columns * set1(static_cast<float>(rows.divisor))));
   }
 
   /// Along the window.
@@ -73,7 +73,7 @@ void averageChunk(void* argument, int64_t chunk, std::byte* scratch) {
   PoolRows pool(g, xs, job.run->data<float>(xs), 0.0f, scratch + kDivisors * 4);
   float* divisors = reinterpret_cast<float*>(scratch);
   // Vectors along windows instead of across them, where windows are few and wide.
-  const int64_t across = g.outWidth < kWidth ? g.outWidth : kWidth;
+  const int64_t across = smaller(g.outWidth, kWidth);
   const bool along = across * (g.kh * ((g.kw + kWidth - 1) / kWidth) + 8) < g.kh * g.kw + 4 || g.outWidth > kDivisors;
   for (int64_t c = 0; !along && c < g.outWidth; c++) divisors[c] = static_cast<float>(Span(c, g.sw, g.pw, g.kw, g.width, padding).divisor);
   eachPlane(g, job.first(chunk), job.last(chunk, g.planes * g.outHeight), [&](int64_t plane, int64_t first, int64_t last) {
@@ -112,9 +112,7 @@ void sharesOf(const float* gy, int64_t step, const PoolGeometry& g, const Span& 
 
 /// x[0..n-1] += share.
 CHAINRULE_INLINE void addToRun(float* x, int64_t n, float share) {
-  const F shares = set1(share);
-  for (; n >= kWidth; n -= kWidth, x += kWidth) store(x, load(x) + shares);
-  if (n > 0) storePartial(x, loadPartial(x, n) + shares, n);
+  alongUnits(n, [&](int64_t i, int64_t have) { put(x + i, get(x + i, have) + set1(share), have); });
 }
 
 /// A row of gx gathers from all windows that touch it.
@@ -123,10 +121,10 @@ void averageGradChunk(void* argument, int64_t chunk, std::byte*) {
   const View &gs = job.instruction->inputs[0], &xs = job.instruction->outputs[0];
   const PoolGeometry g(xs, gs, job.instruction->attributes, false);
   const bool padding = job.instruction->attributes[6] != 0;
-  const int64_t total = g.planes * g.height, firstInside = g.firstInside(), endInside = g.endInside(), step = xs.stride[3];
+  const int64_t firstInside = g.firstInside(), endInside = g.endInside(), step = xs.stride[3];
   constexpr int64_t kShares = 256;
   float shares[kShares];
-  for (int64_t r = chunk * job.rowsPerChunk; r < (chunk + 1) * job.rowsPerChunk && r < total; r++) {
+  for (int64_t r = job.first(chunk); r < job.last(chunk, g.planes * g.height); r++) {
     const int64_t plane = r / g.height, h = r % g.height;
     float* x = job.run->data<float>(xs) + planeOffset(xs, g, plane) + h * xs.stride[2];
     if (step == 1) {
@@ -140,7 +138,7 @@ void averageGradChunk(void* argument, int64_t chunk, std::byte*) {
       const Span rows(row, g.sh, g.ph, g.kh, g.height, padding);
       const float* gy = job.run->data<float>(gs) + planeOffset(gs, g, plane) + row * gs.stride[2];
       for (int64_t begin = 0; begin < g.outWidth; begin += kShares) {
-        const int64_t n = g.outWidth - begin < kShares ? g.outWidth - begin : kShares;
+        const int64_t n = smaller(g.outWidth - begin, kShares);
         sharesOf(gy, gs.stride[3], g, rows, padding, begin, n, shares);
         // Whole windows cell by cell, so that the loops are long; those at the edges are clipped.
         int64_t inside = firstInside > begin ? firstInside - begin : 0, end = endInside - begin < n ? endInside - begin : n;
@@ -176,9 +174,7 @@ void globalGradChunk(void* argument, int64_t chunk, std::byte*) {
     const float share = job.run->data<float>(gs)[planeOffset(gs, g, plane)] / cells;
     float* x = job.run->data<float>(xs) + planeOffset(xs, g, plane);
     if (xs.stride[3] == 1 && xs.stride[2] == g.width) {
-      int64_t i = 0;
-      for (; i + kWidth <= g.height * g.width; i += kWidth) store(x + i, set1(share));
-      storePartial(x + i, set1(share), g.height * g.width - i);
+      alongUnits(g.height * g.width, [&](int64_t i, int64_t have) { put(x + i, set1(share), have); });
     } else {
       for (int64_t h = 0; h < g.height; h++)
         for (int64_t w = 0; w < g.width; w++) x[h * xs.stride[2] + w * xs.stride[3]] = share;
@@ -195,7 +191,7 @@ Status runAverageGrad(const Instruction& instruction, const Run& run) {
   const View& x = instruction.outputs[0];
   const PoolGeometry g(x, instruction.inputs[0], instruction.attributes, false);
   if (isGlobal(g)) return runPool(instruction, run, g.planes, g.height * g.width, globalGradChunk);
-  return runPool(instruction, run, planeCount(x) * x.shape[2], 2 * x.shape[3], averageGradChunk);
+  return runPool(instruction, run, g.planes * g.height, 2 * g.width, averageGradChunk);
 }
 
 }  // namespace

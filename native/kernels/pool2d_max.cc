@@ -34,9 +34,8 @@ CHAINRULE_INLINE void take(F value, I index, F& best, I& at) {
   at = select(better, index, at);
 }
 
-/// The largest cells and where they are. In: the places of the windows' first cells, inside the input or not, and in
-/// `at` those inside. kColumns: the windows' columns side by side
-/// in memory, and kStep: what lies between windows, or 0 where they are anything.
+/// The largest cells and where they are. In: the places of the windows' first cells, inside the input or not, and in `at` those inside.
+/// kColumns: the windows' columns side by side in memory, and kStep: what lies between windows, or 0 where they are anything.
 template <int kColumns, int kStep>
 CHAINRULE_INLINE void bestVector(const PoolGeometry& g, const PoolWindows& w, I places, F& best, I& at) {
   const int64_t step = kStep ? kStep : w.step;
@@ -65,24 +64,19 @@ struct MaxTarget {
   int64_t valueStep;
   int32_t* index;
   int64_t indexStep;
-  CHAINRULE_INLINE void put(int64_t c, F best, I at) const {
-    if (valueStep != 1 || indexStep != 1) return put(c, best, at, kWidth);
-    store(value + c, best);
-    store(index + c, at);
-  }
-  void put(int64_t c, F best, I at, int64_t n) const {
+  CHAINRULE_INLINE void write(int64_t c, F best, I at, int64_t n) const {
     if (valueStep == 1 && indexStep == 1) {
-      storePartial(value + c, best, n);
-      storePartial(index + c, at, n);
+      put(value + c, best, n);
+      put(index + c, at, n);
       return;
     }
     float values[kWidth];
     int32_t places[kWidth];
     store(values, best);
     store(places, at);
-    for (int64_t k = 0; k < n; k++) put(c + k, {values[k], places[k]});
+    for (int64_t k = 0; k < n; k++) write(c + k, {values[k], places[k]});
   }
-  void put(int64_t c, Best best) const {
+  void write(int64_t c, Best best) const {
     value[c * valueStep] = best.value;
     index[c * indexStep] = best.index;
   }
@@ -111,13 +105,9 @@ void maxRow(const PoolRows& rows, const PoolGeometry& g, const int64_t* stride, 
     F best;
     I at = w.clipped ? placesInside(g, w) : places;
     bestVector<kColumns, kStep>(g, w, places, best, at);
-    if (w.count == kWidth) {
-      to.put(w.column, best, at);
-    } else {
-      to.put(w.column, best, at, w.count);
-    }
+    to.write(w.column, best, at, w.count);
   };
-  rows.each(row, some, [&](int64_t c) { to.put(c, bestOf(g, plane, stride, row, c)); });
+  rows.each(row, some, [&](int64_t c) { to.write(c, bestOf(g, plane, stride, row, c)); });
 }
 
 using MaxRow = decltype(&maxRow<0, 0>);

@@ -61,7 +61,8 @@ CHAINRULE_INLINE void alongUnits(int64_t n, Fn f) {
   if (i < n) f(i, n - i);
 }
 CHAINRULE_INLINE F get(const float* p, int64_t have) { return have == kWidth ? load(p) : loadPartial(p, have); }
-CHAINRULE_INLINE void put(float* p, F x, int64_t have) {
+template <class T, class V>
+CHAINRULE_INLINE void put(T* p, V x, int64_t have) {
   if (have == kWidth)
     store(p, x);
   else
