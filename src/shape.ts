@@ -152,10 +152,14 @@ export function normalizeDims(op: string, dims: number | readonly number[] | und
 }
 
 /**
- * Strides that show the same memory under another shape, or `undefined` where only a copy can. Both shapes have the same size.
+ * Strides that show the same memory under another shape; `undefined` where only a copy can, or where the sizes differ, so that there is
+ * nothing to show.
  */
 export function reshapeStrides(shape: Shape, strides: readonly number[], target: Shape): number[] | undefined {
-  if (sizeOf(shape) === 0 || isContiguous(shape, strides)) return contiguousStrides(target)
+  const n = sizeOf(shape)
+  // not `!==`: a size that is no number fits nothing
+  if (!(n === sizeOf(target))) return undefined
+  if (n === 0 || isContiguous(shape, strides)) return contiguousStrides(target)
   const out = new Array<number>(target.length).fill(0)
   const from = shape.map((_, i) => i).filter((i) => shape[i] !== 1)
   let t = 0
@@ -168,8 +172,9 @@ export function reshapeStrides(shape: Shape, strides: readonly number[], target:
     const t0 = t
     let b = target[t++]
     while (a !== b) {
-      if (a < b) a *= shape[from[f++]]
-      else b *= target[t++]
+      if (a < b && f < from.length) a *= shape[from[f++]]
+      else if (b < a && t < target.length) b *= target[t++]
+      else return undefined
     }
     for (let i = f0; i < f - 1; i++) {
       if (strides[from[i]] !== strides[from[i + 1]] * shape[from[i + 1]]) return undefined

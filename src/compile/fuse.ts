@@ -6,7 +6,7 @@ import { hasEpilogue, identityMicro, Opcode, type View } from '../ir/format.js'
 import { lowerMicro } from '../ops/micro.js'
 import { contiguousStrides } from '../shape.js'
 import type { Storage } from '../storage.js'
-import { Group, reshapeView, sameView } from './group.js'
+import { Group, sameView, throughView } from './group.js'
 import { Buf, isWhole, type Lowered, type Result, type Step } from './lower.js'
 
 export interface Schedule {
@@ -158,23 +158,22 @@ class Scheduler {
     if (group.outputs.some((o) => o.view.buffer !== input.buffer && (this.needed.has(o.view.buffer) || this.readsLeft(o.view.buffer) > 0)))
       return step
     const made = group.outputs.find((o) => o.view.buffer === input.buffer)
-    if (made === undefined) return step
-    const domain = instruction.domain as readonly number[]
-    const { inputs, outputs } = group
-    const seen = reshapeView(made.view, domain)
-    const reshaped = inputs.map((v) => reshapeView(v, domain))
-    if (seen === undefined || !sameView(seen, input) || reshaped.some((v) => v === undefined)) return step
+    // storing bytes cuts numbers off, so a result of bytes has to be stored
+    if (made === undefined || made.view.dtype === 'uint8') return step
+    const { outputs } = group
     group.outputs = [made]
     const { micro, inputs: used } = group.asPrologue()
     group.outputs = outputs
+    const inputs = throughView(made.view, input, used)
+    if (inputs === undefined) return step
     this.slots[at] = undefined
     return {
       nodes: [...group.nodes, ...step.nodes],
       instruction: {
         ...instruction,
-        inputs: used.map((v) => reshapeView(v, domain) as View<Buf>),
+        inputs,
         prologue: micro,
-        prologueInputs: used.length,
+        prologueInputs: inputs.length,
       },
     }
   }

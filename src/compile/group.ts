@@ -30,6 +30,59 @@ export function reshapeView(v: View<Buf>, shape: readonly number[]): View<Buf> |
   return strides && { ...v, shape, strides }
 }
 
+/** How the indices of a view follow from those of a part of it: where it starts, and for each dimension how far each of its own goes. */
+interface Part {
+  readonly shape: readonly number[]
+  readonly start: readonly number[]
+  readonly steps: readonly (readonly number[])[]
+}
+
+/** `seen` as a part of `made`, a view of the same buffer; `undefined` where it is none, or too contorted to tell. */
+function partOf(made: View<Buf>, seen: View<Buf>): Part | undefined {
+  const { shape } = seen
+  if (seen.buffer !== made.buffer || seen.dtype !== made.dtype || shape.includes(0)) return undefined
+  const dims = [...made.shape.keys()].filter((d) => made.shape[d] > 1).sort((a, b) => made.strides[b] - made.strides[a])
+  // a distance in elements as one in indices; right where all indices turn out to lie within the view
+  const split = (distance: number): number[] | undefined => {
+    const indices = made.shape.map(() => 0)
+    let rest = distance
+    for (const d of dims) {
+      indices[d] = Math.trunc(rest / made.strides[d])
+      rest -= indices[d] * made.strides[d]
+    }
+    return rest === 0 ? indices : undefined
+  }
+  const start = split(seen.offset - made.offset)
+  const steps = shape.map((extent, i) => (extent === 1 ? made.shape.map(() => 0) : split(seen.strides[i])))
+  if (start === undefined || steps.some((s) => s === undefined)) return undefined
+  const known = steps as number[][]
+  const within = made.shape.every((extent, d) => {
+    const reach = (sign: 1 | -1): number => known.reduce((sum, s, i) => sum + (sign * s[d] > 0 ? s[d] * (shape[i] - 1) : 0), start[d])
+    return reach(-1) >= 0 && reach(1) < extent
+  })
+  return within ? { shape, start, steps: known } : undefined
+}
+
+/** What the part of a view shows, of another view of the same shape. */
+function partOfView(v: View<Buf>, { shape, start, steps }: Part): View<Buf> {
+  const along = (indices: readonly number[]): number => indices.reduce((sum, n, d) => sum + n * v.strides[d], 0)
+  return { ...v, shape, strides: steps.map(along), offset: v.offset + along(start) }
+}
+
+/**
+ * Views of a map's shape as a reader sees them who looks at its result `made` through `seen`: under another shape, or a part of it.
+ * `undefined` where that cannot be said with strides, or where the reader would have elements computed more than once.
+ */
+export function throughView(made: View<Buf>, seen: View<Buf>, views: readonly View<Buf>[]): View<Buf>[] | undefined {
+  const whole = reshapeView(made, seen.shape)
+  if (whole !== undefined && sameView(whole, seen)) {
+    const reshaped = views.map((v) => reshapeView(v, seen.shape))
+    return reshaped.some((v) => v === undefined) ? undefined : (reshaped as View<Buf>[])
+  }
+  const part = sizeOf(seen.shape) < sizeOf(made.shape) ? partOf(made, seen) : undefined
+  return part && views.map((v) => partOfView(v, part))
+}
+
 export function sameView(a: View<Buf>, b: View<Buf>): boolean {
   return (
     a.buffer === b.buffer &&
