@@ -1,8 +1,8 @@
 /**
  * A recurrent language model over characters. In: tokens. Out: scores for the next token at each position, or new tokens.
  */
-import { ArgumentError, narrow, nn, noGrad, reshape, ShapeError, type Tensor, tensor } from '../index.js'
-import { checkCount, type SampleOptions, sample } from './sample.js'
+import { ArgumentError, narrow, nn, reshape, ShapeError, type Tensor, tensor } from '../index.js'
+import { checkCount, inEvaluation, type SampleOptions, sample } from './sample.js'
 
 export interface CharLSTMOptions {
   /** Width of the token vectors; default 64. */
@@ -61,20 +61,14 @@ export class CharLSTM extends nn.Module {
     if (!Array.isArray(prompt) || prompt.length === 0)
       throw new ArgumentError('ERR_PROMPT', `generate: the prompt is a list of tokens, received ${String(prompt)}.`)
     const tokens: number[] = [...prompt]
-    const training = this.training
-    this.eval()
-    try {
-      noGrad(() => {
-        let state: CharLSTMState | undefined
-        for (let fresh = tokens.slice(), n = 0; n < count; n++, fresh = tokens.slice(-1)) {
-          const [scores, next] = this.step(tensor(fresh, { dtype: 'int32', shape: [fresh.length, 1] }), state)
-          state = next
-          tokens.push(sample(reshape(narrow(scores, 0, fresh.length - 1, 1), [1, scores.shape[2]]), options)[0])
-        }
-      })
-    } finally {
-      this.train(training)
-    }
+    inEvaluation(this, () => {
+      let state: CharLSTMState | undefined
+      for (let fresh = tokens.slice(), n = 0; n < count; n++, fresh = tokens.slice(-1)) {
+        const [scores, next] = this.step(tensor(fresh, { dtype: 'int32', shape: [fresh.length, 1] }), state)
+        state = next
+        tokens.push(sample(reshape(narrow(scores, 0, fresh.length - 1, 1), [1, scores.shape[2]]), options)[0])
+      }
+    })
     return tokens
   }
 }

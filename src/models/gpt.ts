@@ -8,7 +8,6 @@ import {
   gelu,
   narrow,
   nn,
-  noGrad,
   reshape,
   ShapeError,
   scaledDotProductAttention,
@@ -16,7 +15,7 @@ import {
   tensor,
   transpose,
 } from '../index.js'
-import { checkCount, type SampleOptions, sample } from './sample.js'
+import { checkCount, inEvaluation, type SampleOptions, sample } from './sample.js'
 
 export interface GPTOptions {
   /** Longest sequence; default 1024. */
@@ -189,13 +188,7 @@ export class GPT extends nn.Module {
         'ERR_PROMPT',
         `generate: the prompt is rows of tokens of one length, [[0, 1], …], received ${String(prompt)}.`,
       )
-    const training = this.training
-    this.eval()
-    try {
-      return noGrad(() => this.continued(prompt, count, options))
-    } finally {
-      this.train(training)
-    }
+    return inEvaluation(this, () => this.continued(prompt, count, options))
   }
 
   private continued(prompt: readonly (readonly number[])[], count: number, options: SampleOptions): number[][] {

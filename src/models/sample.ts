@@ -1,7 +1,7 @@
 /**
  * Drawing tokens from scores, for models that generate. In: scores `[B, V]`. Out: one token a row.
  */
-import { ArgumentError, rand, type Tensor } from '../index.js'
+import { ArgumentError, type nn, noGrad, rand, type Tensor } from '../index.js'
 
 export interface SampleOptions {
   /** Scores are divided by it: below 1 surer, above 1 wilder; 0 takes the likeliest. Default 1. */
@@ -32,6 +32,18 @@ export function sample(scores: Tensor, { temperature = 1, topK }: SampleOptions)
     }
     return kept[kept.length - 1]
   })
+}
+
+/** @internal runs `fn` with the model in evaluation and without gradients; then each module has its own flag back, also those of a frozen part */
+export function inEvaluation<T>(model: nn.Module, fn: () => T): T {
+  // parents come first, so what a parent sets for all below it is set right by them
+  const flags = model.modules().map((module) => ({ module, training: module.training }))
+  model.eval()
+  try {
+    return noGrad(fn)
+  } finally {
+    for (const { module, training } of flags) module.train(training)
+  }
 }
 
 /** @internal how many tokens to make */

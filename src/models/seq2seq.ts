@@ -1,8 +1,8 @@
 /**
  * A Transformer encoder-decoder for sequences of tokens, as of translation. In: source and target tokens. Out: scores for the next target token.
  */
-import { ArgumentError, eq, mul, narrow, nn, noGrad, reshape, ShapeError, type Tensor, tensor } from '../index.js'
-import { type SampleOptions, sample } from './sample.js'
+import { ArgumentError, eq, mul, narrow, nn, reshape, ShapeError, type Tensor, tensor } from '../index.js'
+import { inEvaluation, type SampleOptions, sample } from './sample.js'
 
 export interface Seq2SeqTransformerOptions {
   /** Default 3 each. */
@@ -104,23 +104,17 @@ export class Seq2SeqTransformer extends nn.Module {
     if (!Array.isArray(source) || source.length === 0)
       throw new ArgumentError('ERR_PROMPT', 'generate: the source is rows of tokens of one length.')
     const { start, end, temperature = 0, topK, maxTokens = source[0].length + 5 } = options
-    const training = this.training
-    this.eval()
-    try {
-      return noGrad(() => {
-        const from = tensor(source as number[][], { dtype: 'int32' })
-        const memory = this.encode(from)
-        const rows = source.map(() => [start])
-        for (let n = 0; n < maxTokens && rows.some((r) => !r.includes(end, 1)); n++) {
-          const scores = this.decode(tensor(rows, { dtype: 'int32' }), memory, from)
-          const last = reshape(narrow(scores, 1, n, 1), [rows.length, scores.shape[2]])
-          sample(last, { temperature, topK }).forEach((token, i) => void rows[i].push(token))
-        }
-        return rows.map((r) => (r.includes(end, 1) ? r.slice(0, r.indexOf(end, 1) + 1) : r))
-      })
-    } finally {
-      this.train(training)
-    }
+    return inEvaluation(this, () => {
+      const from = tensor(source as number[][], { dtype: 'int32' })
+      const memory = this.encode(from)
+      const rows = source.map(() => [start])
+      for (let n = 0; n < maxTokens && rows.some((r) => !r.includes(end, 1)); n++) {
+        const scores = this.decode(tensor(rows, { dtype: 'int32' }), memory, from)
+        const last = reshape(narrow(scores, 1, n, 1), [rows.length, scores.shape[2]])
+        sample(last, { temperature, topK }).forEach((token, i) => void rows[i].push(token))
+      }
+      return rows.map((r) => (r.includes(end, 1) ? r.slice(0, r.indexOf(end, 1) + 1) : r))
+    })
   }
 }
 

@@ -10,7 +10,7 @@ import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSou
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { deepCopy } from './copy.js'
-import { forced } from './mode.js'
+import { judging } from './mode.js'
 import { Parameter } from './parameter.js'
 import { type PredictInput, type PredictOptions, predict } from './predict.js'
 import { describeModule, summarize } from './print.js'
@@ -80,7 +80,7 @@ export abstract class Module {
 
   /** True while the module is to learn (the default): dropout drops, batch norm uses the batch's statistics. Set by `train` and `eval`. */
   get training(): boolean {
-    if (forced.training !== undefined) return forced.training
+    if (judging.on) return false
     const own = this[registry]
     tracing.recorder?.observe(this, 'training', () => own.training)
     return own.training

@@ -13,7 +13,7 @@ import { clone, narrow } from '../ops/movement.js'
 import { isContiguous, sizeOf } from '../shape.js'
 import { empty, fromBuffer, type NestedData, Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
-import { withMode } from './mode.js'
+import { inEvaluation } from './mode.js'
 import type { Module } from './module.js'
 
 /** What `predict` takes: a tensor, numbers nested in arrays, or a typed array with a shape. */
@@ -160,7 +160,7 @@ function forwardOf(model: Module, size: number): Forward {
   const { sizes } = compiled.get(model) as Kept
   let fn = sizes.get(size)
   if (fn === undefined) {
-    const forward = (x: Tensor): Tensor => noGrad(() => withMode(false, () => outputOf(model, x)))
+    const forward = (x: Tensor): Tensor => noGrad(() => inEvaluation(() => outputOf(model, x)))
     fn = compile(forward, { name: 'predict', ahead: true })
     sizes.set(size, fn)
   }

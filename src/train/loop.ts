@@ -14,7 +14,7 @@ import type { FitOptions } from './options.js'
 import { Pacer } from './pacer.js'
 import { makeProgress, type Progress, type StepNews } from './progress.js'
 import { Timetable } from './schedule.js'
-import { type Figures, makeSteps, type Steps } from './steps.js'
+import { checkMode, type Figures, makeSteps, type Steps } from './steps.js'
 
 /** A step of a training. */
 export interface FitStep {
@@ -51,6 +51,7 @@ export async function train<M extends Metrics>(
       'fit: this model, or a part of it, is being trained already. Await the first fit, or train a clone().',
     )
   }
+  checkMode(model)
   for (const m of modules) busy.add(m)
   try {
     return await new Training(model, data, options, watchers).run()

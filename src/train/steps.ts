@@ -4,8 +4,8 @@
  */
 import { noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
-import { ArgumentError, GradientError, ShapeError, showShape } from '../errors.js'
-import { withMode } from '../nn/mode.js'
+import { ArgumentError, GradientError, ShapeError, StateError, showShape } from '../errors.js'
+import { inEvaluation } from '../nn/mode.js'
 import type { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
 import { gradMode } from '../ops/dispatch.js'
@@ -61,15 +61,14 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   const figures = (outputs: Tensor, y: Tensor, loss: Tensor): Figures =>
     noGrad(() => [loss.detach(), ...metrics.map(([name, metric]) => scalar(`the metric ${name}`, metric(outputs, y)))])
 
-  const gather = (x: Tensor, y: Tensor): Figures =>
-    withMode(true, () => {
-      const outputs = forward(x)
-      const loss = scalar('the loss', lossOf(outputs, y))
-      loss.backward()
-      checkGradients(model, optimizer)
-      const measured = figures(outputs, y, loss)
-      return measured
-    })
+  const gather = (x: Tensor, y: Tensor): Figures => {
+    checkMode(model)
+    const outputs = forward(x)
+    const loss = scalar('the loss', lossOf(outputs, y))
+    loss.backward()
+    checkGradients(model, optimizer)
+    return figures(outputs, y, loss)
+  }
 
   const learn = (x: Tensor, y: Tensor): Figures => {
     optimizer.zeroGrad()
@@ -96,7 +95,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
 
   const judge = (x: Tensor, y: Tensor): Figures =>
     noGrad(() =>
-      withMode(false, () => {
+      inEvaluation(() => {
         const outputs = forward(x)
         return figures(outputs, y, scalar('the loss', lossOf(outputs, y)))
       }),
@@ -131,6 +130,18 @@ function undone(model: Module, optimizer: Optimizer, step: (x: Tensor, y: Tensor
       throw error
     }
   }
+}
+
+/**
+ * A module that was put into evaluation stays there while its model trains. All of them at once are a call of `eval()` that was forgotten: dropout and batch
+ * norm would not train, without a word. Compiled steps come back here when a flag that was looked at has changed.
+ */
+export function checkMode(model: Module): void {
+  if (model.modules().some((m) => m.training)) return
+  throw new StateError(
+    'ERR_FIT_EVALUATION',
+    'fit: all of the model is in evaluation, where dropout and batch norm do not train. Call model.train() first; then eval() on the parts that are to stay as they are.',
+  )
 }
 
 /**

@@ -118,25 +118,6 @@ describe('fit', () => {
     expect((await fit(model, [x, y], { ...options, batchSize: 1000 })).last).toMatchObject({ steps: 1, samples: 300 })
   })
 
-  test('learns in training mode, judges in evaluation mode, and leaves the flags alone', async () => {
-    const seen: boolean[] = []
-    class Spy extends nn.Module {
-      readonly net = mlp()
-      forward(t: Tensor): Tensor {
-        seen.push(this.training)
-        return this.net.forward(t)
-      }
-    }
-    const model = new Spy()
-    model.eval()
-    model.net[1].train()
-    await fit(model, [x, y], { ...setup(model), validation: [x, y], compile: false })
-    expect(seen.slice(0, 2)).toEqual([false, true]) // the validation data is tried first
-    expect(seen.slice(1, 11).every((t) => t)).toBe(true)
-    expect(seen.slice(11).some((t) => t)).toBe(false)
-    expect(model.modules().map((m) => m.training)).toEqual([false, false, false, true, false])
-  })
-
   test('updates batch norm and draws dropout anew each step', async () => {
     manualSeed(4)
     const model = new nn.Sequential(new nn.Linear(2, 8), new nn.BatchNorm1d(8), new nn.Dropout(0.5), new nn.Linear(8, 3))
