@@ -8,7 +8,7 @@ import { formatTensor } from './print.js'
 import { checkShape, contiguousStrides, copyStrided, isContiguous, maxRank, sizeOf } from './shape.js'
 import { Storage } from './storage.js'
 import { tracing } from './tracing.js'
-import type { AnyShape, Erase, EraseLast, Sizes } from './types.js'
+import type { AnyShape, Erase, EraseLast, Nested, Sizes } from './types.js'
 
 /** Numbers nested to any depth, as `toArray` returns and `tensor` takes. */
 export type NestedArray = number | boolean | readonly NestedArray[]
@@ -217,7 +217,12 @@ export class Tensor<S = AnyShape> {
     return viewMemory(this.dtype, bytes.buffer, bytes.byteOffset + this.offset * itemSize(this.dtype), 1)[0]
   }
 
-  /** The elements as nested arrays of numbers (booleans for `bool`). */
+  /**
+   * The elements as nested arrays of numbers. A tensor of `bool` gives booleans: `mask.toArray<boolean>()` types them so.
+   *
+   *     randn([2, 3]).toArray()[0][1]   // number[][] for `tsc`, `any` where it does not know the number of dimensions
+   */
+  toArray<T extends number | boolean = number>(): Nested<S, T>
   toArray(): NestedArray {
     this.storage.waitToRead()
     const data = this.copyOut()
@@ -234,7 +239,7 @@ export class Tensor<S = AnyShape> {
 
   /** For `JSON.stringify`: the nested arrays. JSON has null for what is not finite. */
   toJSON(): NestedArray {
-    return this.toArray()
+    return this.toArray() as NestedArray
   }
 
   /** Gives large memory back for reuse at once instead of at garbage collection. Optional. */

@@ -47,7 +47,7 @@ const sources = (folder: string): string[] =>
 /** Types as the package has them: declarations written by `tsc`. */
 function declarations(): string {
   const out = join(work, 'declarations')
-  const output = tsc([join(root, 'src/index.ts')], {
+  const output = tsc([join(root, 'src/index.ts'), join(root, 'src/models/index.ts')], {
     noEmit: false,
     exactOptionalPropertyTypes: false,
     emitDeclarationOnly: true,

@@ -2,12 +2,35 @@
  * What compiled functions are called with and return: tensors and numbers nested in arrays and plain objects. In: any such tree. Out: its leaves
  * in order, and a way to build it again around others.
  */
-import { Tensor } from '../tensor.js'
+import { type ShapeOf, Tensor } from '../tensor.js'
 import type { Arguments } from './trace.js'
 
 export interface FlatArguments extends Arguments {
   /** All else and where each thing stands, compared by identity: other values or other places make another program. */
   readonly statics: readonly unknown[]
+}
+
+/** Whether a function is written for a plain number, or an array of them, where it is given a tensor. */
+type IsNumber<T> = 0 extends 1 & T
+  ? false
+  : [T] extends [readonly (infer Item)[]]
+    ? IsNumber<Item>
+    : [Extract<T, number>] extends [never]
+      ? false
+      : [Extract<T, Tensor>] extends [never]
+        ? true
+        : false
+
+/** `unknown`, or the sentence that `tsc` shows where a parameter of a compiled function is typed as a number. */
+export type NumbersAsTensors<F> = F extends (...args: infer A) => unknown
+  ? true extends { [K in keyof A]: IsNumber<A[K]> }[number]
+    ? 'compile gives the function a tensor for each number: write Tensor instead of number'
+    : unknown
+  : unknown
+
+/** What a compiled function is called with: a number may stand for a tensor without dimensions. */
+export type CallArguments<A> = {
+  [K in keyof A]: A[K] extends Tensor ? (ShapeOf<A[K]> extends readonly [] ? A[K] | number : A[K]) : A[K]
 }
 
 /** What stands in `statics` for a tensor, a number, the beginning of an array or an object. */

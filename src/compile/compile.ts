@@ -7,7 +7,7 @@ import { checkFunction, checkOptions, StateError, showShape } from '../errors.js
 import { gradMode } from '../ops/dispatch.js'
 import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
-import { type FlatArguments, flattenArguments } from './arguments.js'
+import { type CallArguments, type FlatArguments, flattenArguments, type NumbersAsTensors } from './arguments.js'
 import { Entry } from './entry.js'
 import { explainProgram } from './explain.js'
 import { firstDifference, trace } from './trace.js'
@@ -38,6 +38,9 @@ export interface Compiled<A extends readonly unknown[], R> {
   /** @internal */
   readonly variants: number
 }
+
+/** The compiled form of a function. */
+export type CompiledOf<F extends (...args: never[]) => unknown> = Compiled<CallArguments<Parameters<F>>, ReturnType<F>>
 
 const cacheSize = 16
 const inlineLimit = 50
@@ -137,7 +140,9 @@ class Cache {
  *
  * @throws StateError when the function is async, reads data inside, or does not do the same each time it is traced.
  */
-export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
+export function compile<F extends (...args: Tensor[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>
+export function compile<F extends (...args: never[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>
+export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
   checkOptions('compile', options, { eager: true, name: true, frozen: true, anyShape: true, ahead: true })
   checkFunction('compile', fn)
   if (fn.constructor.name === 'AsyncFunction') {

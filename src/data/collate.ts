@@ -15,11 +15,18 @@ export interface Field {
   readonly dtype: DType
 }
 
+/** A typed array with its shape as users write it: the dtype is that of the array; `bool` makes bytes booleans. */
+export interface ShapedArray {
+  readonly data: TypedArray
+  readonly shape: readonly number[]
+  readonly dtype?: DType
+}
+
 /** Numbers in arrays in arrays, the innermost rows typed arrays or not. */
 export type Nested = number | boolean | TypedArray | Uint8ClampedArray | readonly Nested[]
 
 /** What a field can be made from. A plain typed array is one-dimensional; plain numbers become float32. */
-export type FieldLike = Field | TypedArray | Uint8ClampedArray | Nested
+export type FieldLike = ShapedArray | TypedArray | Uint8ClampedArray | Nested
 
 /** Fresh memory for `count` elements. */
 export function allocate(dtype: DType, count: number): TypedArray {
@@ -46,7 +53,7 @@ export function toField(value: FieldLike, what: string, dtype?: DType): Field {
   if (!field || !ArrayBuffer.isView(field.data) || !Array.isArray(field.shape)) {
     throw new ArgumentError(
       'ERR_DATA_FIELD',
-      `${what}: expected a typed array, { data, shape, dtype }, or numbers in arrays, received ${showKind(value)}.`,
+      `${what}: expected a typed array, { data, shape }, or numbers in arrays, received ${showKind(value)}.`,
     )
   }
   const count = field.shape.reduce((product: number, extent: number) => product * extent, 1)

@@ -16,8 +16,8 @@ export interface AutoencoderOptions {
  *     const loss = losses.mseLoss(model.forward(x), x)
  */
 export class Autoencoder extends nn.Module {
-  readonly encoder: nn.Sequential
-  readonly decoder: nn.Sequential
+  encoder: nn.Sequential
+  decoder: nn.Sequential
 
   constructor(features: number, code: number, options: AutoencoderOptions = {}) {
     super()
@@ -49,11 +49,11 @@ export interface VAEOptions {
  *     model.sample(16)                        // [16, 784]
  */
 export class VAE extends nn.Module {
-  readonly fc1: nn.Linear
-  readonly fc21: nn.Linear
-  readonly fc22: nn.Linear
-  readonly fc3: nn.Linear
-  readonly fc4: nn.Linear
+  fc1: nn.Linear
+  fc21: nn.Linear
+  fc22: nn.Linear
+  fc3: nn.Linear
+  fc4: nn.Linear
 
   constructor(features: number, options: VAEOptions = {}) {
     super()

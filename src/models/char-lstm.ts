@@ -29,9 +29,9 @@ export type CharLSTMState = [hidden: Tensor, cell: Tensor]
  * @throws ShapeError `ERR_LAYER_INPUT` for tokens that are not `[T, B]`.
  */
 export class CharLSTM extends nn.Module {
-  readonly emb: nn.Embedding
-  readonly lstm: nn.LSTM
-  readonly head: nn.Linear
+  emb: nn.Embedding
+  lstm: nn.LSTM
+  head: nn.Linear
   private readonly drop: nn.Dropout
 
   constructor(vocabSize: number, options: CharLSTMOptions = {}) {

@@ -25,7 +25,7 @@ function initialize(model: nn.Module): void {
  *     const fakes = generator.forward(randn([16, 100, 1, 1]))
  */
 export class DCGANGenerator extends nn.Module {
-  readonly main: nn.Sequential
+  main: nn.Sequential
   readonly latent: number
   constructor(options: DCGANOptions & { latent?: number } = {}) {
     super()
@@ -56,7 +56,7 @@ export class DCGANGenerator extends nn.Module {
  * PyTorch's example ends with a sigmoid, which has no parameters.
  */
 export class DCGANDiscriminator extends nn.Module {
-  readonly main: nn.Sequential
+  main: nn.Sequential
   constructor(options: DCGANOptions = {}) {
     super()
     const { channels = 3, width = 64 } = options

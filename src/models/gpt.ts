@@ -37,8 +37,8 @@ export interface GPTOptions {
 type Config = Required<GPTOptions>
 
 class CausalSelfAttention extends nn.Module {
-  readonly cAttn: nn.Linear
-  readonly cProj: nn.Linear
+  cAttn: nn.Linear
+  cProj: nn.Linear
   readonly nHead: number
   readonly dropout: number
   private readonly residDropout: nn.Dropout
@@ -65,8 +65,8 @@ class CausalSelfAttention extends nn.Module {
 }
 
 class FeedForward extends nn.Module {
-  readonly cFc: nn.Linear
-  readonly cProj: nn.Linear
+  cFc: nn.Linear
+  cProj: nn.Linear
   private readonly drop: nn.Dropout
 
   constructor({ nEmbd, dropout, bias }: Config) {
@@ -82,10 +82,10 @@ class FeedForward extends nn.Module {
 }
 
 class Block extends nn.Module {
-  readonly ln1: nn.LayerNorm
-  readonly attn: CausalSelfAttention
-  readonly ln2: nn.LayerNorm
-  readonly mlp: FeedForward
+  ln1: nn.LayerNorm
+  attn: CausalSelfAttention
+  ln2: nn.LayerNorm
+  mlp: FeedForward
 
   constructor(config: Config) {
     super()
@@ -116,13 +116,13 @@ class Block extends nn.Module {
 export class GPT extends nn.Module {
   readonly config: Readonly<Config>
   readonly transformer: {
-    readonly wte: nn.Embedding
-    readonly wpe: nn.Embedding
-    readonly drop: nn.Dropout
-    readonly h: readonly Block[]
-    readonly ln_f: nn.LayerNorm
+    wte: nn.Embedding
+    wpe: nn.Embedding
+    drop: nn.Dropout
+    h: Block[]
+    ln_f: nn.LayerNorm
   }
-  readonly lmHead: nn.Linear
+  lmHead: nn.Linear
 
   constructor(options: GPTOptions = {}) {
     super()

@@ -10,11 +10,11 @@ import { maxPool2d, nn, type Tensor } from '../index.js'
  *     await fit(model, train, { loss: losses.crossEntropy, optimizer: new optim.Adam(model.parameters()) })
  */
 export class LeNet extends nn.Module {
-  readonly conv1 = new nn.Conv2d(1, 6, 5, { padding: 2 })
-  readonly conv2 = new nn.Conv2d(6, 16, 5)
-  readonly fc1 = new nn.Linear(400, 120)
-  readonly fc2 = new nn.Linear(120, 84)
-  readonly fc3: nn.Linear<84, number>
+  conv1: nn.Conv2d = new nn.Conv2d(1, 6, 5, { padding: 2 })
+  conv2: nn.Conv2d = new nn.Conv2d(6, 16, 5)
+  fc1: nn.Linear = new nn.Linear(400, 120)
+  fc2: nn.Linear = new nn.Linear(120, 84)
+  fc3: nn.Linear
 
   constructor(options: { numClasses?: number } = {}) {
     super()

@@ -15,7 +15,7 @@ const convUnit = (i: number, o: number, kernel: number, stride: number, groups =
 
 /** Widens by a 1×1 convolution, filters each channel, narrows again; with a shortcut where sizes stay. */
 class InvertedResidual extends nn.Module {
-  readonly conv: nn.Sequential
+  conv: nn.Sequential
   readonly shortcut: boolean
 
   constructor(i: number, o: number, stride: number, expand: number) {
@@ -65,8 +65,8 @@ const stages = [
 
 /** Images `[N, 3, H, W]` → `[N, numClasses]`; made by `mobilenetV2`. */
 export class MobileNetV2 extends nn.Module {
-  readonly features: nn.Sequential
-  readonly classifier: nn.Sequential
+  features: nn.Sequential
+  classifier: nn.Sequential
 
   constructor(options: MobileNetV2Options = {}) {
     super()

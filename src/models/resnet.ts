@@ -25,11 +25,11 @@ const expansion = { basic: 1, bottleneck: 4 }
 
 /** Two 3×3 convolutions beside a shortcut. */
 class BasicBlock extends nn.Module {
-  readonly conv1: nn.Conv2d
-  readonly bn1: nn.BatchNorm2d
-  readonly conv2: nn.Conv2d
-  readonly bn2: nn.BatchNorm2d
-  readonly downsample: nn.Sequential | undefined
+  conv1: nn.Conv2d
+  bn1: nn.BatchNorm2d
+  conv2: nn.Conv2d
+  bn2: nn.BatchNorm2d
+  downsample: nn.Sequential | undefined
 
   constructor(inChannels: number, width: number, stride: number) {
     super()
@@ -49,13 +49,13 @@ class BasicBlock extends nn.Module {
 
 /** A 3×3 convolution between two 1×1 ones, which narrow and widen, beside a shortcut. The stride is at the 3×3 one, as in torchvision. */
 class Bottleneck extends nn.Module {
-  readonly conv1: nn.Conv2d
-  readonly bn1: nn.BatchNorm2d
-  readonly conv2: nn.Conv2d
-  readonly bn2: nn.BatchNorm2d
-  readonly conv3: nn.Conv2d
-  readonly bn3: nn.BatchNorm2d
-  readonly downsample: nn.Sequential | undefined
+  conv1: nn.Conv2d
+  bn1: nn.BatchNorm2d
+  conv2: nn.Conv2d
+  bn2: nn.BatchNorm2d
+  conv3: nn.Conv2d
+  bn3: nn.BatchNorm2d
+  downsample: nn.Sequential | undefined
 
   constructor(inChannels: number, width: number, stride: number) {
     super()
@@ -87,13 +87,13 @@ export interface ResNetOptions {
  * is that of `torchvision.models`.
  */
 export class ResNet extends nn.Module {
-  readonly conv1 = new nn.Conv2d(3, 64, 7, { stride: 2, padding: 3, bias: false })
-  readonly bn1 = new nn.BatchNorm2d(64)
-  readonly layer1: nn.Sequential
-  readonly layer2: nn.Sequential
-  readonly layer3: nn.Sequential
-  readonly layer4: nn.Sequential
-  readonly fc: nn.Linear
+  conv1: nn.Conv2d = new nn.Conv2d(3, 64, 7, { stride: 2, padding: 3, bias: false })
+  bn1: nn.BatchNorm2d = new nn.BatchNorm2d(64)
+  layer1: nn.Sequential
+  layer2: nn.Sequential
+  layer3: nn.Sequential
+  layer4: nn.Sequential
+  fc: nn.Linear
 
   constructor(block: 'basic' | 'bottleneck', depths: readonly [number, number, number, number], options: ResNetOptions = {}) {
     super()
@@ -139,10 +139,10 @@ export function resnet50(options: ResNetOptions = {}): ResNet {
 
 /** A block whose shortcut, where sizes change, takes every second pixel and fills up channels with zeros: no parameters (option A). */
 class PlainBlock extends nn.Module {
-  readonly conv1: nn.Conv2d
-  readonly bn1: nn.BatchNorm2d
-  readonly conv2: nn.Conv2d
-  readonly bn2: nn.BatchNorm2d
+  conv1: nn.Conv2d
+  bn1: nn.BatchNorm2d
+  conv2: nn.Conv2d
+  bn2: nn.BatchNorm2d
   readonly stride: number
   readonly more: number
 
@@ -175,10 +175,10 @@ class PlainBlock extends nn.Module {
  * @throws ArgumentError `ERR_MODEL_OPTION` for other depths.
  */
 export class CifarResNet extends nn.Module {
-  readonly conv = conv3x3(3, 16, 1)
-  readonly bn = new nn.BatchNorm2d(16)
-  readonly body: nn.Sequential
-  readonly fc: nn.Linear
+  conv: nn.Conv2d = conv3x3(3, 16, 1)
+  bn: nn.BatchNorm2d = new nn.BatchNorm2d(16)
+  body: nn.Sequential
+  fc: nn.Linear
 
   constructor(depth: number, options: ResNetOptions = {}) {
     super()

@@ -24,7 +24,7 @@ export interface Seq2SeqTransformerOptions {
 
 /** Token vectors times √size, under the names of the tutorial. */
 class TokenEmbedding extends nn.Module {
-  readonly embedding: nn.Embedding
+  embedding: nn.Embedding
   private readonly factor: number
   constructor(vocabSize: number, size: number) {
     super()
@@ -48,10 +48,10 @@ class TokenEmbedding extends nn.Module {
  * @throws ShapeError `ERR_LAYER_INPUT` for tokens that are not `[B, T]`; ArgumentError `ERR_HEADS`, `ERR_LAYER_OPTION`.
  */
 export class Seq2SeqTransformer extends nn.Module {
-  readonly transformer: nn.Transformer
-  readonly generator: nn.Linear
-  readonly srcTokEmb: TokenEmbedding
-  readonly tgtTokEmb: TokenEmbedding
+  transformer: nn.Transformer
+  generator: nn.Linear
+  srcTokEmb: TokenEmbedding
+  tgtTokEmb: TokenEmbedding
   private readonly positions: nn.PositionalEncoding
   private readonly padding: number | undefined
 

@@ -7,7 +7,7 @@ type Images = Tensor<['batch', number, number, number]>
 
 /** Twice convolution, batch norm, ReLU. */
 class DoubleConv extends nn.Module {
-  readonly double_conv: nn.Sequential
+  double_conv: nn.Sequential
   constructor(i: number, o: number) {
     super()
     const unit = (from: number): nn.Layer[] => [
@@ -24,7 +24,7 @@ class DoubleConv extends nn.Module {
 
 /** Half the size, then convolutions. */
 class Down extends nn.Module {
-  readonly maxpool_conv: nn.Sequential
+  maxpool_conv: nn.Sequential
   constructor(i: number, o: number) {
     super()
     this.maxpool_conv = new nn.Sequential(new nn.MaxPool2d(2), new DoubleConv(i, o) as nn.Layer) as nn.Sequential
@@ -36,8 +36,8 @@ class Down extends nn.Module {
 
 /** Twice the size, beside what was seen at that size on the way down, then convolutions. */
 class Up extends nn.Module {
-  readonly up: nn.ConvTranspose2d
-  readonly conv: DoubleConv
+  up: nn.ConvTranspose2d
+  conv: DoubleConv
   constructor(i: number, o: number) {
     super()
     this.up = new nn.ConvTranspose2d(i, i / 2, 2, { stride: 2 })
@@ -51,7 +51,7 @@ class Up extends nn.Module {
 }
 
 class OutConv extends nn.Module {
-  readonly conv: nn.Conv2d
+  conv: nn.Conv2d
   constructor(i: number, o: number) {
     super()
     this.conv = new nn.Conv2d(i, o, 1)
@@ -73,16 +73,16 @@ export interface UNetOptions {
  *     const loss = losses.crossEntropy(model.forward(images), masks)
  */
 export class UNet extends nn.Module {
-  readonly inc: DoubleConv
-  readonly down1: Down
-  readonly down2: Down
-  readonly down3: Down
-  readonly down4: Down
-  readonly up1: Up
-  readonly up2: Up
-  readonly up3: Up
-  readonly up4: Up
-  readonly outc: OutConv
+  inc: DoubleConv
+  down1: Down
+  down2: Down
+  down3: Down
+  down4: Down
+  up1: Up
+  up2: Up
+  up3: Up
+  up4: Up
+  outc: OutConv
 
   constructor(channels: number, classes: number, options: UNetOptions = {}) {
     super()

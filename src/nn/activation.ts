@@ -60,7 +60,7 @@ export class LeakyReLU extends Activation {
  *     new nn.PReLU(64)
  */
 export class PReLU extends Activation {
-  readonly weight: Parameter
+  weight: Parameter
   constructor(numParameters = 1, options: { init?: number } = {}) {
     super()
     checkOptions('PReLU', options, { init: true })

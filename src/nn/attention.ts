@@ -113,16 +113,16 @@ export class MultiheadAttention extends Module {
   readonly kdim: number
   readonly vdim: number
   /** `[3E, E]`: queries, keys, values; where `kdim` or `vdim` differ, three matrices instead. */
-  readonly inProjWeight: Parameter | undefined
-  readonly qProjWeight: Parameter | undefined
-  readonly kProjWeight: Parameter | undefined
-  readonly vProjWeight: Parameter | undefined
-  readonly inProjBias: Parameter | undefined
+  inProjWeight: Parameter | undefined
+  qProjWeight: Parameter | undefined
+  kProjWeight: Parameter | undefined
+  vProjWeight: Parameter | undefined
+  inProjBias: Parameter | undefined
   /** `[1, 1, E]`, with `addBiasKv`. */
-  readonly biasK: Parameter | undefined
-  readonly biasV: Parameter | undefined
+  biasK: Parameter | undefined
+  biasV: Parameter | undefined
   readonly addZeroAttn: boolean
-  readonly outProj: Linear
+  outProj: Linear
 
   constructor(embedDim: number, numHeads: number, options: MultiheadAttentionOptions = {}) {
     checkOptions('MultiheadAttention', options, optionNames)

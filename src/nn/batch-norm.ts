@@ -47,8 +47,8 @@ abstract class BatchNorm<L extends Layers, C extends number> extends Module {
   readonly numFeatures: C
   readonly eps: number
   readonly momentum: number | null
-  readonly weight: Parameter<[C]> | undefined
-  readonly bias: Parameter<[C]> | undefined
+  weight: Parameter<[C]> | undefined
+  bias: Parameter<[C]> | undefined
   readonly runningMean: Tensor<[C]> | undefined
   readonly runningVar: Tensor<[C]> | undefined
   readonly numBatchesTracked: Tensor<[]> | undefined

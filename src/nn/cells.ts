@@ -24,10 +24,10 @@ export interface RecurrentCellOptions {
 abstract class RecurrentCell extends Module {
   readonly inputSize: number
   readonly hiddenSize: number
-  readonly weightIh: Parameter
-  readonly weightHh: Parameter
-  readonly biasIh: Parameter | undefined
-  readonly biasHh: Parameter | undefined
+  weightIh: Parameter
+  weightHh: Parameter
+  biasIh: Parameter | undefined
+  biasHh: Parameter | undefined
 
   constructor(inputSize: number, hiddenSize: number, gates: number, options: RecurrentCellOptions, more: Record<string, true> = {}) {
     super()

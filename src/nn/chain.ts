@@ -4,6 +4,7 @@
  */
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { AnyShape, Show } from '../types.js'
+import type { Layer } from './container.js'
 
 /** What a layer does to a shape. `in` is set, by intersection, to the shape it is fed; `error` is `unknown` where that fits. */
 export interface Rule {
@@ -49,8 +50,10 @@ type Refusals<L, S, Found extends unknown[] = []> = L extends readonly [infer Fi
   ? Refusals<Rest, Out<First, S>, [...Found, Refusal<First, S>]>
   : Found
 
-/** Layers as arguments, each checked against those before it. */
-export type Chain<L> = { [K in keyof L]: L[K] & At<Refusals<L, AnyShape>, K> }
+/** Layers as arguments, each checked against those before it; a plain `Module` says nothing of its `forward`. */
+export type Chain<L> = { [K in keyof L]: L[K] & Link<L[K]> & At<Refusals<L, AnyShape>, K> }
+
+type Link<M> = M extends { forward(...inputs: infer P): unknown } ? ([never[], P] extends [P, never[]] ? unknown : Layer) : Layer
 
 type At<R, K> = K extends `${number}` ? (K extends keyof R ? R[K] : unknown) : unknown
 

@@ -23,11 +23,11 @@ export interface Layer extends Module {
  *
  * @throws ArgumentError `ERR_NOT_A_MODULE` when an argument is not a module.
  */
-export class Sequential<L extends readonly Layer[] = AnyShape> extends Module implements Iterable<Layer> {
+export class Sequential<L extends readonly Module[] = AnyShape> extends Module implements Iterable<Layer> {
   /** For the type checker only: what the layer does to shapes. */
-  declare readonly __rule?: ChainRule<L>
+  declare readonly __rule?: ChainRule<L>;
   // layers are the module's own numbered fields, so that their names are '0', '1', … without a rule of their own
-  readonly [index: number]: Layer
+  [index: number]: Layer
   readonly length: number
 
   constructor(...layers: Chain<L>)
@@ -43,7 +43,7 @@ export class Sequential<L extends readonly Layer[] = AnyShape> extends Module im
             : showValue(layer)
         throw new ArgumentError('ERR_NOT_A_MODULE', `Sequential: argument ${i} must be a module, received ${what}.`)
       }
-      ;(this as Record<number, Layer>)[i] = layer
+      this[i] = layer
     })
   }
 

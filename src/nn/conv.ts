@@ -88,8 +88,8 @@ abstract class Convolution<R extends Rank, L extends string, I extends number, O
   readonly stride: Tuple<R>
   readonly dilation: Tuple<R>
   readonly groups: number
-  readonly weight: Parameter<Weight<R, C>>
-  readonly bias: Parameter<[O]> | undefined
+  weight: Parameter<Weight<R, C>>
+  bias: Parameter<[O]> | undefined
 
   constructor(rank: R, inChannels: I, outChannels: O, kernelSize: Sizes, options: ConvLayerOptions<Sizes>, transposed: boolean) {
     const layer = new.target.name
@@ -111,7 +111,7 @@ abstract class Convolution<R extends Rank, L extends string, I extends number, O
       )
     }
     const channels = transposed ? [inChannels, outChannels / groups] : [outChannels, inChannels / groups]
-    this.weight = new Parameter(empty([...channels, ...this.kernelSize]) as Tensor<Weight<R, C>>)
+    this.weight = new Parameter(empty([...channels, ...this.kernelSize]) as Tensor as Tensor<Weight<R, C>>)
     this.bias = (options.bias ?? true) ? new Parameter(empty([outChannels])) : undefined
     this.resetParameters()
   }

@@ -60,7 +60,7 @@ export class Embedding<V extends number = number, D extends number = number> ext
   readonly numEmbeddings: V
   readonly embeddingDim: D
   readonly paddingIdx: number | undefined
-  readonly weight: Parameter<[V, D]>
+  weight: Parameter<[V, D]>
 
   constructor(numEmbeddings: V, embeddingDim: D, options: EmbeddingOptions = {}) {
     checkOptions('Embedding', options, { paddingIdx: true })
@@ -122,7 +122,7 @@ export class EmbeddingBag<V extends number = number, D extends number = number> 
   readonly embeddingDim: D
   readonly mode: 'sum' | 'mean' | 'max'
   readonly paddingIdx: number | undefined
-  readonly weight: Parameter<[V, D]>
+  weight: Parameter<[V, D]>
 
   constructor(numEmbeddings: V, embeddingDim: D, options: EmbeddingBagOptions = {}) {
     checkOptions('EmbeddingBag', options, { mode: true, paddingIdx: true })

@@ -38,8 +38,8 @@ export class Linear<I extends number = number, O extends number = number> extend
   declare readonly __rule?: LinearRule<I, O>
   readonly inFeatures: I
   readonly outFeatures: O
-  readonly weight: Parameter<[O, I]>
-  readonly bias: Parameter<[O]> | undefined
+  weight: Parameter<[O, I]>
+  bias: Parameter<[O]> | undefined
 
   constructor(inFeatures: I, outFeatures: O, options: LinearOptions = {}) {
     checkOptions('Linear', options, { bias: true })
@@ -105,8 +105,8 @@ export class Bilinear<A extends number = number, B extends number = number, O ex
   readonly in1Features: A
   readonly in2Features: B
   readonly outFeatures: O
-  readonly weight: Parameter<[O, A, B]>
-  readonly bias: Parameter<[O]> | undefined
+  weight: Parameter<[O, A, B]>
+  bias: Parameter<[O]> | undefined
 
   constructor(in1Features: A, in2Features: B, outFeatures: O, options: LinearOptions = {}) {
     checkOptions('Bilinear', options, { bias: true })

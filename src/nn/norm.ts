@@ -79,8 +79,8 @@ export class LayerNorm<const D extends number | readonly number[] = number> exte
   declare readonly __rule?: TailRule<'LayerNorm', ShapeFrom<D>>
   readonly normalizedShape: readonly number[]
   readonly eps: number
-  readonly weight: Parameter<ShapeFrom<D>> | undefined
-  readonly bias: Parameter<ShapeFrom<D>> | undefined
+  weight: Parameter<ShapeFrom<D>> | undefined
+  bias: Parameter<ShapeFrom<D>> | undefined
 
   constructor(normalizedShape: D, options: LayerNormLayerOptions = {}) {
     checkOptions('LayerNorm', options, { eps: true, elementwiseAffine: true, bias: true })
@@ -140,7 +140,7 @@ export class RMSNorm<const D extends number | readonly number[] = number> extend
   declare readonly __rule?: TailRule<'RMSNorm', ShapeFrom<D>>
   readonly normalizedShape: readonly number[]
   readonly eps: number | undefined
-  readonly weight: Parameter<ShapeFrom<D>> | undefined
+  weight: Parameter<ShapeFrom<D>> | undefined
 
   constructor(normalizedShape: D, options: RMSNormLayerOptions = {}) {
     checkOptions('RMSNorm', options, { eps: true, elementwiseAffine: true })
@@ -198,8 +198,8 @@ export class GroupNorm<C extends number = number> extends Module {
   readonly numGroups: number
   readonly numChannels: C
   readonly eps: number
-  readonly weight: Parameter<[C]> | undefined
-  readonly bias: Parameter<[C]> | undefined
+  weight: Parameter<[C]> | undefined
+  bias: Parameter<[C]> | undefined
 
   constructor(numGroups: number, numChannels: C, options: GroupNormLayerOptions = {}) {
     checkOptions('GroupNorm', options, { eps: true, affine: true })
@@ -269,8 +269,8 @@ abstract class InstanceNorm<R extends Rank, L extends string, C extends number> 
   readonly numFeatures: C
   readonly eps: number
   readonly momentum: number
-  readonly weight: Parameter<[C]> | undefined
-  readonly bias: Parameter<[C]> | undefined
+  weight: Parameter<[C]> | undefined
+  bias: Parameter<[C]> | undefined
   readonly runningMean: Tensor<[C]> | undefined
   readonly runningVar: Tensor<[C]> | undefined
   readonly numBatchesTracked: Tensor<[]> | undefined

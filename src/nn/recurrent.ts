@@ -36,14 +36,14 @@ const optionNames = { numLayers: true, bias: true, batchFirst: true, dropout: tr
 /** The parameters of one layer and direction. */
 export interface RecurrentWeights {
   /** `[G·H, in]` */
-  readonly weightIh: Parameter
+  weightIh: Parameter
   /** `[G·H, P]` */
-  readonly weightHh: Parameter
+  weightHh: Parameter
   /** `[G·H]` */
-  readonly biasIh: Parameter | undefined
-  readonly biasHh: Parameter | undefined
+  biasIh: Parameter | undefined
+  biasHh: Parameter | undefined
   /** `[P, H]` where the hidden state is projected. */
-  readonly weightHr: Parameter | undefined
+  weightHr: Parameter | undefined
 }
 
 /** Input seen time first and in batches. */

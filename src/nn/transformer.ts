@@ -100,11 +100,11 @@ export interface EncoderLayerCall {
  * @throws ArgumentError `ERR_HEADS`, `ERR_LAYER_OPTION`; ShapeError `ERR_LAYER_INPUT`, `ERR_MASK`.
  */
 export class TransformerEncoderLayer extends TransformerLayer {
-  readonly selfAttn: MultiheadAttention
-  readonly linear1: Linear
-  readonly linear2: Linear
-  readonly norm1: LayerNorm
-  readonly norm2: LayerNorm
+  selfAttn: MultiheadAttention
+  linear1: Linear
+  linear2: Linear
+  norm1: LayerNorm
+  norm2: LayerNorm
 
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super(options)
@@ -146,13 +146,13 @@ export interface DecoderLayerCall {
  * @throws ArgumentError `ERR_HEADS`, `ERR_LAYER_OPTION`; ShapeError `ERR_LAYER_INPUT`, `ERR_MASK`.
  */
 export class TransformerDecoderLayer extends TransformerLayer {
-  readonly selfAttn: MultiheadAttention
-  readonly multiheadAttn: MultiheadAttention
-  readonly linear1: Linear
-  readonly linear2: Linear
-  readonly norm1: LayerNorm
-  readonly norm2: LayerNorm
-  readonly norm3: LayerNorm
+  selfAttn: MultiheadAttention
+  multiheadAttn: MultiheadAttention
+  linear1: Linear
+  linear2: Linear
+  norm1: LayerNorm
+  norm2: LayerNorm
+  norm3: LayerNorm
 
   constructor(dModel: number, nhead: number, options: TransformerLayerOptions = {}) {
     super(options)
@@ -196,8 +196,8 @@ function stacked<L extends Module>(stack: string, layer: L, numLayers: number): 
  *     encoder.forward(x, { isCausal: true })
  */
 export class TransformerEncoder extends Module {
-  readonly layers: ModuleList<TransformerEncoderLayer>
-  readonly norm: LayerNorm | undefined
+  layers: ModuleList<TransformerEncoderLayer>
+  norm: LayerNorm | undefined
 
   constructor(encoderLayer: TransformerEncoderLayer, numLayers: number, options: { norm?: LayerNorm } = {}) {
     checkOptions('TransformerEncoder', options, { norm: true })
@@ -221,8 +221,8 @@ export class TransformerEncoder extends Module {
  *     decoder.forward(target, memory, { tgtIsCausal: true })
  */
 export class TransformerDecoder extends Module {
-  readonly layers: ModuleList<TransformerDecoderLayer>
-  readonly norm: LayerNorm | undefined
+  layers: ModuleList<TransformerDecoderLayer>
+  norm: LayerNorm | undefined
 
   constructor(decoderLayer: TransformerDecoderLayer, numLayers: number, options: { norm?: LayerNorm } = {}) {
     checkOptions('TransformerDecoder', options, { norm: true })
@@ -263,8 +263,8 @@ export class Transformer extends Module {
   readonly dModel: number
   readonly nhead: number
   readonly batchFirst: boolean
-  readonly encoder: TransformerEncoder
-  readonly decoder: TransformerDecoder
+  encoder: TransformerEncoder
+  decoder: TransformerDecoder
 
   constructor(dModel = 512, nhead = 8, options: TransformerOptions = {}) {
     checkOptions('Transformer', options, { ...layerNames, numEncoderLayers: true, numDecoderLayers: true })

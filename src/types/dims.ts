@@ -47,3 +47,6 @@ export type Sizes<A> = A extends readonly unknown[]
 
 /** True where nothing but `any` and the like is known: the number of dimensions is unknown. */
 export type IsOpen<S> = S extends readonly unknown[] ? (number extends S['length'] ? true : false) : true
+
+/** Numbers nested as the shape says: `number[][]` for `['batch', 10]`, `any` where the number of dimensions is unknown. */
+export type Nested<S, T = number> = true extends IsOpen<S> ? AnyShape : S extends readonly [unknown, ...infer Rest] ? Nested<Rest, T>[] : T

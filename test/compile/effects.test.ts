@@ -216,13 +216,13 @@ describe.each(backends)('effects on %s', (which) => {
   })
 
   test('35. a training step equals eager steps, lr by schedule', () => {
-    const make = (): { w: Tensor; v: Tensor; step: (x: Tensor, lr: number) => Tensor } => {
+    const make = (): { w: Tensor; v: Tensor; step: (x: Tensor, lr: Tensor | number) => Tensor } => {
       const w = leaf([
         [0.5, -0.3],
         [0.2, 0.1],
       ])
       const v = zeros([2, 2])
-      const step = (x: Tensor, lr: number): Tensor => {
+      const step = (x: Tensor, lr: Tensor | number): Tensor => {
         w.grad = undefined
         const loss = x.matmul(w).tanh().square().mean()
         loss.backward()

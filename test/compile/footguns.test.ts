@@ -53,7 +53,7 @@ describe.each(backends)('compile on %s', (which) => {
 
   test('3. numbers among the arguments are passed at run time', () => {
     const w = tensor([1])
-    const step = compile((lr: number, options: { decay: number }) => {
+    const step = compile((lr: Tensor, options: { decay: Tensor | number }) => {
       assign(w, w.sub(w.mul(lr)).mul(options.decay))
     })
     for (const [lr, decay, expected] of [
@@ -368,7 +368,7 @@ describe.each(backends)('compile on %s', (which) => {
     expect(compile(() => {}).sync()).toBeUndefined()
     expect(compile(() => 3).sync()).toBe(3)
     expect(list(compile(() => zeros([2])).sync())).toEqual([0, 0])
-    expect(compile((lr: number) => lr).sync(0.5) as unknown as number).toMatchObject({ shape: [] })
+    expect(compile((lr: Tensor) => lr).sync(0.5) as unknown as number).toMatchObject({ shape: [] })
   })
 
   test('31. arguments may be strided views, constants and of any nesting', () => {

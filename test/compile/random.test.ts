@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { assign, compile, concat, maximum, type Tensor, tensor, where } from '../../src/index.js'
+import { assign, type Compiled, compile, concat, maximum, type Tensor, tensor, where } from '../../src/index.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 import { generator } from '../support/cases.js'
 import { expectClose } from '../support/compare.js'
@@ -127,7 +127,9 @@ describe('random programs', () => {
         )
         for (const which of backends) {
           const on = which === 'js' ? onJs : onNative
-          const f = captures ? compile(() => interpret(steps, inputs)) : compile((...x: Tensor[]) => interpret(steps, x))
+          const f: Compiled<Tensor[], Tensor[]> = captures
+            ? compile(() => interpret(steps, inputs))
+            : compile((...x: Tensor[]) => interpret(steps, x))
           const result = on(() => (captures ? f.sync() : f.sync(...inputs)))
           agree(result, expected, `${which} compiled`)
           agree(

@@ -63,7 +63,7 @@ export const b5 = mlp.forward(zeros([32, 785])) // error: Linear expects 784 fea
 export const b6: Tensor<['batch', 5]> = mlp.forward(batch) // error: Type '10' is not assignable to type '5'
 export const b7 = new nn.Sequential(
   new nn.ReLU(),
-  nn.Linear, // error: Type 'typeof Linear' is missing the following properties from type 'Layer'
+  nn.Linear, // error: Type 'typeof Linear' is missing the following properties from type 'Module'
 )
 
 // modules of one's own

@@ -1,5 +1,5 @@
 /** Mistakes between tensors. Each `// error: …` says what `tsc` has to say about the line it is on, and every error has to be so marked. */
-import { add, logicalAnd, losses, matmul, mul, type Tensor, where, zeros } from '../../../src/index.js'
+import { add, compile, logicalAnd, losses, matmul, mul, type Tensor, where, zeros } from '../../../src/index.js'
 
 declare const wide: Tensor<['batch', 784]>
 declare const images: Tensor<['batch', 3, 32, 32]>
@@ -40,3 +40,14 @@ export const d7: Tensor<['batch']> = wide.argmax(1, { keepdim: true }) // error:
 
 // losses
 export const e1 = losses.mseLoss(zeros([32, 1]), zeros([32])) // error: mseLoss: input and target must have one shape, received [32, 1] and [32]
+
+// compiled functions: numbers arrive as tensors
+export const k1 = compile((x: Tensor, lr: number) => x.mul(lr)) // error: compile gives the function a tensor for each number: write Tensor instead of number
+export const k2 = compile((x: Tensor, rates: number[]) => x.mul(rates[0])) // error: compile gives the function a tensor for each number
+export const k3 = compile((x: Tensor<['n', 4]>, lr: Tensor<[]>) => x.mul(lr))
+k3.sync(zeros([2, 5]), 0.5) // error: not assignable to parameter of type 'Tensor<["n", 4]>'
+k3.sync(zeros([2, 4]), '0.5') // error: Argument of type 'string' is not assignable to parameter of type 'number | Tensor<[]>'
+
+// numbers out of tensors
+export const m1: number[] = zeros([2, 3]).toArray() // error: Type 'number[]' is not assignable to type 'number'
+export const m2: string = zeros([2]).toArray()[0] // error: Type 'number' is not assignable to type 'string'
