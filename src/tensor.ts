@@ -5,7 +5,7 @@
 import { checkDType, type DType, dtypeOfArray, isFloat, itemSize, type TypedArray, viewMemory } from './dtype.js'
 import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, StateError, showKind, showShape, showValue } from './errors.js'
 import { formatTensor } from './print.js'
-import { checkShape, contiguousStrides, copyStrided, isContiguous, maxRank, sizeOf } from './shape.js'
+import { checkShape, contiguousStrides, copyStrided, isContiguous, maxRank, sameShape, sizeOf } from './shape.js'
 import { Storage } from './storage.js'
 import { tracing } from './tracing.js'
 import type { AnyShape, Erase, EraseLast, Nested, Sizes } from './types.js'
@@ -155,8 +155,9 @@ export class Tensor<S = AnyShape> {
     return this.leafGrad
   }
 
-  set grad(grad: Tensor | undefined) {
-    this.replaceGrad(grad)
+  /** `null`, as PyTorch's None, is taken as `undefined`. */
+  set grad(grad: Tensor | null | undefined) {
+    this.replaceGrad(grad === null || grad === undefined ? undefined : checkGrad(this, grad))
     this.gradSeen = true
   }
 
@@ -280,6 +281,20 @@ export class Tensor<S = AnyShape> {
     copyStrided(source, this.offset, this.shape, this.strides, out)
     return out
   }
+}
+
+/** What a user sets as the gradient of a tensor. */
+function checkGrad(leaf: Tensor, grad: Tensor): Tensor {
+  if (!(grad instanceof Tensor)) {
+    throw new ArgumentError('ERR_NOT_A_TENSOR', `grad: a gradient is a tensor, or undefined or null for none, received ${showValue(grad)}.`)
+  }
+  if (!sameShape(grad.shape, leaf.shape)) {
+    throw new ShapeError(
+      'ERR_GRAD_SHAPE',
+      `grad: a gradient has the shape of its tensor, ${showShape(leaf.shape)}, received ${showShape(grad.shape)}. Reshape or sum it first.`,
+    )
+  }
+  return grad
 }
 
 /** The shape of nested arrays, and the innermost first thing in them: a number, or a row that is a typed array. */

@@ -8,6 +8,7 @@ import {
   assign,
   backward,
   clone,
+  compile,
   detach,
   enableGrad,
   GradientError,
@@ -15,6 +16,7 @@ import {
   maxPool2d,
   noGrad,
   ones,
+  optim,
   StateError,
   stack,
   sum,
@@ -50,6 +52,27 @@ describe.each(backends)('autograd on %s', (which) => {
     x.grad = undefined
     x.mul(5).sum().backward()
     expect(list(x.grad)).toEqual([5, 5])
+  })
+
+  test('null clears a gradient as undefined does, for everything that reads it; what is no gradient is refused', () => {
+    const x = leaf([1, 2])
+    const optimizer = new optim.SGD([x], { lr: 1 })
+    for (const step of [() => x.mul(3).sum().backward(), compile(() => void x.mul(3).sum().backward()).sync]) {
+      for (let call = 0; call < 3; call++) {
+        step()
+        expect(list(x.grad)).toEqual([3, 3])
+        x.grad = null
+        expect(x.grad).toBeUndefined()
+        optimizer.step()
+        expect(optim.clipGradNorm([x], 1).item()).toBe(0)
+      }
+    }
+    compile(() => void (x.grad = null)).sync()
+    expect(list(x)).toEqual([1, 2])
+    optimizer.zeroGrad()
+    expect(x.grad).toBeUndefined()
+    expect(() => void (x.grad = 3 as never)).toThrow(/grad: a gradient is a tensor.*received 3/)
+    expect(() => void (x.grad = tensor([1, 2, 3]))).toThrow(/\[2\], received \[3\]/)
   })
 
   test('a gradient held by the user is not changed by later calls', () => {
