@@ -85,6 +85,9 @@ export class Storage {
   /** Ticket of the last queued program that writes it; writers share one queue. */
   private lastWriter = 0
 
+  /** How many readers `lend` gave this memory to. Whoever is about to change the memory leaves it to them. */
+  private lent = 0
+
   private owner: Owner | undefined
 
   /** `where` the memory was asked for, if that is known. */
@@ -171,10 +174,41 @@ export class Storage {
     const shared = sharedMemory(bytes.byteLength)
     shared.set(bytes)
     this.memory = shared
+    this.lent = 0
     this.shared = true
     const where = this.forgetOwner()
     if (where !== undefined) this.noteOwner(where)
     return true
+  }
+
+  /**
+   * The contents as they are now, to be read later. Memory that the library alone can write is lent: copied when somebody is about to change
+   * it, which seldom happens; other memory is copied now. To be given to `takeBack` when read.
+   */
+  lend(): Storage {
+    this.waitToRead()
+    if (this.shared || this.exposed) {
+      const copy = Storage.allocate(this.byteLength)
+      copy.bytes.set(this.bytes)
+      return copy
+    }
+    const loan = new Storage(this.bytes, false)
+    loan.forgetOwner()
+    this.lent++
+    return loan
+  }
+
+  takeBack(loan: Storage): void {
+    if (this.lent > 0 && loan.memory === this.memory) this.lent--
+  }
+
+  /** Called before the memory is changed, or handed to who could change it. */
+  private leaveLent(): void {
+    if (this.lent === 0) return
+    const memory = Storage.allocate(this.byteLength).bytes
+    memory.set(this.bytes)
+    this.memory = memory
+    this.lent = 0
   }
 
   /** Notes that a queued program reads, or writes, this storage. */
@@ -196,6 +230,7 @@ export class Storage {
   /** Notes that JavaScript gets hold of the memory. Whatever reads it from now on without being asked to wait has its own copy. */
   handOut(): void {
     if (!this.shared) for (const ticket of this.lastReaders) if (ticket !== 0) tickets.admit(ticket)
+    this.leaveLent()
     this.exposed = true
   }
 
@@ -210,6 +245,7 @@ export class Storage {
   /** Blocks until no queued program reads or writes this storage, then counts a write. */
   waitToWrite(): void {
     this.waitForAll()
+    this.leaveLent()
     this.version++
   }
 
@@ -250,7 +286,8 @@ export class Storage {
   /** Gives the memory back for reuse. Harmless when called twice. */
   dispose(): void {
     if (this.memory === undefined) return
-    this.waitToWrite()
+    this.waitForAll()
+    this.version++
     this.release(undefined)
   }
 
@@ -269,8 +306,11 @@ export class Storage {
 
   private release(where: string | undefined): void {
     const memory = this.memory as Uint8Array
+    const { lent } = this
     this.memory = undefined
+    this.lent = 0
     this.forgetOwner()
+    if (lent > 0) return
     const size = memory.buffer.byteLength
     if (this.shared || this.exposed || size < poolMinimum || sizeClass(size) !== size || pooledBytes + size > poolLimit) return
     pooledBytes += size

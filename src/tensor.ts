@@ -195,7 +195,7 @@ export class Tensor<S = AnyShape> {
     return viewMemory(this.dtype, bytes.buffer, bytes.byteOffset + this.offset * itemSize(this.dtype), this.size)
   }
 
-  /** As `data`, but always a copy, and waits without blocking the event loop. */
+  /** As `data`, but always a copy, as the calls made before this one leave it, and waits without blocking the event loop. */
   async read(): Promise<TypedArray> {
     if (this.constant === undefined && this.storage.beingWritten && snapshots.take !== undefined) {
       // while programs keep being queued there is always a next writer: a copy made in the queue shows one moment

@@ -27,7 +27,7 @@ function isGzip(bytes: Uint8Array): boolean {
 /**
  * Reads an IDX file, gzip'd or raw. Decompression runs off the event loop.
  *
- * @param bytes the file's content.
+ * @param bytes the file's content; if gzip'd, not to be written before the promise is settled.
  * @param options.name how errors call the file; default `'idx'`.
  * @param options.maxBytes the most a gzip'd file may unpack to; default 1 GiB, so that a hostile file cannot fill memory.
  * @returns the elements and their shape. One-byte data of a raw file is copied, never a view on `bytes`.

@@ -53,7 +53,7 @@ export interface LoaderState {
 }
 
 /**
- * A data set in memory: fields of equal length along their first axis. The arrays are wrapped, not copied.
+ * A data set in memory: fields of equal length along their first axis. The arrays are wrapped, not copied: `batch` reads what is in them when it is called.
  *
  *     const data = new ArrayDataset([{ data: images, shape: [600, 784], dtype: 'float32' }, labels])
  *     const [x, y] = data.batch(Int32Array.of(5, 3))   // x.shape is [2, 784], y.shape is [2]
@@ -129,7 +129,8 @@ function gather(from: Field['data'], to: Field['data'], indices: Int32Array, wid
 
 /**
  * Batches of a data set as tensors, one epoch for each `for await`. The order of an epoch is a Fisher–Yates shuffle that depends on seed, epoch and
- * length alone. A loop left by `break` counts as begun: the next loop is the next epoch, unless `setState` says otherwise.
+ * length alone. A loop left by `break` counts as begun: the next loop is the next epoch, unless `setState` says otherwise. A batch is a copy, made when the
+ * loop asks for it (of asynchronous data sets, `prefetch` batches earlier).
  *
  *     const loader = new DataLoader([inputs, labels], { batchSize: 32, shuffle: true })
  *     for await (const [x, y] of loader) console.log(x.shape, y.shape)   // [32, 784] [32]

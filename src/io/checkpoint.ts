@@ -101,7 +101,7 @@ function checkPath(op: string, path: unknown): void {
 
 /**
  * Saves a model's parameters and buffers as safetensors, under PyTorch's `state_dict` names. Atomic: a crash leaves the old file. Does not
- * block, and may be called during `fit`.
+ * block, and may be called during `fit`: what is saved is the state behind the steps queued before this call.
  *
  *     await save(model, 'digits.safetensors')
  *
@@ -111,9 +111,9 @@ export async function save(model: Module, path: string, options: SaveOptions = {
   checkModel('save', model)
   checkPath('save', path)
   checkOptions('save', options, { floatType: true, metadata: true })
-  const tensors = await snapshot(() => modelState(model, ''), hasDouble(model))
+  const { floatType } = options
   const metadata = { format: 'pt', ...options.metadata, [versionKey]: String(formatVersion), [kindKey]: 'model' }
-  await saveSafetensors(path, tensors, { floatType: options.floatType, metadata })
+  await saveSafetensors(path, await snapshot(() => modelState(model, ''), hasDouble(model)), { floatType, metadata })
 }
 
 /**
@@ -156,7 +156,8 @@ function stateOf({ tensors }: Safetensors, prefix: string): Map<string, Tensor> 
 
 /**
  * Saves all a training needs to go on: weights, optimizer state, the random generator, the loader's position and counters, in one file.
- * 10 steps, saved and loaded, and 10 more give the bits of 20 steps. Atomic; does not block.
+ * 10 steps, saved and loaded, and 10 more give the bits of 20 steps. Atomic; does not block. What is saved is the state behind the steps queued
+ * before this call, and `extra` as it is then.
  *
  *     for await (const { epoch } of fit(model, loader, options)) await saveCheckpoint('last.ckpt', { model, optimizer, loader, epoch })
  *

@@ -126,7 +126,7 @@ export async function loadNpy(path: string): Promise<StoredArray> {
 }
 
 /**
- * Writes a .npy file atomically.
+ * Writes a .npy file atomically. The array is copied before this returns its promise.
  *
  * @throws as `serializeNpy`, and DataError `ERR_FILE_WRITE` when the file cannot be written.
  *

@@ -303,7 +303,8 @@ export abstract class Module {
 
   /**
    * Runs a batch `[N, …]` through the model in evaluation mode, on a background thread, without touching `training`. Large batches are split, odd
-   * ones padded, so rows must not depend on each other. Calls may overlap, also with `fit`, whose queued steps they pass. Default: `batchSize` 64.
+   * ones padded, so rows must not depend on each other. Calls may overlap, also with `fit`, whose queued steps they pass. The input is taken as
+   * it is at the call: a buffer may be filled anew right after. Default: `batchSize` 64.
    *
    *     const digits = (await model.predict(x)).argmax(1).toArray()
    *     await model.predict(new Float32Array(784), { shape: [1, 784] })

@@ -11,7 +11,7 @@ import { itemSize, type TypedArray } from '../dtype.js'
 import { ArgumentError, checkOptions, ShapeError, StateError, showKind, showShape, showValue } from '../errors.js'
 import { clone, narrow } from '../ops/movement.js'
 import { isContiguous, sizeOf } from '../shape.js'
-import { empty, fromBuffer, type NestedData, Tensor, tensor } from '../tensor.js'
+import { empty, fromBuffer, type NestedData, snapshots, Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { inEvaluation } from './mode.js'
 import type { Module } from './module.js'
@@ -41,7 +41,7 @@ const chunksAhead = 4
 /**
  * Runs a batch `[N, …]` through the model in evaluation mode, without touching `training`, and without gradients. Large batches are
  * split, odd ones padded with copies of their last row, so the rows must not depend on each other. Any number of calls may be under way, also
- * during `fit`, whose queued steps they pass.
+ * during `fit`, whose queued steps they pass. The input is taken as it is at the call: its memory may be written or transferred right after.
  *
  *     const digits = (await predict(model, x)).argmax(1).toArray()
  *
@@ -61,14 +61,32 @@ export async function predict(model: Module, input: PredictInput, options: Predi
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new ArgumentError('ERR_PREDICT_OPTION', `predict: batchSize must be a whole number above 0, received ${showValue(batchSize)}.`)
   }
-  let x = toTensor(input, options.shape)
-  if (x.ndim === 0) throw new ArgumentError('ERR_PREDICT_INPUT', 'predict: needs a batch, received a single number. Put it in an array.')
-  if (x.constant === undefined) await x.storage.readable()
-  if (!isContiguous(x.shape, x.strides)) x = noGrad(() => clone(x))
-  const [rows] = x.shape
+  const given = toTensor(input, options.shape)
+  if (given.ndim === 0)
+    throw new ArgumentError('ERR_PREDICT_INPUT', 'predict: needs a batch, received a single number. Put it in an array.')
   forgetOthers(model)
-  if (rows <= batchSize) return head(await run(model, x, 0, rows, batchSize), rows)
-  return inChunks(model, x, batchSize)
+  if (given.constant === undefined && given.storage.beingWritten) {
+    // as programs queued before this call leave it; those queued later may never end
+    return rowsOf(model, await noGrad(() => (snapshots.take as (t: Tensor) => Promise<Tensor>)(given)), batchSize)
+  }
+  const x = isContiguous(given.shape, given.strides) ? given : noGrad(() => clone(given))
+  if (x !== given || x.shape[0] <= batchSize) return rowsOf(model, x, batchSize)
+  const loan = x.storage.lend()
+  try {
+    return await rowsOf(
+      model,
+      new Tensor({ shape: x.shape, strides: x.strides, offset: x.offset, dtype: x.dtype, storage: loan }),
+      batchSize,
+    )
+  } finally {
+    x.storage.takeBack(loan)
+  }
+}
+
+/** For a contiguous tensor. One chunk has been read when this returns its promise, several while they run. */
+async function rowsOf(model: Module, x: Tensor, batchSize: number): Promise<Tensor> {
+  const [rows] = x.shape
+  return rows <= batchSize ? head(await run(model, x, 0, rows, batchSize), rows) : inChunks(model, x, batchSize)
 }
 
 async function inChunks(model: Module, x: Tensor, batchSize: number): Promise<Tensor> {

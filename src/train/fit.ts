@@ -114,7 +114,7 @@ function offer<T>(readers: ReadonlySet<Channel<T>>, value: T): Promise<unknown> 
 /**
  * Trains a model. Starts at once, in the background: the event loop keeps answering. `data` is `[inputs, targets]` (tensors, typed arrays,
  * numbers in arrays; whole numbers as targets are int32), a data set, a `DataLoader`, or any iterable of `[inputs, targets]` batches, or a function
- * that returns one for each epoch.
+ * that returns one for each epoch. Typed arrays and tensors are not copied but read in each epoch: leave them unwritten until the promise is settled.
  *
  *     const history = await fit(model, [x, y], { loss: losses.crossEntropy, optimizer, epochs: 3, metrics: { accuracy: metrics.accuracy } })
  *     for await (const { epoch, loss } of fit(model, data, options)) if (loss < 0.01) break

@@ -160,7 +160,10 @@ describe('save and load', () => {
   test('PyTorch’s names, and the same numbers', async () => {
     const { model } = build(9)
     await fit(model, [x, y], setup(model))
-    await save(model, at('model.safetensors'), { metadata: { note: 'best' } })
+    const options = { metadata: { note: 'best' } }
+    const saved = save(model, at('model.safetensors'), options)
+    options.metadata.note = 'changed after the call'
+    await saved
     const { tensors, metadata } = await loadSafetensors(at('model.safetensors'))
     expect([...tensors.keys()].sort()).toEqual([
       '0.bias',

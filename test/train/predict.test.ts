@@ -1,6 +1,7 @@
 /** `model.predict`: what `forward` gives in evaluation, for any number of rows, from any number of callers. */
 import { describe, expect, test } from 'vitest'
-import { manualSeed, nn, noGrad, type Tensor, tensor } from '../../src/index.js'
+import { assign, compile, fromBuffer, manualSeed, nn, noGrad, type Tensor, tensor } from '../../src/index.js'
+import { onJs } from '../support/backends.js'
 
 function net(): nn.Sequential {
   manualSeed(0)
@@ -110,6 +111,100 @@ describe('predict', () => {
     close(await model.predict(x), now())
     model.scale = new nn.Parameter([2])
     close(await model.predict(x), now())
+  })
+
+  describe.each([1, 3, 64, 200])('takes its input as it is at the call: %s rows', (n) => {
+    const model = net()
+    const values = wanted(model, n)
+    const shape = [n, 3]
+    const changes: Record<string, () => Promise<Tensor>> = {
+      'a typed array filled anew': () => {
+        const data = rows(n)
+        const out = model.predict(data, { shape })
+        data.fill(9)
+        return out
+      },
+      'a typed array transferred': () => {
+        const data = rows(n)
+        const out = model.predict({ data, shape })
+        structuredClone(data, { transfer: [data.buffer as ArrayBuffer] })
+        return out
+      },
+      'a typed array resized': () => {
+        const buffer = new (ArrayBuffer as unknown as new (bytes: number, options: object) => ArrayBuffer)(n * 12, {
+          maxByteLength: n * 24,
+        })
+        const data = new Float32Array(buffer)
+        data.set(rows(n))
+        const out = model.predict(data, { shape })
+        ;(buffer as unknown as { resize(n: number): void }).resize(0)
+        return out
+      },
+      'shared memory': () => {
+        const data = new Float32Array(new SharedArrayBuffer(n * 12))
+        data.set(rows(n))
+        const out = model.predict(fromBuffer(data, shape))
+        data.fill(9)
+        return out
+      },
+      'the data of a tensor written': () => {
+        const x = tensor(rows(n), { shape })
+        const out = model.predict(x)
+        x.data.fill(9)
+        return out
+      },
+      'a tensor assigned': () => {
+        const x = tensor(rows(n), { shape })
+        const out = model.predict(x)
+        assign(x, x.mul(0))
+        return out
+      },
+      'a tensor disposed': () => {
+        const x = tensor(rows(n), { shape })
+        const out = model.predict(x)
+        x.dispose()
+        for (let i = 0; i < 8; i++) tensor(new Float32Array(n * 3).fill(9))
+        return out
+      },
+      'a tensor that becomes state': () => {
+        const x = tensor(rows(n), { shape })
+        const out = model.predict(x)
+        compile(() => assign(x, x.mul(0))).sync()
+        return out
+      },
+      'a view that is not contiguous': () => {
+        const turned = new Float32Array(n * 3)
+        rows(n).forEach((v, i) => void (turned[(i % 3) * n + Math.floor(i / 3)] = v))
+        const x = fromBuffer(turned, [3, n])
+        const out = model.predict(x.transpose(0, 1))
+        turned.fill(9)
+        return out
+      },
+    }
+    test.each(Object.keys(changes))('%s', async (name) => {
+      close(await changes[name](), values)
+      const out = onJs(changes[name])
+      close(await out, values)
+    })
+  })
+
+  test('state that queued programs write is taken as those queued before the call leave it', async () => {
+    const model = net()
+    const x = tensor(new Float32Array(rows(200).length), { shape: [200, 3] })
+    const source = tensor(rows(200), { shape: [200, 3] })
+    const write = compile((to: Tensor, factor: Tensor) => {
+      let y = to
+      for (let i = 0; i < 200; i++) y = y.add(1).sub(1)
+      assign(x, y.mul(factor))
+    })
+    await write(source, 0)
+    const queued = [write(source, 1)]
+    const out = model.predict(x)
+    for (let i = 0; i < 20; i++) queued.push(write(source, 0))
+    const first = await out
+    const expected = wanted(model, 200)
+    first.data.forEach((v, i) => void expect(v).toBeCloseTo(expected[i], 3))
+    await Promise.all(queued)
   })
 
   test('refuses what it cannot do', async () => {
