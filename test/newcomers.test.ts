@@ -199,6 +199,25 @@ describe('tensors made wrongly', () => {
 })
 
 describe('fit and predict', () => {
+  // the recipe of docs/coming-from.md
+  it.each([0, 1, 2, 3, 4, 5, 6, 7])('learn XOR as brain.js does, seed %i', async (seed) => {
+    cr.manualSeed(seed)
+    const net = new nn.Sequential(new nn.Linear(2, 8), new nn.Tanh(), new nn.Linear(8, 1), new nn.Sigmoid())
+    const [inputs, outputs] = [
+      [
+        [0, 0],
+        [0, 1],
+        [1, 0],
+        [1, 1],
+      ],
+      [[0], [1], [1], [0]],
+    ]
+    const optimizer = new optim.Adam(net.parameters(), { lr: 0.1 })
+    const training = fit(net, [inputs, outputs], { loss: losses.mseLoss, optimizer, epochs: 2000, progress: false })
+    for await (const { loss } of training) if (loss < 0.005) break
+    expect((await net.predict(inputs)).round().toArray()).toEqual(outputs)
+  })
+
   it('says how inputs and targets are given', async () => {
     expect(await message(() => (fit as Loose)(linear(), x, y))).toContain(
       'received Tensor. Inputs and targets go together: fit(model, [x, y], { … }).',

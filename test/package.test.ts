@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as source from '../src/index.js'
 import { hasNative } from './support/backends.js'
@@ -54,9 +54,16 @@ describe('the tarball', () => {
 
   it('has nothing else', () => {
     const allowed =
-      /^(dist\/|prebuilds\/[\w-]+\/node\.napi[\w.]*\.node$|bench\/(import|measure|peak|run|session|tables|timing|workloads)\.js$|examples\/demo\.js$|native\/(?!test|bench)|cmake\/|[\w.]+$)/
+      /^(dist\/|prebuilds\/[\w-]+\/node\.napi[\w.]*\.node$|bench\/(import|measure|peak|run|session|tables|timing|workloads)\.js$|examples\/demo\.js$|native\/(?!test|bench)|cmake\/|docs\/[\w-]+\.md$|[\w.]+$)/
     expect(files.filter((file) => !allowed.test(file))).toEqual([])
     expect(files.filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))).toEqual([])
+  })
+
+  it('has every page that its own pages link to', () => {
+    for (const page of files.filter((file) => file.endsWith('.md'))) {
+      const links = readFileSync(join(installed, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)
+      for (const [, link] of links) expect(files, `${page} links to ${link}`).toContain(join(dirname(page), link))
+    }
   })
 
   it('takes 10 MB packed and 20 MB unpacked at most', () => {

@@ -53,7 +53,13 @@ type Refusals<L, S, Found extends unknown[] = []> = L extends readonly [infer Fi
 /** Layers as arguments, each checked against those before it; a plain `Module` says nothing of its `forward`. */
 export type Chain<L> = { [K in keyof L]: L[K] & Link<L[K]> & At<Refusals<L, AnyShape>, K> }
 
-type Link<M> = M extends { forward(...inputs: infer P): unknown } ? ([never[], P] extends [P, never[]] ? unknown : Layer) : Layer
+type Link<M> = M extends Layer
+  ? unknown
+  : M extends { forward(...inputs: infer P): unknown }
+    ? [never[], P] extends [P, never[]]
+      ? unknown
+      : Layer
+    : Layer
 
 type At<R, K> = K extends `${number}` ? (K extends keyof R ? R[K] : unknown) : unknown
 
