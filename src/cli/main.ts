@@ -14,7 +14,8 @@ import { probe } from './probe.js'
 /** The package's folder, from dist/cli.cjs as from src/cli/main.ts. */
 function packageFolder(): string {
   let folder = dirname(fileURLToPath(import.meta.url))
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
+  // the root is its own parent
+  while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder)
   return folder
 }
 

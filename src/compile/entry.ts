@@ -12,6 +12,7 @@ import { Tensor } from '../tensor.js'
 import { type FlatArguments, mapTree } from './arguments.js'
 import { Backlog } from './backlog.js'
 import { costOf } from './cost.js'
+import { type GradChange, Gradients, settleGrads, showGrads, showQueuedGrads, takeBackGrads } from './gradients.js'
 import { buildProgram, type Program } from './program.js'
 import type { Prologue } from './prologue.js'
 import { type Trace, valueOfTraced } from './trace.js'
@@ -43,17 +44,7 @@ interface Call {
   readonly reads: Storage[]
   readonly writes: Storage[]
   /** Gradients to be shown. */
-  readonly grads: GradChange[]
-}
-
-/** A call's effect on one leaf's gradient. */
-interface GradChange {
-  readonly leaf: Tensor
-  readonly before: Tensor | undefined
-  readonly after: Tensor | undefined
-  /** The change before this one, until it is known that this one stays. */
-  previous: GradChange | undefined
-  failed: boolean
+  readonly grads: readonly GradChange[]
 }
 
 const nothing = new Uint8Array(0)
@@ -77,11 +68,7 @@ export class Entry {
   private readonly gradEnabled: boolean
   private readonly outputBytes: number
   private readonly outputMetas: { shape: readonly number[]; dtype: Tensor['dtype'] }[] = []
-  /** Leaves whose gradients a call leaves, in the order these are produced. */
-  private readonly produced: readonly Tensor[]
-  /** Gradient memory nobody looks at any more, for the next call. */
-  private readonly spare = new Map<Tensor, Storage>()
-  private readonly own = new WeakSet<Storage>()
+  private readonly gradients: Gradients
 
   constructor(args: FlatArguments, trace: Trace, options: { ahead: boolean; frozen: boolean }) {
     this.keys = args.tensors.map(({ shape, dtype, requiresGrad }) => ({ shape, dtype, requiresGrad }))
@@ -99,7 +86,10 @@ export class Entry {
     this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
     this.program = buildProgram(trace, outputs, args.numbers.length, { queue: this.queue, frozen: options.frozen })
     const { steps, slots, prologueSteps } = this.program
-    this.produced = slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : []))
+    this.gradients = new Gradients(
+      trace.grads,
+      slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : [])),
+    )
     this.microseconds = costOf(steps.slice(prologueSteps)).microseconds
     this.prologueMicroseconds = costOf(steps.slice(0, prologueSteps)).microseconds
   }
@@ -145,7 +135,7 @@ export class Entry {
     this.allocateOutputs(call)
     this.program.runSync(call.slots, call.whole)
     this.ended(call)
-    this.showGrads(call)
+    showGrads(call.grads)
     return this.result(call)
   }
 
@@ -179,20 +169,18 @@ export class Entry {
     const { ticket, done } = place
     for (const s of call.reads) s.queued(ticket, queue, false)
     for (const s of call.writes) s.queued(ticket, queue, true)
-    for (const change of call.grads) change.previous = change.leaf.gradChange as GradChange | undefined
-    this.showGrads(call)
-    for (const change of call.grads) change.leaf.gradChange = change
+    showQueuedGrads(call.grads)
     return done.then(
       (microseconds) => {
         place.end()
         if (microseconds !== undefined && !call.whole) this.observe(microseconds)
         this.ended(call)
-        for (const change of call.grads) change.previous = undefined
+        settleGrads(call.grads)
         return this.result(call)
       },
       (error) => {
         place.end()
-        for (const change of call.grads) this.takeBack(change)
+        takeBackGrads(call.grads)
         throw error
       },
     )
@@ -205,23 +193,6 @@ export class Entry {
   /** A call has ended well. */
   private ended(call: Call): void {
     if (call.whole) this.program.prologue?.computed(call.stamp)
-  }
-
-  /** Puts back what a failed call replaced, and failed calls before it, unless a later call or the user has replaced it again. */
-  private takeBack(change: GradChange): void {
-    const { leaf, after } = change
-    change.failed = true
-    if (leaf.gradChange !== change || leaf.leafGrad !== after) return
-    let good: GradChange | undefined = change
-    while (good?.failed) {
-      leaf.leafGrad = good.before
-      good = good.previous
-    }
-    // somebody may have looked at it before the call
-    leaf.gradSeen = true
-    leaf.gradChange = good
-    // what is in use again is no longer free
-    if (leaf.leafGrad?.constant === undefined && this.spare.get(leaf) === leaf.leafGrad?.storage) this.spare.delete(leaf)
   }
 
   private result(call: Call): unknown {
@@ -244,19 +215,20 @@ export class Entry {
       outputs: [],
       reads: [],
       writes: [],
-      grads: [],
+      grads: this.gradients.take(),
     }
-    const after = this.gradMemory()
-    for (let i = 0; i < program.slots.length; i++) call.slots[i] = this.bindSlot(i, args, call, after)
+    let produced = 0
+    for (let i = 0; i < program.slots.length; i++) {
+      // the gradients a call leaves come in the order of their slots
+      call.slots[i] =
+        program.slots[i].kind === 'gradOutput' ? (call.grads[produced++].after as Tensor).storage.bytes : this.bindSlot(i, args, call)
+    }
     if (program.prologue !== undefined) (whole ? call.writes : call.reads).push(program.prologue.guard)
-    for (const [leaf, grad] of after) {
-      call.grads.push({ leaf, before: leaf.leafGrad, after: grad, previous: undefined, failed: false })
-      if (grad !== undefined) call.writes.push(grad.storage)
-    }
+    for (const { after } of call.grads) if (after !== undefined) call.writes.push(after.storage)
     return call
   }
 
-  private bindSlot(i: number, args: FlatArguments, call: Call, grads: ReadonlyMap<Tensor, Tensor | undefined>): Slot {
+  private bindSlot(i: number, args: FlatArguments, call: Call): Slot {
     const binding = this.program.slots[i]
     switch (binding.kind) {
       case 'argument':
@@ -281,9 +253,8 @@ export class Entry {
         return there ? argumentSlot(leafGrad, call, this.trace.assigns) : nothing
       }
       case 'output':
-        return nothing
       case 'gradOutput':
-        return (grads.get(binding.leaf) as Tensor).storage.bytes
+        return nothing
     }
   }
 
@@ -295,38 +266,6 @@ export class Entry {
       if (binding.kind === 'output') call.slots[i] = outputs[binding.index].storage.bytes
     })
     call.outputs = outputs
-  }
-
-  /**
-   * Memory for the gradients that a call leaves: what the call before last left, where nobody saw it. New ones lie side by side, in the order
-   * they are produced.
-   */
-  private gradMemory(): Map<Tensor, Tensor | undefined> {
-    const { spare, produced } = this
-    const fresh = produced.filter((leaf) => !spare.has(leaf))
-    if (fresh.length > 0) {
-      const made = Storage.allocateSideBySide(fresh.map((leaf) => leaf.size * itemSize(leaf.dtype)))
-      for (const [i, leaf] of fresh.entries()) {
-        this.own.add(made[i])
-        spare.set(leaf, made[i])
-      }
-    }
-    const after = new Map<Tensor, Tensor | undefined>()
-    for (const [leaf, value] of this.trace.grads) {
-      after.set(leaf, value && Tensor.contiguous(spare.get(leaf) as Storage, leaf.shape, leaf.dtype))
-      spare.delete(leaf)
-    }
-    return after
-  }
-
-  private showGrads(call: Call): void {
-    for (const { leaf, before, after } of call.grads) {
-      const unseen = before !== undefined && !leaf.gradSeen && before.value === undefined && !before.storage.exposed
-      if (unseen && this.own.has(before.storage) && before !== after) this.spare.set(leaf, before.storage)
-      leaf.leafGrad = after
-      leaf.gradSeen = false
-      leaf.gradChange = undefined
-    }
   }
 }
 
