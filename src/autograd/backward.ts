@@ -252,6 +252,11 @@ function seedFor(t: Tensor, seed: Tensor | undefined): Tensor {
 
 /** Adds the gradients of `t` to the `.grad` of every leaf it depends on. */
 export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}): void {
+  backwardTo(t, seed, options)
+}
+
+/** @internal `backward`, and which leaves it met */
+export function backwardTo(t: Tensor, seed?: Tensor, options: BackwardOptions = {}): Tensor[] {
   checkOptions('backward', options, { createGraph: true })
   checkTensor('backward', 'the result', t)
   if (seed !== undefined) checkTensor('backward', 'the gradient given', seed)
@@ -264,10 +269,12 @@ export function backward(t: Tensor, seed?: Tensor, options: BackwardOptions = {}
   countStep()
   const graph = options.createGraph ?? false
   const mode = graph ? enableGrad : noGrad
-  mode(() => {
+  return mode(() => {
     const memory = PassingMemory.begin()
-    for (const [leaf, g] of walkIn(memory, [t], [seedFor(t, seed)]))
-      if (leaf.gradNode === undefined && leaf.requiresGrad) collect(leaf, g, memory)
+    const grads = walkIn(memory, [t], [seedFor(t, seed)])
+    const leaves = [...grads.keys()].filter((leaf) => leaf.gradNode === undefined && leaf.requiresGrad)
+    for (const leaf of leaves) collect(leaf, grads.get(leaf) as Tensor, memory)
+    return leaves
   })
 }
 

@@ -319,7 +319,8 @@ class IterableSource implements BatchSource {
       }
       const [x, y] = pairOf(item, `${this.what}: batch ${number}`)
       if (x.shape[0] === 0) throw new ShapeError('ERR_FIT_DATA', `${this.what}: batch ${number} is empty: ${showShape(x.shape)}.`)
-      yield { x: x.requiresGrad ? x.detach() : x, y, size: x.shape[0] }
+      const [inputs, targets] = [x, y].map((t) => (t.requiresGrad ? t.detach() : t))
+      yield { x: inputs, y: targets, size: x.shape[0] }
     }
   }
 }

@@ -8,13 +8,14 @@ import { StateError } from '../errors.js'
 import type { Module } from '../nn/module.js'
 import { getRandomState, setRandomState } from '../random.js'
 import { type Batch, type BatchSource, batchSource, bytesOf, depthFor, type FitData } from './batches.js'
+import { checkMode } from './checks.js'
 import { explainLoss } from './diagnosis.js'
 import { type Epoch, History, Judge, type Metrics, type Values } from './history.js'
 import type { FitOptions } from './options.js'
 import { Pacer } from './pacer.js'
 import { makeProgress, type Progress, type StepNews } from './progress.js'
 import { Timetable } from './schedule.js'
-import { checkMode, type Figures, makeSteps, type Steps } from './steps.js'
+import { type Figures, makeSteps, type Steps } from './steps.js'
 
 /** A step of a training. */
 export interface FitStep {

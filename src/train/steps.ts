@@ -2,9 +2,9 @@
  * The two functions a training consists of, compiled: one learns from a batch, one judges by it. In: the model, loss, optimizer, metrics.
  * Out: functions from a batch to its loss and metrics, as 0-d tensors.
  */
-import { noGrad } from '../autograd/backward.js'
+import { backwardTo, noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
-import { ArgumentError, GradientError, ShapeError, StateError, showShape } from '../errors.js'
+import { ArgumentError, ShapeError, showShape } from '../errors.js'
 import { inEvaluation } from '../nn/mode.js'
 import type { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
@@ -15,6 +15,7 @@ import { gradientOf } from '../optim/gradient.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { getRandomState, setRandomState } from '../random.js'
 import { Tensor } from '../tensor.js'
+import { checkGradients, checkMode, strangersAmong } from './checks.js'
 import type { Metrics } from './history.js'
 import type { FitOptions } from './options.js'
 
@@ -32,6 +33,14 @@ export interface Steps {
   judge(x: Tensor, y: Tensor): Promise<Figures>
   /** Whether code of the user sees the batches themselves. */
   readonly eager: boolean
+}
+
+/** What a forward and a backward pass give. */
+interface Pass {
+  readonly outputs: Tensor
+  readonly loss: Tensor
+  /** Leaves that got a gradient and that nobody updates. */
+  readonly strangers: readonly Tensor[]
 }
 
 type Forward = { forward(x: Tensor): Tensor }
@@ -61,19 +70,51 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   const figures = (outputs: Tensor, y: Tensor, loss: Tensor): Figures =>
     noGrad(() => [loss.detach(), ...metrics.map(([name, metric]) => scalar(`the metric ${name}`, metric(outputs, y)))])
 
-  const gather = (x: Tensor, y: Tensor): Figures => {
+  const pass = (x: Tensor, y: Tensor): Pass => {
     checkMode(model)
     const outputs = forward(x)
     const loss = scalar('the loss', lossOf(outputs, y))
-    loss.backward()
-    checkGradients(model, optimizer)
+    return { outputs, loss, strangers: strangersAmong(backwardTo(loss), model, optimizer) }
+  }
+
+  const gather = (x: Tensor, y: Tensor): Figures => {
+    const { outputs, loss, strangers } = pass(x, y)
+    checkGradients(model, optimizer, strangers)
     return figures(outputs, y, loss)
   }
 
+  // while tracing nothing has happened when a check fails; where ops run at once, the first call has to be undone
+  let first = eager
+  const gatherEagerly = (x: Tensor, y: Tensor): Figures => {
+    const undo = first ? remember(model, optimizer) : undefined
+    first = false
+    try {
+      const { outputs, loss, strangers } = pass(x, y)
+      if (undo !== undefined && strangers.length > 0) {
+        // leaves that a loss makes for itself, for a gradient penalty, are others each time; in a trace they are told apart by being traced
+        undo()
+        const again = pass(x, y)
+        for (const leaf of [...strangers, ...again.strangers]) leaf.replaceGrad(undefined)
+        checkGradients(
+          model,
+          optimizer,
+          again.strangers.filter((leaf) => strangers.includes(leaf)),
+        )
+        return figures(again.outputs, y, again.loss)
+      }
+      if (undo !== undefined) checkGradients(model, optimizer, strangers)
+      return figures(outputs, y, loss)
+    } catch (error) {
+      undo?.()
+      throw error
+    }
+  }
+
+  const collect = eager ? gatherEagerly : gather
   const learn = (x: Tensor, y: Tensor): Figures => {
     optimizer.zeroGrad()
     // all that can be wrong comes before the update
-    const measured = gather(x, y)
+    const measured = collect(x, y)
     optimizer.step()
     // nobody looks at the gradients: cleared in here, they need no memory after the step
     optimizer.zeroGrad()
@@ -101,87 +142,24 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
       }),
     )
 
-  const once = (step: typeof learn): typeof learn => (eager ? undone(model, optimizer, step) : step)
   const update = compile(apply, { name: 'fit, update', eager })
   return {
-    train: compile(once(learn), { name: 'fit', eager }),
-    gather: compile(once(gather), { name: 'fit', eager }),
+    train: compile(learn, { name: 'fit', eager }),
+    gather: compile(collect, { name: 'fit', eager }),
     apply: (count) => update(1 / count),
     judge: compile(judge, { name: 'fit, validation', eager }),
     eager,
   }
 }
 
-/** While tracing nothing has happened when a check fails; where ops run at once, the first call has to be undone. */
-function undone(model: Module, optimizer: Optimizer, step: (x: Tensor, y: Tensor) => Figures): (x: Tensor, y: Tensor) => Figures {
-  let first = true
-  return (x, y) => {
-    if (!first) return step(x, y)
-    first = false
-    const random = getRandomState()
-    const buffers = noGrad(() => model.buffers().map((b) => [b, clone(b)] as const))
-    try {
-      return step(x, y)
-    } catch (error) {
-      setRandomState(random)
-      noGrad(() => buffers.forEach(([buffer, before]) => void assign(buffer, before)))
-      optimizer.zeroGrad()
-      model.zeroGrad()
-      throw error
-    }
+/** What a step changes, kept: returns the function that puts it back. Gradients are forgotten. */
+function remember(model: Module, optimizer: Optimizer): () => void {
+  const random = getRandomState()
+  const buffers = noGrad(() => model.buffers().map((b) => [b, clone(b)] as const))
+  return () => {
+    setRandomState(random)
+    noGrad(() => buffers.forEach(([buffer, before]) => void assign(buffer, before)))
+    optimizer.zeroGrad()
+    model.zeroGrad()
   }
-}
-
-/**
- * A module that was put into evaluation stays there while its model trains. All of them at once are a call of `eval()` that was forgotten: dropout and batch
- * norm would not train, without a word. Compiled steps come back here when a flag that was looked at has changed.
- */
-export function checkMode(model: Module): void {
-  if (model.modules().some((m) => m.training)) return
-  throw new StateError(
-    'ERR_FIT_EVALUATION',
-    'fit: all of the model is in evaluation, where dropout and batch norm do not train. Call model.train() first; then eval() on the parts that are to stay as they are.',
-  )
-}
-
-/**
- * After `backward`, before anything is updated: every parameter with a gradient must be in the optimizer's hands, and every one in its
- * hands have a gradient. Otherwise a part of the model would silently not learn.
- */
-function checkGradients(model: Module, optimizer: Optimizer): void {
-  const held = new Set(optimizer.groups.flatMap((group) => group.params))
-  const named = model.namedParameters()
-  const forgotten = named.filter(([, p]) => p.requiresGrad && p.leafGrad !== undefined && !held.has(p))
-  if (forgotten.length > 0 && !named.some(([, p]) => held.has(p))) {
-    throw new GradientError(
-      'ERR_FIT_OPTIMIZER',
-      'fit: the optimizer holds none of the parameters of this model. Make it with new optim.…(model.parameters()), after the model is complete.',
-    )
-  }
-  if (forgotten.length > 0) {
-    const [names, are, them] = listed(forgotten.map(([name]) => name))
-    throw new GradientError(
-      'ERR_FIT_OPTIMIZER',
-      `fit: ${names} of the model ${are} used but not given to the optimizer. Give it model.parameters(), or freeze ${them} with requiresGrad = false.`,
-    )
-  }
-  const name = new Map<Tensor, string>(named.map(([key, p]) => [p, key]))
-  const idle = [...held].filter((p) => p.requiresGrad && p.leafGrad === undefined)
-  if (idle.length > 0) {
-    const [names, , them] = listed(idle.map((p) => name.get(p) ?? `${showShape(p.shape)}, which is not the model's,`))
-    throw new GradientError(
-      'ERR_FIT_NO_GRADIENT',
-      `fit: ${names} ${idle.length === 1 ? 'was' : 'were'} given to the optimizer but ${idle.length === 1 ? 'gets' : 'get'} no gradient. Use ${them} in forward (and not behind detach() or noGrad), or leave ${them} out.`,
-    )
-  }
-}
-
-/** `parameter 'a'`, `parameters 'a', 'b' and 4 more`, with the words that go with them. */
-function listed(names: readonly string[]): [string, are: string, them: string] {
-  const shown = names
-    .slice(0, 6)
-    .map((n) => (n.startsWith('[') ? n : `'${n}'`))
-    .join(', ')
-  if (names.length === 1) return [`parameter ${shown}`, 'is', 'it']
-  return [`parameters ${shown}${names.length > 6 ? ` and ${names.length - 6} more` : ''}`, 'are', 'them']
 }

@@ -13,6 +13,7 @@ import {
   ShapeError,
   StateError,
   type Tensor,
+  tensor,
 } from '../../src/index.js'
 import { mlp, points, setup, weights } from './helpers.js'
 
@@ -64,6 +65,66 @@ describe.each([true, false])('before training (compile: %s)', (compile) => {
   test('the optimizer of another model', async () => {
     const model = mlp()
     await refused(model, { ...setup(mlp()), compile }, 'ERR_FIT_OPTIMIZER', 'none of the parameters of this model')
+  })
+
+  test('layers in private fields and closures, plain tensors, models that only the loss knows', async () => {
+    const outside = new nn.Linear(2, 2)
+    class Net extends nn.Module {
+      readonly #body = new nn.Linear(2, 2)
+      readonly head = new nn.Linear(2, 3)
+      readonly scale = tensor([1], { requiresGrad: true })
+      get body(): nn.Linear {
+        return this.#body
+      }
+      forward(t: Tensor): Tensor {
+        return this.head.forward(this.#body.forward(outside.forward(t)).tanh()).mul(this.scale)
+      }
+    }
+    const model = new Net()
+    const hidden = [...model.body.parameters(), ...outside.parameters(), model.scale]
+    await refused(
+      model,
+      { ...setup(model), compile },
+      'ERR_FIT_OPTIMIZER',
+      /a (parameter|tensor) of shape \[.*\], a .* and 1 more get gradients but belong neither to the model nor to the optimizer.*#private/,
+    )
+    for (const leaf of hidden) expect(leaf.grad).toBeUndefined()
+    outside.requiresGrad_(false)
+    model.body.requiresGrad_(false)
+    await refused(
+      model,
+      { ...setup(model), compile },
+      'ERR_FIT_OPTIMIZER',
+      'fit: a tensor of shape [1] gets a gradient but belongs neither',
+    )
+    model.scale.requiresGrad = false
+    await fit(model, [x, y], { ...setup(model), compile })
+    // a teacher in the loss, until it is frozen
+    const [pupil, teacher] = [mlp(), mlp(1)]
+    const loss = (outputs: Tensor): Tensor => losses.mseLoss(outputs, teacher.forward(outputs.narrow(1, 0, 2)))
+    await refused(pupil, { ...setup(pupil), loss, compile }, 'ERR_FIT_OPTIMIZER', 'freeze what is not to learn')
+    for (const p of teacher.parameters()) expect(p.grad).toBeUndefined()
+    teacher.requiresGrad_(false)
+    await fit(pupil, [x, y], { ...setup(pupil), loss, compile })
+  })
+
+  test('leaves that the loss makes for itself, and its parameters that the optimizer holds, are in order', async () => {
+    const trained = async (own: boolean): Promise<number[]> => {
+      const model = mlp()
+      const scale = new nn.Parameter(tensor([1]))
+      const loss = (outputs: Tensor, targets: Tensor): Tensor => {
+        const known = losses.crossEntropy(outputs.mul(scale), targets)
+        if (!own) return known
+        const at = outputs.detach()
+        at.requiresGrad = true
+        return known.add(at.square().mean())
+      }
+      const optimizer = new optim.SGD([...model.parameters(), scale], { lr: 0.1 })
+      await fit(model, [x, y], { loss, optimizer, epochs: 2, compile, progress: false, shuffle: false })
+      expect(scale.item()).not.toBe(1)
+      return [...weights(model), scale.item()]
+    }
+    expect(await trained(true)).toEqual(await trained(false))
   })
 
   test('a parameter without a gradient', async () => {
