@@ -18,6 +18,7 @@ import type { Optimizer } from '../optim/optimizer.js'
 import type { LRScheduler, ReduceLROnPlateau, SchedulerState } from '../optim/schedulers/index.js'
 import { type GeneratorState, getRandomState, setRandomState } from '../random.js'
 import type { Tensor } from '../tensor.js'
+import { checkPath, type FilePath } from './path.js'
 import { loadSafetensors, type Safetensors, saveSafetensors, type WriteSafetensorsOptions } from './safetensors.js'
 import type { StoredArray } from './wire.js'
 
@@ -94,11 +95,6 @@ function checkModel(op: string, model: unknown): asserts model is Module {
   }
 }
 
-function checkPath(op: string, path: unknown): void {
-  if (typeof path !== 'string' || path === '')
-    throw new ArgumentError('ERR_PATH', `${op}: expected the path of a file, received ${typeof path === 'string' ? "''" : typeof path}.`)
-}
-
 /**
  * Saves a model's parameters and buffers as safetensors, under PyTorch's `state_dict` names. Atomic: a crash leaves the old file. Does not
  * block, and may be called during `fit`: what is saved is the state behind the steps queued before this call.
@@ -107,13 +103,13 @@ function checkPath(op: string, path: unknown): void {
  *
  * @throws ArgumentError; DataError `ERR_DATA_RANGE` for numbers too large for `floatType`, `ERR_FILE_WRITE` when the file cannot be written.
  */
-export async function save(model: Module, path: string, options: SaveOptions = {}): Promise<void> {
+export async function save(model: Module, path: FilePath, options: SaveOptions = {}): Promise<void> {
   checkModel('save', model)
-  checkPath('save', path)
+  const name = checkPath('save', path)
   checkOptions('save', options, { floatType: true, metadata: true })
   const { floatType } = options
   const metadata = { format: 'pt', ...options.metadata, [versionKey]: String(formatVersion), [kindKey]: 'model' }
-  await saveSafetensors(path, await snapshot(() => modelState(model, ''), hasDouble(model)), { floatType, metadata })
+  await saveSafetensors(name, await snapshot(() => modelState(model, ''), hasDouble(model)), { floatType, metadata })
 }
 
 /**
@@ -126,12 +122,12 @@ export async function save(model: Module, path: string, options: SaveOptions = {
  * @throws ArgumentError, ShapeError or DTypeError `ERR_STATE_DICT` listing everything missing, unexpected and not fitting, with nothing
  * written; DataError for a file that cannot be read.
  */
-export async function load<M extends Module>(model: M, path: string, options: { strict?: boolean } = {}): Promise<M> {
+export async function load<M extends Module>(model: M, path: FilePath, options: { strict?: boolean } = {}): Promise<M> {
   checkModel('load', model)
-  checkPath('load', path)
+  const name = checkPath('load', path)
   checkOptions('load', options, { strict: true })
-  const file = await loadSafetensors(path)
-  checkVersion('load', path, file)
+  const file = await loadSafetensors(name)
+  checkVersion('load', name, file)
   const isCheckpoint = file.metadata.get(kindKey) === 'checkpoint'
   model.loadStateDict(stateOf(file, isCheckpoint ? 'model.' : ''), options)
   return model
@@ -163,8 +159,8 @@ function stateOf({ tensors }: Safetensors, prefix: string): Map<string, Tensor> 
  *
  * @throws ArgumentError; DataError `ERR_FILE_WRITE`.
  */
-export async function saveCheckpoint(path: string, checkpoint: SaveCheckpoint): Promise<void> {
-  checkPath('saveCheckpoint', path)
+export async function saveCheckpoint(path: FilePath, checkpoint: SaveCheckpoint): Promise<void> {
+  const name = checkPath('saveCheckpoint', path)
   checkObject('saveCheckpoint', checkpoint)
   const { model, optimizer, scheduler, loader, epoch = 0, step = 0, extra } = checkpoint
   checkModel('saveCheckpoint', model)
@@ -176,7 +172,7 @@ export async function saveCheckpoint(path: string, checkpoint: SaveCheckpoint): 
   // read now: the copies are queued, and what is queued before them has drawn its numbers
   const progress: Progress = { epoch, step, random: getRandomState(), loader: loader?.state(), scheduler: scheduler?.stateDict(), extra }
   const metadata = { [versionKey]: String(formatVersion), [kindKey]: 'checkpoint', [progressKey]: jsonOf(progress) }
-  await saveSafetensors(path, await tensors, { metadata })
+  await saveSafetensors(name, await tensors, { metadata })
 }
 
 function jsonOf(progress: Progress): string {
@@ -199,24 +195,24 @@ function jsonOf(progress: Progress): string {
  * @throws DataError `ERR_CHECKPOINT` for a file that is no checkpoint or lacks what is asked for; ArgumentError, ShapeError or DTypeError
  * `ERR_STATE_DICT` listing what does not fit. Nothing is changed then.
  */
-export async function loadCheckpoint(path: string, checkpoint: Checkpoint): Promise<LoadedCheckpoint> {
-  checkPath('loadCheckpoint', path)
+export async function loadCheckpoint(path: FilePath, checkpoint: Checkpoint): Promise<LoadedCheckpoint> {
+  const name = checkPath('loadCheckpoint', path)
   checkObject('loadCheckpoint', checkpoint)
   const { model, optimizer, scheduler, loader } = checkpoint
   checkModel('loadCheckpoint', model)
   // hyper-parameters are saved in double precision
-  const file = await loadSafetensors(path, { float64: true })
-  checkVersion('loadCheckpoint', path, file)
-  const progress = progressOf(path, file)
+  const file = await loadSafetensors(name, { float64: true })
+  checkVersion('loadCheckpoint', name, file)
+  const progress = progressOf(name, file)
   const state = stateOf(file, 'model.')
   const optimizerState = stateOf(file, 'optimizer.')
   if (optimizer !== undefined && optimizerState.size === 0) {
-    throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} was saved without an optimizer. Load it without one.`)
+    throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${name} was saved without an optimizer. Load it without one.`)
   }
   if (loader !== undefined && progress.loader === undefined) {
-    throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${path} was saved without a loader. Load it without one.`)
+    throw new DataError('ERR_CHECKPOINT', `loadCheckpoint: ${name} was saved without a loader. Load it without one.`)
   }
-  if (scheduler !== undefined) checkSchedule(path, scheduler, progress)
+  if (scheduler !== undefined) checkSchedule(name, scheduler, progress)
   // all that can fail comes before the first that changes something, or is undone
   checkFits(model, state)
   const position = loader?.state()

@@ -1,4 +1,5 @@
 /** Files. Exports only. */
 export * from './checkpoint.js'
 export { loadNpy, loadNpz, saveNpy } from './npy.js'
+export type { FilePath } from './path.js'
 export { loadSafetensors, parseSafetensors, type Safetensors, saveSafetensors, serializeSafetensors } from './safetensors.js'

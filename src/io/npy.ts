@@ -7,6 +7,7 @@
 import { readFile } from 'node:fs/promises'
 import { DataError, showShape } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
+import type { FilePath } from './path.js'
 import { checkStored, decode, encode, type StoredArray, swapBytes, type WireType, wireDTypes, wireSize } from './wire.js'
 import { readZip } from './zip.js'
 
@@ -133,7 +134,7 @@ export async function loadNpy(path: string): Promise<StoredArray> {
  *     await saveNpy('x.npy', { data: Float32Array.of(1, 2), shape: [2], dtype: 'float32' })
  *     const { data } = await loadNpy('x.npy')
  */
-export async function saveNpy(path: string, array: StoredArray): Promise<void> {
+export async function saveNpy(path: FilePath, array: StoredArray): Promise<void> {
   await writeFileAtomic('numpy', path, [serializeNpy(array)])
 }
 

@@ -8,6 +8,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { ArgumentError, ChainruleError, checkObject, checkOptions, DataError, showShape, showValue } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { duplicateKey } from './json.js'
+import type { FilePath } from './path.js'
 import { checkStored, decode, encode, isWireType, type StoredArray, toBrain, toHalf, type WireType, wireDTypes, wireSize } from './wire.js'
 
 /** What a file holds. Maps, because a file may name a tensor `__proto__`. */
@@ -155,7 +156,7 @@ export function serializeSafetensors(tensors: NamedArrays, options: WriteSafeten
  *     await saveSafetensors('model.safetensors', { w: { data: Float32Array.of(1, 2), shape: [2], dtype: 'float32' } })
  *     const { tensors } = await loadSafetensors('model.safetensors')
  */
-export async function saveSafetensors(path: string, tensors: NamedArrays, options: WriteSafetensorsOptions = {}): Promise<void> {
+export async function saveSafetensors(path: FilePath, tensors: NamedArrays, options: WriteSafetensorsOptions = {}): Promise<void> {
   await writeFileAtomic('safetensors', path, toChunks(tensors, options))
 }
 
