@@ -60,10 +60,23 @@ export function showShape(shape: readonly number[]): string {
 /** Constructors of optimizer groups are called with a name, which may be anything at all. */
 const showOp = (op: unknown): string => (typeof op === 'string' ? op : showValue(op))
 
-/** Checks that something is an object, and no array. */
+/** Objects that hold what they hold elsewhere than in named properties, so that nothing in them would be found. */
+const isPlain = (x: object): boolean => {
+  const prototype = Object.getPrototypeOf(x)
+  return prototype === Object.prototype || prototype === null || Object.prototype.toString.call(x) === '[object Object]'
+}
+
+/** Checks that something is an object with named properties: no array, map, promise and the like. */
 export function checkObject(op: string, options: unknown): asserts options is object {
-  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return
-  throw new ArgumentError('ERR_OPTIONS', `${showOp(op)}: options are an object, received ${showValue(options)}.`)
+  if (typeof options === 'object' && options !== null && !Array.isArray(options) && isPlain(options)) return
+  const received = typeof options === 'object' && options !== null && !Array.isArray(options) ? showClass(options) : showValue(options)
+  throw new ArgumentError('ERR_OPTIONS', `${showOp(op)}: options are an object, received ${received}.`)
+}
+
+/** How an error message shows an instance: `a Map`. */
+function showClass(x: object): string {
+  const name = Object.prototype.toString.call(x).slice(8, -1)
+  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}${x instanceof Promise ? ' (await it)' : ''}`
 }
 
 /** The names of all options of `O`; `tsc` finds one that is missing. */
@@ -71,17 +84,49 @@ export type OptionNames<O> = { readonly [K in keyof O]-?: true }
 
 /**
  * Checks that options are an object, as everything that takes some expects, and that nothing in it would be passed over in silence: names in
- * PyTorch's spelling, and where the names are given any other than these.
+ * PyTorch's spelling, misspelt ones and any other than `names`. Modules of your own can use it as well.
+ *
+ *     checkOptions('Encoder', options, { hidden: true, dropout: true })
+ *
+ * @throws ArgumentError `ERR_OPTIONS` naming the nearest name.
  */
-export function checkOptions<O>(op: string, options: O, names?: OptionNames<NoInfer<O>>): void {
+export function checkOptions<O>(op: string, options: O, names: OptionNames<NoInfer<O>>): void {
   checkObject(op, options)
-  for (const name in options) {
-    if (names === undefined ? !name.includes('_') : Object.hasOwn(names, name)) continue
-    const camel = name.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
-    const known = `Known: ${Object.keys(names ?? {}).join(', ')}.`
-    const remedy = names === undefined ? 'Names are in camelCase.' : Object.hasOwn(names, camel) ? `Write ${camel}.` : known
-    throw new ArgumentError('ERR_OPTIONS', `${showOp(op)}: unknown option '${name}'. ${remedy}`)
+  for (const name in options) if (!Object.hasOwn(names ?? {}, name)) throw unknownOption(op, name, Object.keys(names ?? {}))
+}
+
+function unknownOption(op: string, name: string, names: readonly string[]): ArgumentError {
+  const camel = name.replace(/_+(\w)/g, (_, letter: string) => letter.toUpperCase())
+  const near = names.includes(camel) ? camel : nearest(name, names)
+  const guess = near === undefined ? '' : ` Did you mean ${near}?`
+  const remedy = near === camel && camel !== name ? `Write ${near}.` : `Known: ${names.join(', ')}.${guess}`
+  return new ArgumentError('ERR_OPTIONS', `${showOp(op)}: unknown option ${showValue(name)}. ${remedy}`)
+}
+
+/** The name that differs least, where few letters do, or that begins or ends the given one or the other way round. */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  const given = name.toLowerCase()
+  const limit = Math.max(1, Math.floor(Math.min(given.length, 24) / 3))
+  const ranked = names
+    .map((known) => ({ known, distance: editDistance(given.slice(0, 24), known.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance)
+  if (ranked.length > 0 && ranked[0].distance <= limit) return ranked[0].known
+  if (given.length < 3) return undefined
+  return names.find((known) => {
+    const other = known.toLowerCase()
+    return other.startsWith(given) || other.endsWith(given) || given.startsWith(other) || given.endsWith(other)
+  })
+}
+
+/** Letters to insert, drop or replace. Source: Levenshtein 1966. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    row = next
   }
+  return row[b.length]
 }
 
 /** The stack of the caller, deep enough to reach the user's code from inside nested modules. */

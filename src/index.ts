@@ -14,7 +14,18 @@ export { backend, type Environment, environment, threads } from './backend/selec
 export { type Compiled, compile } from './compile/compile.js'
 export * from './data/index.js'
 export type { DType } from './dtype.js'
-export { ArgumentError, BackendError, ChainruleError, DataError, DTypeError, GradientError, ShapeError, StateError } from './errors.js'
+export {
+  ArgumentError,
+  BackendError,
+  ChainruleError,
+  checkOptions,
+  DataError,
+  DTypeError,
+  GradientError,
+  type OptionNames,
+  ShapeError,
+  StateError,
+} from './errors.js'
 export * from './io/index.js'
 export * as losses from './losses/index.js'
 export { type MemoryUse, memory, type Owner } from './memory.js'

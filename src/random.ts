@@ -5,7 +5,7 @@
  * The generator's state lives here, on the JavaScript side: a call of a compiled function takes the numbers it needs when it is made, so
  * the order of calls alone decides, and an eager draw never waits for queued work.
  */
-import { ArgumentError, checkObject, showValue } from './errors.js'
+import { ArgumentError, checkOptions, showValue } from './errors.js'
 import { Storage } from './storage.js'
 import { Tensor, writeAll } from './tensor.js'
 
@@ -41,7 +41,7 @@ export function getRandomState(): GeneratorState {
 
 /** Continues where `getRandomState` was called. */
 export function setRandomState(state: GeneratorState): void {
-  checkObject('setRandomState', state)
+  checkOptions('setRandomState', state, { seed: true, position: true })
   if (!Number.isSafeInteger(state.position) || state.position < 0) {
     throw new ArgumentError(
       'ERR_SEED',

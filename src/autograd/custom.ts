@@ -44,7 +44,7 @@ export interface CustomFunction {
 export function customGradient(definition: CustomFunction & { outputs?: 1 }): (...inputs: Tensor[]) => Tensor
 export function customGradient(definition: CustomFunction & { outputs: number }): (...inputs: Tensor[]) => Tensor[]
 export function customGradient(definition: CustomFunction & { outputs?: number }): (...inputs: Tensor[]) => Tensor | Tensor[] {
-  checkOptions('customGradient', definition)
+  checkOptions('customGradient', definition, { name: true, forward: true, backward: true, outputs: true })
   const { name = 'customGradient', forward, backward, outputs: count = 1 } = definition
   if (typeof forward !== 'function' || typeof backward !== 'function')
     throw new ArgumentError('ERR_NOT_A_FUNCTION', `${name}: needs { forward, backward }, both functions.`)

@@ -1,9 +1,10 @@
 /**
  * Ready-made data sets, in the form `fit` and `DataLoader` take: float32 pictures `[N, 1, 28, 28]` in 0..1 and uint8 labels.
  */
+import { checkOptions } from '../errors.js'
 import { syntheticDigits as drawDigits, type SyntheticDigitsOptions } from './digits.js'
 import { ArrayDataset, type Pair } from './loader.js'
-import { type ImageSplit, loadMnist, type MnistOptions } from './mnist.js'
+import { type ImageSplit, imageSetNames, loadMnist, type MnistOptions } from './mnist.js'
 
 /** Pictures to learn from and pictures to be judged by. */
 export interface ImageSets {
@@ -29,6 +30,7 @@ function toSets({ train, test }: { train: ImageSplit; test: ImageSplit }): Image
  * @throws DataError `ERR_DATA_NOT_FOUND` naming every place tried, `ERR_DATA_CHECKSUM`; without files use `syntheticDigits()`.
  */
 export async function mnist(options: Omit<MnistOptions, 'name'> = {}): Promise<ImageSets> {
+  checkOptions('datasets.mnist', options, imageSetNames)
   return toSets(await loadMnist({ ...options, name: 'mnist' }))
 }
 
@@ -40,6 +42,7 @@ export async function mnist(options: Omit<MnistOptions, 'name'> = {}): Promise<I
  * @throws DataError as `mnist`.
  */
 export async function fashionMnist(options: Omit<MnistOptions, 'name'> = {}): Promise<ImageSets> {
+  checkOptions('datasets.fashionMnist', options, imageSetNames)
   return toSets(await loadMnist({ ...options, name: 'fashion-mnist' }))
 }
 

@@ -4,7 +4,7 @@
  * In: four published files, found and verified by source.ts. Out: images as float32 in 0..1 and labels as bytes.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { ArgumentError, checkOptions, DataError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, type OptionNames, showShape, showValue } from '../errors.js'
 import { type IdxArray, readIdx } from './idx.js'
 import { type DataFile, loadDataFile, type SourceOptions } from './source.js'
 
@@ -24,6 +24,18 @@ export interface MnistOptions extends SourceOptions {
   train?: number
   /** The most test pictures to return; default all 10,000. */
   test?: number
+}
+
+/** @internal the names of all but the data set's own name */
+export const imageSetNames: OptionNames<Omit<MnistOptions, 'name'>> = {
+  train: true,
+  test: true,
+  dataDir: true,
+  cacheDir: true,
+  download: true,
+  mirrors: true,
+  timeout: true,
+  signal: true,
 }
 
 type Published = readonly [bytes: number, sha256: string]
@@ -72,17 +84,7 @@ const published: Record<'mnist' | 'fashion-mnist', { mirrors: readonly string[];
  *     console.log(train.shape)   // [60000, 1, 28, 28]
  */
 export async function loadMnist(options: MnistOptions = {}): Promise<{ train: ImageSplit; test: ImageSplit }> {
-  checkOptions('loadMnist', options, {
-    name: true,
-    train: true,
-    test: true,
-    dataDir: true,
-    cacheDir: true,
-    download: true,
-    mirrors: true,
-    timeout: true,
-    signal: true,
-  })
+  checkOptions('loadMnist', options, { ...imageSetNames, name: true })
   const { name = 'mnist', train, test, ...source } = options
   if (!Object.hasOwn(published, name)) {
     throw new ArgumentError('ERR_DATA_NAME', `loadMnist: unknown data set ${showValue(name)}. Known: ${Object.keys(published).join(', ')}.`)

@@ -10,7 +10,7 @@ import { noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
 import type { DataLoader, LoaderState } from '../data/loader.js'
 import { tensorOf } from '../data/tensors.js'
-import { ArgumentError, checkObject, checkOptions, DataError, showKind } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, type OptionNames, showKind } from '../errors.js'
 import type { Module } from '../nn/module.js'
 import { clone } from '../ops/movement.js'
 import { loadState, type StateSlot, tensorSlot } from '../ops/state.js'
@@ -44,6 +44,8 @@ export interface Checkpoint {
   /** Its position is saved, and set when the checkpoint is loaded. */
   loader?: Pick<DataLoader, 'state' | 'setState'>
 }
+
+const checkpointNames: OptionNames<Checkpoint> = { model: true, optimizer: true, scheduler: true, loader: true }
 
 export interface SaveCheckpoint extends Checkpoint {
   /** Counters of your own; default 0. */
@@ -161,7 +163,7 @@ function stateOf({ tensors }: Safetensors, prefix: string): Map<string, Tensor> 
  */
 export async function saveCheckpoint(path: FilePath, checkpoint: SaveCheckpoint): Promise<void> {
   const name = checkPath('saveCheckpoint', path)
-  checkObject('saveCheckpoint', checkpoint)
+  checkOptions('saveCheckpoint', checkpoint, { ...checkpointNames, epoch: true, step: true, extra: true })
   const { model, optimizer, scheduler, loader, epoch = 0, step = 0, extra } = checkpoint
   checkModel('saveCheckpoint', model)
   for (const [name, value] of Object.entries({ epoch, step })) {
@@ -197,7 +199,7 @@ function jsonOf(progress: Progress): string {
  */
 export async function loadCheckpoint(path: FilePath, checkpoint: Checkpoint): Promise<LoadedCheckpoint> {
   const name = checkPath('loadCheckpoint', path)
-  checkObject('loadCheckpoint', checkpoint)
+  checkOptions('loadCheckpoint', checkpoint, checkpointNames)
   const { model, optimizer, scheduler, loader } = checkpoint
   checkModel('loadCheckpoint', model)
   // hyper-parameters are saved in double precision

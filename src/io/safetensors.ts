@@ -5,7 +5,7 @@
  * DataError, never a crash, and never memory in excess of a small multiple of the input.
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import { ArgumentError, ChainruleError, checkObject, checkOptions, DataError, showShape, showValue } from '../errors.js'
+import { ArgumentError, ChainruleError, checkObject, checkOptions, DataError, type OptionNames, showShape, showValue } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { duplicateKey } from './json.js'
 import type { FilePath } from './path.js'
@@ -24,6 +24,8 @@ export interface ReadSafetensorsOptions {
   /** Keep F64 as float64 instead of making it float32; default false. */
   float64?: boolean
 }
+
+const readNames: OptionNames<ReadSafetensorsOptions> = { filter: true, float64: true }
 
 export interface WriteSafetensorsOptions {
   /** Strings kept beside the tensors. */
@@ -65,7 +67,7 @@ const otherSizes: Readonly<Record<string, number>> = { F8_E5M2: 1, F8_E4M3: 1, F
 export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOptions = {}): Safetensors {
   if (!(bytes instanceof Uint8Array))
     throw new ArgumentError('ERR_SAFETENSORS_BYTES', `safetensors: expected a Uint8Array, received ${showValue(bytes)}.`)
-  checkOptions('parseSafetensors', options, { filter: true, float64: true })
+  checkOptions('parseSafetensors', options, readNames)
   const size = headerSize(bytes.subarray(0, 8), bytes.length)
   const start = 8 + size
   const { entries, metadata } = parseHeader(bytes.subarray(8, start), bytes.length - start)
@@ -86,6 +88,7 @@ export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOpti
  *     console.log([...tensors.keys()], metadata.get('format'))   // ['fc.weight', 'fc.bias'] 'pt'
  */
 export async function loadSafetensors(path: string, options: ReadSafetensorsOptions = {}): Promise<Safetensors> {
+  checkOptions('loadSafetensors', options, readNames)
   try {
     const file = await open(path, 'r')
     try {

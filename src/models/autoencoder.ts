@@ -1,7 +1,7 @@
 /**
  * Networks that learn a short code for their input: an autoencoder, and the variational one, which can also make new samples.
  */
-import { nn, randn, type Tensor } from '../index.js'
+import { checkOptions, nn, randn, type Tensor } from '../index.js'
 import { mlp } from './mlp.js'
 
 export interface AutoencoderOptions {
@@ -20,6 +20,7 @@ export class Autoencoder extends nn.Module {
   decoder: nn.Sequential
 
   constructor(features: number, code: number, options: AutoencoderOptions = {}) {
+    checkOptions('Autoencoder', options, { hidden: true })
     super()
     const { hidden = [128, 64] } = options
     this.encoder = mlp([features, ...hidden, code])
@@ -56,6 +57,7 @@ export class VAE extends nn.Module {
   fc4: nn.Linear
 
   constructor(features: number, options: VAEOptions = {}) {
+    checkOptions('VAE', options, { hidden: true, latent: true })
     super()
     const { hidden = 400, latent = 20 } = options
     this.fc1 = new nn.Linear(features, hidden)

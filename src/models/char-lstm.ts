@@ -1,8 +1,8 @@
 /**
  * A recurrent language model over characters. In: tokens. Out: scores for the next token at each position, or new tokens.
  */
-import { ArgumentError, narrow, nn, reshape, ShapeError, type Tensor, tensor } from '../index.js'
-import { checkCount, inEvaluation, type SampleOptions, sample } from './sample.js'
+import { ArgumentError, checkOptions, narrow, nn, reshape, ShapeError, type Tensor, tensor } from '../index.js'
+import { checkCount, inEvaluation, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface CharLSTMOptions {
   /** Width of the token vectors; default 64. */
@@ -35,6 +35,7 @@ export class CharLSTM extends nn.Module {
   private readonly drop: nn.Dropout
 
   constructor(vocabSize: number, options: CharLSTMOptions = {}) {
+    checkOptions('CharLSTM', options, { embedding: true, hidden: true, numLayers: true, dropout: true })
     super()
     const { embedding = 64, hidden = 256, numLayers = 2, dropout: p = 0 } = options
     this.emb = new nn.Embedding(vocabSize, embedding)
@@ -57,6 +58,7 @@ export class CharLSTM extends nn.Module {
 
   /** Continues the prompt by `count` tokens; returns all. Options: `temperature` (default 1; 0 takes the likeliest), `topK`. @throws ArgumentError `ERR_PROMPT`. */
   generate(prompt: readonly number[], count: number, options: SampleOptions = {}): number[] {
+    checkOptions('generate', options, sampleNames)
     checkCount(count)
     if (!Array.isArray(prompt) || prompt.length === 0)
       throw new ArgumentError('ERR_PROMPT', `generate: the prompt is a list of tokens, received ${String(prompt)}.`)

@@ -1,7 +1,7 @@
 /**
  * DCGAN (Radford et al. 2015) as in PyTorch's examples, whose `state_dict` names it has: a generator of 64×64 images and its critic.
  */
-import { nn, type Tensor } from '../index.js'
+import { checkOptions, nn, type Tensor } from '../index.js'
 
 export interface DCGANOptions {
   /** Channels of the images; default 3. */
@@ -28,6 +28,7 @@ export class DCGANGenerator extends nn.Module {
   main: nn.Sequential
   readonly latent: number
   constructor(options: DCGANOptions & { latent?: number } = {}) {
+    checkOptions('DCGANGenerator', options, { channels: true, width: true, latent: true })
     super()
     const { channels = 3, width = 64, latent = 100 } = options
     this.latent = latent
@@ -58,6 +59,7 @@ export class DCGANGenerator extends nn.Module {
 export class DCGANDiscriminator extends nn.Module {
   main: nn.Sequential
   constructor(options: DCGANOptions = {}) {
+    checkOptions('DCGANDiscriminator', options, { channels: true, width: true })
     super()
     const { channels = 3, width = 64 } = options
     const conv = (i: number, o: number, stride = 2, padding = 1): nn.Layer => new nn.Conv2d(i, o, 4, { stride, padding, bias: false })

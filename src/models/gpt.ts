@@ -5,6 +5,7 @@
 import {
   ArgumentError,
   add,
+  checkOptions,
   gelu,
   narrow,
   nn,
@@ -15,7 +16,7 @@ import {
   tensor,
   transpose,
 } from '../index.js'
-import { checkCount, inEvaluation, type SampleOptions, sample } from './sample.js'
+import { checkCount, inEvaluation, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface GPTOptions {
   /** Longest sequence; default 1024. */
@@ -125,6 +126,15 @@ export class GPT extends nn.Module {
   lmHead: nn.Linear
 
   constructor(options: GPTOptions = {}) {
+    checkOptions('GPT', options, {
+      blockSize: true,
+      vocabSize: true,
+      nLayer: true,
+      nHead: true,
+      nEmbd: true,
+      dropout: true,
+      bias: true,
+    })
     super()
     const { blockSize = 1024, vocabSize = 50_304, nLayer = 12, nHead = 12, nEmbd = 768, dropout = 0, bias = true } = options
     if (!Number.isInteger(nLayer) || nLayer < 1)
@@ -178,6 +188,7 @@ export class GPT extends nn.Module {
    * @throws ArgumentError `ERR_PROMPT` for rows that are empty or of different lengths.
    */
   generate(prompt: readonly (readonly number[])[], count: number, options: SampleOptions = {}): number[][] {
+    checkOptions('generate', options, sampleNames)
     checkCount(count)
     if (
       !Array.isArray(prompt) ||

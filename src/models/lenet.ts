@@ -1,7 +1,7 @@
 /**
  * LeNet-5 (LeCun et al. 1998) as it is taught today: ReLU, max pooling.
  */
-import { maxPool2d, nn, type Tensor } from '../index.js'
+import { checkOptions, maxPool2d, nn, type Tensor } from '../index.js'
 
 /**
  * Digits `[N, 1, 28, 28]` → `[N, numClasses]`, 61,706 parameters. Default: `numClasses` 10.
@@ -17,6 +17,7 @@ export class LeNet extends nn.Module {
   fc3: nn.Linear
 
   constructor(options: { numClasses?: number } = {}) {
+    checkOptions('LeNet', options, { numClasses: true })
     super()
     this.fc3 = new nn.Linear(84, options.numClasses ?? 10)
   }

@@ -1,7 +1,7 @@
 /**
  * Fully connected networks.
  */
-import { ArgumentError, nn } from '../index.js'
+import { ArgumentError, checkOptions, nn } from '../index.js'
 
 export interface MLPOptions {
   /** Makes the activation between layers; default ReLU. */
@@ -18,6 +18,7 @@ export interface MLPOptions {
  * @throws ArgumentError `ERR_MODEL_OPTION` for fewer than two sizes.
  */
 export function mlp(sizes: readonly number[], options: MLPOptions = {}): nn.Sequential {
+  checkOptions('mlp', options, { activation: true, dropout: true })
   if (!Array.isArray(sizes) || sizes.length < 2) {
     throw new ArgumentError('ERR_MODEL_OPTION', `mlp: needs the sizes of at least input and output, received ${String(sizes)}.`)
   }

@@ -1,7 +1,7 @@
 /**
  * MobileNetV2 (Sandler et al. 2018) with torchvision's `state_dict` names.
  */
-import { adaptiveAvgPool2d, nn, type Tensor } from '../index.js'
+import { adaptiveAvgPool2d, checkOptions, nn, type Tensor } from '../index.js'
 
 type Images = Tensor<['batch', number, number, number]>
 
@@ -69,6 +69,7 @@ export class MobileNetV2 extends nn.Module {
   classifier: nn.Sequential
 
   constructor(options: MobileNetV2Options = {}) {
+    checkOptions('MobileNetV2', options, { numClasses: true, widthMult: true, dropout: true })
     super()
     const { numClasses = 1000, widthMult = 1, dropout = 0.2 } = options
     let at = channels(32 * widthMult)

@@ -1,7 +1,7 @@
 /**
  * Residual networks (He et al. 2015): those for ImageNet with torchvision's `state_dict` names, and those for CIFAR.
  */
-import { ArgumentError, adaptiveAvgPool2d, maxPool2d, nn, type Tensor } from '../index.js'
+import { ArgumentError, adaptiveAvgPool2d, checkOptions, maxPool2d, nn, type Tensor } from '../index.js'
 
 type Images = Tensor<['batch', number, number, number]>
 
@@ -96,6 +96,7 @@ export class ResNet extends nn.Module {
   fc: nn.Linear
 
   constructor(block: 'basic' | 'bottleneck', depths: readonly [number, number, number, number], options: ResNetOptions = {}) {
+    checkOptions('ResNet', options, { numClasses: true })
     super()
     const Block = block === 'basic' ? BasicBlock : Bottleneck
     let channels = 64
@@ -181,6 +182,7 @@ export class CifarResNet extends nn.Module {
   fc: nn.Linear
 
   constructor(depth: number, options: ResNetOptions = {}) {
+    checkOptions('CifarResNet', options, { numClasses: true })
     super()
     const each = (depth - 2) / 6
     if (!Number.isInteger(each) || each < 1)

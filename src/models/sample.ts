@@ -1,7 +1,7 @@
 /**
  * Drawing tokens from scores, for models that generate. In: scores `[B, V]`. Out: one token a row.
  */
-import { ArgumentError, type nn, noGrad, rand, type Tensor } from '../index.js'
+import { ArgumentError, type nn, noGrad, type OptionNames, rand, type Tensor } from '../index.js'
 
 export interface SampleOptions {
   /** Scores are divided by it: below 1 surer, above 1 wilder; 0 takes the likeliest. Default 1. */
@@ -9,6 +9,9 @@ export interface SampleOptions {
   /** Draw from the `topK` likeliest only; default all. */
   topK?: number
 }
+
+/** @internal */
+export const sampleNames: OptionNames<SampleOptions> = { temperature: true, topK: true }
 
 /** @internal numbers come from the generator that `manualSeed` starts */
 export function sample(scores: Tensor, { temperature = 1, topK }: SampleOptions): number[] {

@@ -1,8 +1,8 @@
 /**
  * A Transformer encoder-decoder for sequences of tokens, as of translation. In: source and target tokens. Out: scores for the next target token.
  */
-import { ArgumentError, eq, mul, narrow, nn, reshape, ShapeError, type Tensor, tensor } from '../index.js'
-import { inEvaluation, type SampleOptions, sample } from './sample.js'
+import { ArgumentError, checkOptions, eq, mul, narrow, nn, type OptionNames, reshape, ShapeError, type Tensor, tensor } from '../index.js'
+import { inEvaluation, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface Seq2SeqTransformerOptions {
   /** Default 3 each. */
@@ -20,6 +20,17 @@ export interface Seq2SeqTransformerOptions {
   maxLength?: number
   /** The token of padding, which nobody attends to; default: none. */
   padding?: number
+}
+
+const optionNames: OptionNames<Seq2SeqTransformerOptions> = {
+  numEncoderLayers: true,
+  numDecoderLayers: true,
+  embSize: true,
+  nhead: true,
+  dimFeedforward: true,
+  dropout: true,
+  maxLength: true,
+  padding: true,
 }
 
 /** Token vectors times √size, under the names of the tutorial. */
@@ -56,6 +67,7 @@ export class Seq2SeqTransformer extends nn.Module {
   private readonly padding: number | undefined
 
   constructor(sourceVocab: number, targetVocab: number, options: Seq2SeqTransformerOptions = {}) {
+    checkOptions('Seq2SeqTransformer', options, optionNames)
     super()
     const { numEncoderLayers = 3, numDecoderLayers = 3, embSize = 512, nhead = 8, dimFeedforward = 512, dropout = 0.1, maxLength } = options
     this.transformer = new nn.Transformer(embSize, nhead, { numEncoderLayers, numDecoderLayers, dimFeedforward, dropout, batchFirst: true })
@@ -101,6 +113,7 @@ export class Seq2SeqTransformer extends nn.Module {
     source: readonly (readonly number[])[],
     options: SampleOptions & { start: number; end: number; maxTokens?: number },
   ): number[][] {
+    checkOptions('generate', options, { ...sampleNames, start: true, end: true, maxTokens: true })
     if (!Array.isArray(source) || source.length === 0)
       throw new ArgumentError('ERR_PROMPT', 'generate: the source is rows of tokens of one length.')
     const { start, end, temperature = 0, topK, maxTokens = source[0].length + 5 } = options

@@ -1,7 +1,7 @@
 /**
  * U-Net (Ronneberger et al. 2015), padded and with batch norm, with the `state_dict` names of the widespread `milesial/Pytorch-UNet`.
  */
-import { concat, nn, type Tensor } from '../index.js'
+import { checkOptions, concat, nn, type Tensor } from '../index.js'
 
 type Images = Tensor<['batch', number, number, number]>
 
@@ -85,6 +85,7 @@ export class UNet extends nn.Module {
   outc: OutConv
 
   constructor(channels: number, classes: number, options: UNetOptions = {}) {
+    checkOptions('UNet', options, { width: true })
     super()
     const w = options.width ?? 64
     this.inc = new DoubleConv(channels, w)

@@ -66,6 +66,14 @@ const optionNames: OptionNames<MultiheadAttentionOptions> = {
   addZeroAttn: true,
 }
 
+const callNames: OptionNames<MultiheadAttentionCall> = {
+  attnMask: true,
+  keyPaddingMask: true,
+  isCausal: true,
+  needWeights: true,
+  averageAttnWeights: true,
+}
+
 /** The linear map behind the heads, under PyTorch's name; its bias starts at zero. */
 class OutProjection extends Linear {
   override resetParameters(): void {
@@ -170,7 +178,7 @@ export class MultiheadAttention extends Module {
   }
 
   forward(query: Tensor, key: Tensor, value: Tensor, options: MultiheadAttentionCall = {}): [Tensor, Tensor | undefined] {
-    checkOptions('MultiheadAttention', options)
+    checkOptions('MultiheadAttention.forward', options, callNames)
     const single = this.checkOperands(query, key, value)
     const batched = (x: Tensor): Tensor => (single ? unsqueeze(x, 0) : this.batchFirst ? x : transpose(x, 0, 1))
     const [q, ownK, ownV] = this.project(

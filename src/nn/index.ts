@@ -89,6 +89,7 @@ export { type SpectralNormOptions, spectralNorm, weightNorm } from './reparametr
 export { Fold, PixelShuffle, PixelUnshuffle, Unflatten, Unfold, Upsample } from './shape.js'
 export {
   type DecoderLayerCall,
+  type EncoderCall,
   type EncoderLayerCall,
   Transformer,
   type TransformerCall,

@@ -1,7 +1,7 @@
 /**
  * Transformer layers and stacks (Vaswani et al. 2017), with PyTorch's defaults and state_dict names. Masks: true = may NOT attend.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { gelu } from '../ops/activations.js'
 import { causalMask } from '../ops/attention.js'
 import { dropout } from '../ops/dropout.js'
@@ -90,6 +90,8 @@ export interface EncoderLayerCall {
   isCausal?: boolean
 }
 
+const encoderLayerNames: OptionNames<EncoderLayerCall> = { srcMask: true, srcKeyPaddingMask: true, isCausal: true }
+
 /**
  * Self-attention and a feed-forward network, each with a residual connection, dropout and layer norm: `[T, B, d]` → the same. Source: Vaswani et al.
  * 2017, `torch.nn.TransformerEncoderLayer`.
@@ -118,7 +120,7 @@ export class TransformerEncoderLayer extends TransformerLayer {
 
   forward<T extends Tensor>(src: T, options?: EncoderLayerCall): Tensor<ShapeOf<T>>
   forward(src: Tensor, options: EncoderLayerCall = {}): Tensor {
-    checkOptions('TransformerEncoderLayer', options)
+    checkOptions('TransformerEncoderLayer.forward', options, encoderLayerNames)
     const { srcMask, srcKeyPaddingMask, isCausal } = options
     const masks = { attnMask: srcMask, keyPaddingMask: srcKeyPaddingMask, isCausal, needWeights: false }
     const x = this.residual(src, this.norm1, (y) => this.selfAttn.forward(y, y, y, masks)[0])
@@ -134,6 +136,15 @@ export interface DecoderLayerCall {
   /** Target position i sees 0 … i only, without a mask in memory. Default false. */
   tgtIsCausal?: boolean
   memoryIsCausal?: boolean
+}
+
+const decoderNames: OptionNames<DecoderLayerCall> = {
+  tgtMask: true,
+  memoryMask: true,
+  tgtKeyPaddingMask: true,
+  memoryKeyPaddingMask: true,
+  tgtIsCausal: true,
+  memoryIsCausal: true,
 }
 
 /**
@@ -168,7 +179,7 @@ export class TransformerDecoderLayer extends TransformerLayer {
 
   forward<T extends Tensor>(tgt: T, memory: Tensor, options?: DecoderLayerCall): Tensor<ShapeOf<T>>
   forward(tgt: Tensor, memory: Tensor, options: DecoderLayerCall = {}): Tensor {
-    checkOptions('TransformerDecoderLayer', options)
+    checkOptions('TransformerDecoderLayer.forward', options, decoderNames)
     const own: AttentionMasks = { attnMask: options.tgtMask, keyPaddingMask: options.tgtKeyPaddingMask, isCausal: options.tgtIsCausal }
     const across: AttentionMasks = {
       attnMask: options.memoryMask,
@@ -189,6 +200,12 @@ function stacked<L extends Module>(stack: string, layer: L, numLayers: number): 
   return new ModuleList(Array.from({ length: numLayers }, () => layer.clone()))
 }
 
+/** As PyTorch names them: the mask of a whole encoder is `mask`, that of one of its layers `srcMask`. */
+export interface EncoderCall extends Omit<EncoderLayerCall, 'srcMask'> {
+  /** `[T, T]` or `[B · heads, T, T]`; bool (true = may not attend) or float (added). */
+  mask?: Tensor
+}
+
 /**
  * `numLayers` copies of an encoder layer in a row, and a norm behind them if one is given. Source: `torch.nn.TransformerEncoder`.
  *
@@ -206,10 +223,12 @@ export class TransformerEncoder extends Module {
     if (options.norm !== undefined) this.norm = options.norm
   }
 
-  forward<T extends Tensor>(src: T, options?: EncoderLayerCall): Tensor<ShapeOf<T>>
-  forward(src: Tensor, options: EncoderLayerCall = {}): Tensor {
+  forward<T extends Tensor>(src: T, options?: EncoderCall): Tensor<ShapeOf<T>>
+  forward(src: Tensor, options: EncoderCall = {}): Tensor {
+    checkOptions('TransformerEncoder.forward', options, { mask: true, srcKeyPaddingMask: true, isCausal: true })
+    const { mask: srcMask, srcKeyPaddingMask, isCausal } = options
     let x = src
-    for (const layer of this.layers) x = layer.forward(x, options)
+    for (const layer of this.layers) x = layer.forward(x, { srcMask, srcKeyPaddingMask, isCausal })
     return this.norm === undefined ? x : this.norm.forward(x)
   }
 }
@@ -233,6 +252,7 @@ export class TransformerDecoder extends Module {
 
   forward<T extends Tensor>(tgt: T, memory: Tensor, options?: DecoderLayerCall): Tensor<ShapeOf<T>>
   forward(tgt: Tensor, memory: Tensor, options: DecoderLayerCall = {}): Tensor {
+    checkOptions('TransformerDecoder.forward', options, decoderNames)
     let x = tgt
     for (const layer of this.layers) x = layer.forward(x, memory, options)
     return this.norm === undefined ? x : this.norm.forward(x)
@@ -286,7 +306,7 @@ export class Transformer extends Module {
   }
 
   forward(src: Tensor, tgt: Tensor, options: TransformerCall = {}): Tensor {
-    checkOptions('Transformer', options)
+    checkOptions('Transformer.forward', options, { ...decoderNames, srcMask: true, srcKeyPaddingMask: true, srcIsCausal: true })
     const batch = this.batchFirst ? 0 : 1
     if (src.ndim === 3 && tgt.ndim === 3 && src.shape[batch] !== tgt.shape[batch])
       throw new ShapeError(
@@ -294,7 +314,7 @@ export class Transformer extends Module {
         `Transformer: batches differ: ${showShape(src.shape)} and ${showShape(tgt.shape)}. Is batchFirst (${this.batchFirst}) what you want?`,
       )
     const { srcMask, srcKeyPaddingMask, srcIsCausal, ...decoding } = options
-    const memory = this.encoder.forward(src, { srcMask, srcKeyPaddingMask, isCausal: srcIsCausal })
+    const memory = this.encoder.forward(src, { mask: srcMask, srcKeyPaddingMask, isCausal: srcIsCausal })
     return this.decoder.forward(tgt, memory, decoding)
   }
 

@@ -1,7 +1,7 @@
 /**
  * Elements in another arrangement, all compositions of views, copies and look-ups: flip, roll, repeat, tile, chunk, unbind, meshgrid and the like.
  */
-import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { checkList, checkShape, checkSize, normalizeDim, normalizeDims, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Resized, Transposed } from '../types.js'
@@ -213,6 +213,7 @@ export function unflatten(x: Tensor, dim: number, sizes: readonly number[]): Ten
  *     const [rows, columns] = meshgrid([arange(3), arange(4)])      // both [3, 4]
  */
 export function meshgrid(tensors: readonly Tensor[], options: { indexing?: 'ij' | 'xy' } = {}): Tensor[] {
+  checkOptions('meshgrid', options, { indexing: true })
   if (!Array.isArray(tensors) || tensors.length === 0)
     throw new ArgumentError('ERR_EMPTY_LIST', 'meshgrid: needs an array of at least one vector.')
   const { indexing = 'ij' } = options

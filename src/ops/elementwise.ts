@@ -17,6 +17,7 @@ import {
   float1,
   float2,
   type OutOption,
+  outOf,
   saturate,
   type TensorLike,
   to,
@@ -182,7 +183,7 @@ export const div: Binary<'div'> = float2(row.div)
 /** aᵇ. */
 export const pow: Binary<'pow'> = (a, b, options) => {
   if (b === 2) return square(float1Operand(a), options)
-  return apply(row.pow, binaryOperands('pow', a, b, true), undefined, options?.out)
+  return apply(row.pow, binaryOperands('pow', a, b, true), undefined, outOf('pow', options))
 }
 /** a = b, as bool. */
 export const eq: Binary<'eq'> = any2(row.eq)
@@ -193,9 +194,11 @@ export const lt: Binary<'lt'> = any2(row.lt)
 /** a ≤ b, as bool. */
 export const le: Binary<'le'> = any2(row.le)
 /** a > b, as bool. */
-export const gt: Binary<'gt'> = (a: TensorLike, b: TensorLike, options?: OutOption) => lt(b, a, options)
+export const gt: Binary<'gt'> = (a: TensorLike, b: TensorLike, options?: OutOption) =>
+  apply(row.lt, binaryOperands('gt', a, b, false).reverse(), undefined, outOf('gt', options))
 /** a ≥ b, as bool. */
-export const ge: Binary<'ge'> = (a: TensorLike, b: TensorLike, options?: OutOption) => le(b, a, options)
+export const ge: Binary<'ge'> = (a: TensorLike, b: TensorLike, options?: OutOption) =>
+  apply(row.le, binaryOperands('ge', a, b, false).reverse(), undefined, outOf('ge', options))
 
 function float1Operand(x: TensorLike): Tensor {
   return unaryOperand('pow', x, true)

@@ -211,7 +211,7 @@ export interface FluentTensor {
   isinf<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   isfinite<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   inverse<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
-  cholesky<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
+  cholesky<T extends Tensor>(this: T, options?: { upper?: boolean }): Tensor<ShapeOf<T>>
   atan2<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'atan2', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
   fmod<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'fmod', A, B>, options?: OutOption): Tensor<Broadcast<A, B>>
   remainder<A extends Tensor, B extends TensorLike>(

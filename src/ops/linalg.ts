@@ -5,7 +5,7 @@
  */
 import { registerLoop } from '../backend/registry.js'
 import { singularError } from '../backend/status.js'
-import { checkOptions, DTypeError, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { type Instruction, LinalgKind, Opcode, type View } from '../ir/format.js'
 import { broadcast, sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -333,14 +333,17 @@ export function inverse(x: Tensor): Tensor {
 }
 
 /**
- * The lower triangle L with A = L·Lᵀ of symmetric positive-definite matrices `[…, N, N]`, of which the lower triangle is read.
+ * The lower triangle L with A = L·Lᵀ of symmetric positive-definite matrices `[…, N, N]`, of which the lower triangle is read; its transpose
+ * with `upper`.
  *
  * @throws DataError (`ERR_SINGULAR`) when a matrix is not positive definite.
  */
-export function cholesky<T extends Tensor>(x: T): Tensor<ShapeOf<T>>
-export function cholesky(x: Tensor): Tensor {
+export function cholesky<T extends Tensor>(x: T, options?: { upper?: boolean }): Tensor<ShapeOf<T>>
+export function cholesky(x: Tensor, options: { upper?: boolean } = {}): Tensor {
+  checkOptions('cholesky', options, { upper: true })
   checkMatrix('cholesky', x, true)
-  return apply(choleskyRow, [x], plain)
+  const lower = apply(choleskyRow, [x], plain)
+  return options.upper ? t(lower) : lower
 }
 
 function determinantPart(op: string, x: Tensor, part: number): Tensor {
@@ -359,11 +362,22 @@ export function slogdet(x: Tensor): { sign: Tensor; logabsdet: Tensor } {
   return { sign: determinantPart('slogdet', x, 1).detach(), logabsdet: determinantPart('slogdet', x, 2) }
 }
 
+/** Options of PyTorch of which only the thin factors exist here: the further columns span what the matrix does not reach. */
+function checkReduced(op: string, name: string, value: unknown, only: unknown): void {
+  if (value === undefined || value === only) return
+  throw new ArgumentError(
+    'ERR_OPTION',
+    `${op}: ${name} can only be ${showValue(only)}, received ${showValue(value)}. For a full basis append columns of an identity before.`,
+  )
+}
+
 /**
  * A = Q·R of matrices `[…, M, N]`: Q `[…, M, K]` with orthonormal columns and R `[…, K, N]` upper triangular, K = min(M, N). Signs are LAPACK's.
- * The gradient needs M ≥ N.
+ * The gradient needs M ≥ N. This is PyTorch's `mode: 'reduced'`, the only one there is.
  */
-export function qr(x: Tensor): { Q: Tensor; R: Tensor } {
+export function qr(x: Tensor, options: { mode?: 'reduced' } = {}): { Q: Tensor; R: Tensor } {
+  checkOptions('qr', options, { mode: true })
+  checkReduced('qr', 'mode', options.mode, 'reduced')
   checkMatrix('qr', x, false)
   const [m, n] = x.shape.slice(-2)
   const y = apply(qrRow, [x], plain)
@@ -373,8 +387,11 @@ export function qr(x: Tensor): { Q: Tensor; R: Tensor } {
 /**
  * A = U·diag(S)·Vh of matrices `[…, M, N]`: U `[…, M, K]`, S `[…, K]` falling, Vh `[…, K, N]`, K = min(M, N). Signs: in each row of Vh
  * the first number of at least half the largest magnitude is positive. Gradients need distinct singular values.
+ * This is PyTorch's `fullMatrices: false`, the only form there is.
  */
-export function svd(x: Tensor): { U: Tensor; S: Tensor; Vh: Tensor } {
+export function svd(x: Tensor, options: { fullMatrices?: false } = {}): { U: Tensor; S: Tensor; Vh: Tensor } {
+  checkOptions('svd', options, { fullMatrices: true })
+  checkReduced('svd', 'fullMatrices', options.fullMatrices, false)
   checkMatrix('svd', x, false)
   const [m, n] = x.shape.slice(-2)
   const y = apply(svdRow, [x], plain)

@@ -163,8 +163,9 @@ export interface InstanceNormOptions extends RunningOptions {
   useInputStats?: boolean
 }
 
+const runningNames: OptionNames<RunningOptions> = { ...affineNames, runningMean: true, runningVar: true, momentum: true }
+
 function prepare(op: string, x: Tensor, options: RunningOptions): void {
-  checkOptions(op, options)
   check(op, x, options.eps ?? 1e-5)
   if (x.ndim < 2) throw new ShapeError('ERR_RANK', `${op}: needs x [N, C, …], received ${showShape(x.shape)}.`)
   for (const name of ['weight', 'bias', 'runningMean', 'runningVar'] as const) checkParameter(op, name, options[name], [x.shape[1]])
@@ -199,6 +200,7 @@ function withStatistics(x: Tensor, mean: Tensor, variance: Tensor, { weight, bia
  */
 export function batchNorm<T extends Tensor>(x: T, options: BatchNormOptions): Tensor<ShapeOf<T>>
 export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
+  checkOptions('batchNorm', options, { ...runningNames, training: true })
   prepare('batchNorm', x, options)
   const { runningMean, runningVar, training = false } = options
   if (!training && runningMean !== undefined && runningVar !== undefined) return withStatistics(x, runningMean, runningVar, options)
@@ -226,11 +228,13 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
  */
 export function instanceNorm<T extends Tensor>(x: T, options?: InstanceNormOptions): Tensor<ShapeOf<T>>
 export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tensor {
+  checkOptions('instanceNorm', options, { ...runningNames, useInputStats: true })
   prepare('instanceNorm', x, options)
   const { runningMean, useInputStats = true, eps = 1e-5 } = options
   if (x.ndim < 3) throw new ShapeError('ERR_RANK', `instanceNorm: needs x [N, C, …sizes], received ${showShape(x.shape)}.`)
   if (!useInputStats) {
-    if (runningMean !== undefined) return batchNorm(x, { ...options })
+    const { useInputStats: _, ...running } = options
+    if (runningMean !== undefined) return batchNorm(x, running)
     throw new ArgumentError('ERR_OPTION', 'instanceNorm: without useInputStats it needs runningMean and runningVar.')
   }
   const [n, c] = x.shape

@@ -3,6 +3,7 @@
  * The rows are in elementwise.ts and functions.ts.
  */
 import { checkDType, type DType, isFloat, promote } from '../dtype.js'
+import { checkOptions, type OptionNames } from '../errors.js'
 import { broadcast } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
@@ -15,6 +16,15 @@ import { type Dense, defineOp, type GradientRule, type OpRow } from './table.js'
 export interface OutOption {
   /** A tensor of the result's shape and dtype to write into. Not while gradients are recorded. */
   out?: Tensor
+}
+
+const outNames: OptionNames<OutOption> = { out: true }
+
+/** The tensor to write into, if one is given. */
+export function outOf(op: string, options: OutOption | undefined): Tensor | undefined {
+  if (options === undefined) return undefined
+  checkOptions(op, options, outNames)
+  return options.out
 }
 
 export type TensorLike = Tensor | number
@@ -162,19 +172,19 @@ export type PlainBinary = (a: TensorLike, b: TensorLike, options?: OutOption) =>
 export const float1 =
   (r: OpRow<undefined>): Unary =>
   (x, options) =>
-    apply(r, [unaryOperand(r.name, x, true)], undefined, options?.out)
+    apply(r, [unaryOperand(r.name, x, true)], undefined, outOf(r.name, options))
 export const any1 =
   (r: OpRow<undefined>): Unary =>
   (x, options) =>
-    apply(r, [unaryOperand(r.name, x, false)], undefined, options?.out)
+    apply(r, [unaryOperand(r.name, x, false)], undefined, outOf(r.name, options))
 export const any2 =
   (r: OpRow<undefined>): PlainBinary =>
   (a, b, options) =>
-    apply(r, binaryOperands(r.name, a, b, false), undefined, options?.out)
+    apply(r, binaryOperands(r.name, a, b, false), undefined, outOf(r.name, options))
 export const float2 =
   (r: OpRow<undefined>): PlainBinary =>
   (a, b, options) =>
-    apply(r, binaryOperands(r.name, a, b, true), undefined, options?.out)
+    apply(r, binaryOperands(r.name, a, b, true), undefined, outOf(r.name, options))
 
 export function asBool(op: string, x: Tensor): Tensor {
   checkTensor(op, 'the operand', x)

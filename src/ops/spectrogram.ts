@@ -1,7 +1,7 @@
 /**
  * Signals over time as spectra of overlapping frames and back, and the windows that frames are weighted with.
  */
-import { ArgumentError, checkOptions, DataError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { checkSize, sizeOf } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -54,9 +54,10 @@ export interface IstftOptions extends FrameOptions {
   length?: number
 }
 
+const frameNames: OptionNames<FrameOptions> = { hopLength: true, window: true, center: true, normalized: true }
+
 /** Checks what both directions take, and gives the hop. */
 function checkFrames(op: string, x: Tensor, nFft: number, o: FrameOptions): number {
-  checkOptions(op, o)
   checkTensor(op, 'x', x)
   const { hopLength = typeof nFft === 'number' ? Math.floor(nFft / 4) : 0, window } = o
   if (!Number.isInteger(nFft) || nFft < 1 || !Number.isInteger(hopLength) || hopLength < 1) {
@@ -81,6 +82,7 @@ function checkFrames(op: string, x: Tensor, nFft: number, o: FrameOptions): numb
  * @throws ShapeError when the signal is shorter than a frame or than what has to be reflected.
  */
 export function stft(x: Tensor, nFft: number, options: StftOptions = {}): Tensor {
+  checkOptions('stft', options, { ...frameNames, padMode: true })
   const hopLength = checkFrames('stft', x, nFft, options)
   const { window, center = true, padMode = 'reflect', normalized = false } = options
   if (x.ndim === 0) throw new ShapeError('ERR_RANK', 'stft: needs at least one dimension, received a single number.')
@@ -104,6 +106,7 @@ export function stft(x: Tensor, nFft: number, options: StftOptions = {}): Tensor
  * @throws ShapeError for other shapes; DataError `ERR_ISTFT` where windows leave samples uncovered (outside `compile`).
  */
 export function istft(x: Tensor, nFft: number, options: IstftOptions = {}): Tensor {
+  checkOptions('istft', options, { ...frameNames, length: true })
   const hopLength = checkFrames('istft', x, nFft, options)
   const { window, center = true, normalized = false, length } = options
   const bins = Math.floor(nFft / 2) + 1

@@ -5,7 +5,7 @@
  */
 import { enableGrad, noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
-import { ArgumentError, checkOptions, DTypeError, type OptionNames, StateError } from '../errors.js'
+import { ArgumentError, checkObject, checkOptions, DTypeError, type OptionNames, StateError } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { add, mul, neg } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
@@ -76,7 +76,7 @@ export class ParameterGroup {
 
   /** @internal */
   constructor(optimizer: string, params: readonly Tensor[], options: { lr: number; maximize: boolean; weightDecay: number | undefined }) {
-    checkOptions(optimizer, options)
+    checkObject(optimizer, options)
     this.optimizer = optimizer
     this.params = tensorList(optimizer, params)
     this.maximize = options.maximize
@@ -226,7 +226,7 @@ function groupsOf<O extends object>(op: string, given: OptimizerParameters<O>, o
     if (!isGroup<O>(group))
       throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is not a group { params, … }. Give groups only, or parameters only.`)
     const { params, ...own } = group
-    checkOptions(grouped ? `${op}: group ${i}` : op, own as O, options as OptionNames<O>)
+    if (grouped) checkOptions(`${op}: group ${i}`, group, { params: true, ...options } as unknown as OptionNames<GroupOptions<O>>)
     const checked = tensorList(op, params)
     if (checked.length === 0) {
       throw new ArgumentError(

@@ -1,7 +1,7 @@
 /**
  * What `fit` can be told, and the check that it makes sense.
  */
-import { ArgumentError, checkOptions as checkNames, showKind, showValue } from '../errors.js'
+import { ArgumentError, checkOptions as checkNames, type OptionNames, showKind, showValue } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { Optimizer } from '../optim/optimizer.js'
 import { LRScheduler, ReduceLROnPlateau } from '../optim/schedulers/index.js'
@@ -80,25 +80,25 @@ function checkCount(name: string, value: number | undefined, least: number): voi
     throw wrong(`${name} must be a whole number from ${least}`, value)
 }
 
-const known = new Set([
-  'loss',
-  'optimizer',
-  'epochs',
-  'batchSize',
-  'shuffle',
-  'dropLast',
-  'seed',
-  'validation',
-  'metrics',
-  'earlyStopping',
-  'scheduler',
-  'accumulate',
-  'signal',
-  'compile',
-  'progress',
-])
+const names: OptionNames<FitOptions> = {
+  loss: true,
+  optimizer: true,
+  epochs: true,
+  batchSize: true,
+  shuffle: true,
+  dropLast: true,
+  seed: true,
+  validation: true,
+  metrics: true,
+  earlyStopping: true,
+  scheduler: true,
+  accumulate: true,
+  signal: true,
+  compile: true,
+  progress: true,
+}
 
-/** Throws ArgumentError `ERR_FIT_OPTION` for options that are unknown, missing or out of range. */
+/** Throws ArgumentError: `ERR_OPTIONS` for options that are unknown, `ERR_FIT_OPTION` for those that are missing or out of range. */
 export function checkOptions<M extends Metrics>(model: unknown, options: FitOptions<M>): void {
   if (!(model instanceof Module)) throw wrong('the first argument must be a model (nn.Module)', model)
   const given: unknown = options
@@ -106,9 +106,7 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
     const remedy = typeof given === 'object' && given !== null ? ' Inputs and targets go together: fit(model, [x, y], { … }).' : ''
     throw wrong('the third argument must be { loss, optimizer, … }', given, remedy)
   }
-  const stranger = Object.keys(options).find((key) => !known.has(key))
-  if (stranger !== undefined)
-    throw new ArgumentError('ERR_FIT_OPTION', `fit: unknown option '${stranger}'. Known: ${[...known].join(', ')}.`)
+  checkNames<FitOptions<M>>('fit', options, names)
   if (typeof options.loss !== 'function')
     throw wrong('loss must be a function of outputs and targets, like losses.crossEntropy', options.loss)
   if (!(options.optimizer instanceof Optimizer))
@@ -130,6 +128,7 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
 function checkScheduler<M extends Metrics>(given: NonNullable<FitOptions<M>['scheduler']>, options: FitOptions<M>): void {
   const isSchedule = (x: unknown): x is LRScheduler | ReduceLROnPlateau => x instanceof LRScheduler || x instanceof ReduceLROnPlateau
   const { scheduler, every, monitor }: Partial<FitScheduler<M>> = isSchedule(given) ? { scheduler: given } : (given ?? {})
+  if (isSchedule(scheduler) && !isSchedule(given)) checkNames('fit: scheduler', given, { scheduler: true, every: true, monitor: true })
   if (!isSchedule(scheduler))
     throw wrong('scheduler must be a schedule, like new optim.lrScheduler.StepLR(optimizer, 10)', scheduler ?? given)
   if (scheduler.optimizer !== options.optimizer)
