@@ -147,11 +147,8 @@ export class Tensor<S = AnyShape> {
 
   /** The gradient left by `backward()`, or `undefined`. Calls of `backward` add to it. */
   get grad(): Tensor<S> | undefined {
-    if (tracing.recorder !== undefined) {
-      if (this.value === undefined) tracing.recorder.observe(this, 'grad', () => this.leafGrad !== undefined)
-    } else {
-      this.gradSeen = true
-    }
+    if (tracing.recorder !== undefined) tracing.recorder.lookAtGrad(this)
+    else this.gradSeen = true
     return this.leafGrad
   }
 
@@ -167,7 +164,7 @@ export class Tensor<S = AnyShape> {
    */
   replaceGrad(grad: Tensor | undefined, sole = false): void {
     if (tracing.recorder !== undefined) {
-      if (this.value === undefined) tracing.recorder.setGrad(this, grad)
+      tracing.recorder.setGrad(this)
     } else {
       if (this.gradIsOurs && grad?.memory !== this.leafGrad?.memory) this.leafGrad?.memory?.recycle()
       if (sole && grad?.memory !== undefined) grad.memory.sole = true

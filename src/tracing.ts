@@ -19,8 +19,10 @@ export interface Recorder {
   randomPosition(): number
   /** Records `fn` anew: nothing it does is shared with what was recorded before, nor done before this point; random numbers start at `random`. */
   recompute<T>(random: number, fn: () => T): T
-  /** A `.grad` was set on a tensor made outside. */
-  setGrad(leaf: Tensor, grad: Tensor | undefined): void
+  /** Called before `leafGrad` of a tensor is read: whether there is one decides what is recorded. */
+  lookAtGrad(leaf: Tensor): void
+  /** Called before `leafGrad` of a tensor is set. */
+  setGrad(leaf: Tensor): void
 }
 
 export interface Meta {

@@ -281,8 +281,8 @@ export function backwardTo(t: Tensor, seed?: Tensor, options: BackwardOptions = 
 /** Adds to the `.grad` of a leaf. */
 function collect(leaf: Tensor, g: Tensor, memory: PassingMemory | undefined): void {
   const { recorder } = tracing
-  // observed first: inside compile the recorder then puts a stand-in there
-  if (recorder !== undefined && leaf.value === undefined) recorder.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
+  // first, since the recorder then puts a stand-in there
+  recorder?.lookAtGrad(leaf)
   const before = leaf.leafGrad
   const own = memory?.owns(g) ?? false
   if (before === undefined) {

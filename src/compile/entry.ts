@@ -1,6 +1,8 @@
 /**
  * One compiled variant of a function: its program, on what it depends, and how a call binds memory to its slots.
  */
+
+import { isHooked } from '../autograd/hooks.js'
 import type { Slot } from '../backend/binding.js'
 import { nativeBackend } from '../backend/select.js'
 import { itemSize } from '../dtype.js'
@@ -21,6 +23,14 @@ interface ArgumentKey {
   readonly shape: readonly number[]
   readonly dtype: Tensor['dtype']
   readonly requiresGrad: boolean
+  /** Of one that requires gradients: whether it is a leaf, and where it stands first among the arguments. */
+  readonly leaf: boolean
+  readonly first: number
+}
+
+function keyOf(t: Tensor, args: readonly Tensor[]): ArgumentKey {
+  const { shape, dtype, requiresGrad, gradNode } = t
+  return { shape, dtype, requiresGrad, leaf: gradNode === undefined, first: args.indexOf(t) }
 }
 
 /** What one call holds while it runs. */
@@ -45,6 +55,8 @@ interface Call {
   readonly writes: Storage[]
   /** Gradients to be shown. */
   readonly grads: readonly GradChange[]
+  /** Arguments whose `requiresGrad` the function sets. */
+  readonly marked: readonly (readonly [Tensor, boolean])[]
 }
 
 const nothing = new Uint8Array(0)
@@ -71,7 +83,7 @@ export class Entry {
   private readonly gradients: Gradients
 
   constructor(args: FlatArguments, trace: Trace, options: { ahead: boolean; frozen: boolean }) {
-    this.keys = args.tensors.map(({ shape, dtype, requiresGrad }) => ({ shape, dtype, requiresGrad }))
+    this.keys = args.tensors.map((t) => keyOf(t, args.tensors))
     this.statics = args.statics
     this.numberCount = args.numbers.length
     this.gradEnabled = gradMode.enabled
@@ -89,6 +101,7 @@ export class Entry {
     this.gradients = new Gradients(
       trace.grads,
       slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : [])),
+      trace.argumentLeaves,
     )
     this.microseconds = costOf(steps.slice(prologueSteps)).microseconds
     this.prologueMicroseconds = costOf(steps.slice(0, prologueSteps)).microseconds
@@ -103,9 +116,16 @@ export class Entry {
       const t = args.tensors[i]
       const k = this.keys[i]
       if (t.dtype !== k.dtype || !sameShape(t.shape, k.shape) || t.requiresGrad !== k.requiresGrad) return false
+      if (k.requiresGrad && !this.matchesLeaf(t, k, args.tensors)) return false
     }
+    for (const [i, present] of this.trace.argumentGrads) if ((args.tensors[i].leafGrad !== undefined) !== present) return false
     for (let i = 0; i < this.statics.length; i++) if (!Object.is(args.statics[i], this.statics[i])) return false
     return this.trace.guards.every((g) => Object.is(g.read(), g.expected))
+  }
+
+  /** Of an argument that requires gradients. */
+  private matchesLeaf(t: Tensor, k: ArgumentKey, args: readonly Tensor[]): boolean {
+    return (t.gradNode === undefined) === k.leaf && args.indexOf(t) === k.first && !this.trace.grads.has(t) && !isHooked(t)
   }
 
   /** Whether the next call has no prologue to run. */
@@ -135,6 +155,7 @@ export class Entry {
     this.allocateOutputs(call)
     this.program.runSync(call.slots, call.whole)
     this.ended(call)
+    for (const [t, requiresGrad] of call.marked) t.requiresGrad = requiresGrad
     showGrads(call.grads)
     return this.result(call)
   }
@@ -169,6 +190,7 @@ export class Entry {
     const { ticket, done } = place
     for (const s of call.reads) s.queued(ticket, queue, false)
     for (const s of call.writes) s.queued(ticket, queue, true)
+    for (const [t, requiresGrad] of call.marked) t.requiresGrad = requiresGrad
     showQueuedGrads(call.grads)
     return done.then(
       (microseconds) => {
@@ -215,7 +237,8 @@ export class Entry {
       outputs: [],
       reads: [],
       writes: [],
-      grads: this.gradients.take(),
+      grads: this.gradients.take(args.tensors),
+      marked: this.trace.marked.map(([index, requiresGrad]) => [args.tensors[index], requiresGrad]),
     }
     let produced = 0
     for (let i = 0; i < program.slots.length; i++) {
@@ -226,6 +249,12 @@ export class Entry {
     if (program.prologue !== undefined) (whole ? call.writes : call.reads).push(program.prologue.guard)
     for (const { after } of call.grads) if (after !== undefined) call.writes.push(after.storage)
     return call
+  }
+
+  /** The tensor of this call that a leaf of the trace is. */
+  private leafOf(leaf: Tensor, args: FlatArguments): Tensor {
+    const index = this.trace.argumentLeaves.get(leaf)
+    return index === undefined ? leaf : args.tensors[index]
   }
 
   private bindSlot(i: number, args: FlatArguments, call: Call): Slot {
@@ -246,9 +275,9 @@ export class Entry {
       case 'derived':
         return (this.program.prologue as Prologue).storages[binding.index].bytes
       case 'grad':
-        return argumentSlot(binding.leaf.leafGrad as Tensor, call, this.trace.assigns)
+        return argumentSlot(this.leafOf(binding.leaf, args).leafGrad as Tensor, call, this.trace.assigns)
       case 'gradBefore': {
-        const { leafGrad } = binding.leaf
+        const { leafGrad } = this.leafOf(binding.leaf, args)
         const there = leafGrad !== undefined && (leafGrad.constant !== undefined || !leafGrad.storage.disposed)
         return there ? argumentSlot(leafGrad, call, this.trace.assigns) : nothing
       }

@@ -59,16 +59,32 @@ function spareOf(leaf: Tensor): Spare {
 /** What calls of one program do to the gradients of leaves. */
 export class Gradients {
   private readonly leaves: readonly { readonly leaf: Tensor; readonly spare: Spare; readonly left: boolean }[]
+  /** Of each leaf: which argument it stands for, if any; `undefined` where none does. */
+  private readonly positions: readonly (number | undefined)[] | undefined
 
-  /** `produced` are the leaves that an instruction leaves a gradient, in the order these are produced; the changes come in that order. */
-  constructor(grads: ReadonlyMap<Tensor, Value | undefined>, produced: readonly Tensor[]) {
+  /**
+   * `produced` are the leaves that an instruction leaves a gradient, in the order these are produced; the changes come in that order. `standIns`
+   * are leaves that stand for arguments, by the positions of these.
+   */
+  constructor(grads: ReadonlyMap<Tensor, Value | undefined>, produced: readonly Tensor[], standIns: ReadonlyMap<Tensor, number>) {
     const leaves = [...new Set([...produced, ...grads.keys()])]
     this.leaves = leaves.map((leaf) => ({ leaf, spare: spareOf(leaf), left: grads.get(leaf) !== undefined }))
+    if (leaves.some((leaf) => standIns.has(leaf))) this.positions = leaves.map((leaf) => standIns.get(leaf))
   }
 
-  /** The changes that a call makes, with memory for what it leaves. New memory lies side by side. */
-  take(): GradChange[] {
-    const { leaves } = this
+  /** The leaves of a call. */
+  private leavesOf(args: readonly Tensor[]): typeof this.leaves {
+    const { leaves, positions } = this
+    if (positions === undefined) return leaves
+    return leaves.map((one, i) => {
+      const position = positions[i]
+      return position === undefined ? one : { leaf: args[position], spare: spareOf(args[position]), left: one.left }
+    })
+  }
+
+  /** The changes that a call with these arguments makes, with memory for what it leaves. New memory lies side by side. */
+  take(args: readonly Tensor[]): GradChange[] {
+    const leaves = this.leavesOf(args)
     const fresh = leaves.filter(({ spare, left }) => left && spare.empty)
     if (fresh.length > 0) {
       const made = Storage.allocateSideBySide(fresh.map(({ leaf }) => leaf.size * itemSize(leaf.dtype)))

@@ -3,8 +3,9 @@
  * what is returned, which state is written, and on what else the recording depends (guards).
  */
 
+import { isHooked } from '../autograd/hooks.js'
 import { itemSize } from '../dtype.js'
-import { ArgumentError, StateError, showShape, userLine } from '../errors.js'
+import { ArgumentError, GradientError, StateError, showShape, userLine } from '../errors.js'
 import { type OpRow, opTable } from '../ops/table.js'
 import { contiguousStrides, isContiguous } from '../shape.js'
 import type { Storage } from '../storage.js'
@@ -29,6 +30,12 @@ export interface Trace {
   readonly assigns: ReadonlyMap<Storage, Value>
   /** Gradients left behind: a value, or `undefined` where one was cleared. */
   readonly grads: ReadonlyMap<Tensor, Value | undefined>
+  /** What stood for the tensors among the arguments, by their positions; as leaves they stand for those of the call. */
+  readonly argumentLeaves: ReadonlyMap<Tensor, number>
+  /** Of arguments by position: whether there was a gradient, where the function looked. */
+  readonly argumentGrads: readonly (readonly [index: number, present: boolean])[]
+  /** Arguments, by position, whose `requiresGrad` the function set. */
+  readonly marked: readonly (readonly [index: number, requiresGrad: boolean])[]
   readonly guards: readonly Guard[]
   readonly randomBlocks: number
 }
@@ -53,7 +60,13 @@ class GraphRecorder implements Recorder {
   readonly graph: Graph
   readonly assigns = new Map<Storage, Value>()
   readonly guards: Guard[] = []
-  readonly originalGrads = new Map<Tensor, { grad: Tensor | undefined; seen: boolean }>()
+  /** Of leaves that the function looked at, or set: what they had before. */
+  readonly originalGrads = new Map<Tensor, { readonly grad: Tensor | undefined; readonly seen: boolean; looked: boolean }>()
+  /** By stand-in, as in `Trace`. */
+  readonly argumentLeaves = new Map<Tensor, number>()
+  readonly argumentGrads = new Map<number, boolean>()
+  /** Which arguments required gradients. */
+  private readonly wanted: readonly boolean[]
   blocks = 0
   private readonly bases = new Map<Storage, Value>()
   private readonly updateCounts = new Map<Storage, number>()
@@ -64,8 +77,32 @@ class GraphRecorder implements Recorder {
   private readonly observed = new Map<object, Set<string>>()
   private randomState: Tensor | undefined
 
-  constructor(keepStacks: boolean) {
+  constructor(
+    private readonly args: readonly Tensor[],
+    keepStacks: boolean,
+  ) {
     this.graph = new Graph(keepStacks)
+    this.wanted = args.map((t) => t.requiresGrad)
+  }
+
+  /** What stands for an argument. One that requires gradients and is passed twice is one leaf. */
+  standInFor(index: number): Tensor {
+    const t = this.args[index]
+    if (t.dtype === 'float64') throw refuseDouble('argument')
+    if (t.requiresGrad) {
+      if (isHooked(t)) {
+        throw new GradientError(
+          'ERR_HOOKED_ARGUMENT',
+          `compile: a tensor ${showShape(t.shape)} with hooks is passed as an argument, where they would not be called. Call registerHook inside the compiled function.`,
+        )
+      }
+      const first = this.args.indexOf(t)
+      for (const [standIn, i] of this.argumentLeaves) if (i === first && first < index) return standIn
+    }
+    const standIn = tracedTensor(this.graph.source({ kind: 'argument', index }, t))
+    if (t.requiresGrad) standIn.requiresGrad = true
+    this.argumentLeaves.set(standIn, index)
+    return standIn
   }
 
   record(row: { name: string }, inputs: readonly Tensor[], attrs: unknown, metas: readonly Meta[]): Tensor[] {
@@ -160,10 +197,6 @@ class GraphRecorder implements Recorder {
   }
 
   observe(owner: object, key: string, read: () => unknown): void {
-    if (key === 'grad') {
-      const leaf = owner as Tensor
-      if (this.originalGrads.has(leaf)) return
-    }
     let keys = this.observed.get(owner)
     if (keys === undefined) {
       keys = new Set()
@@ -172,22 +205,83 @@ class GraphRecorder implements Recorder {
     if (keys.has(key)) return
     keys.add(key)
     this.guards.push({ owner, key, read, expected: read() })
-    if (key === 'grad') this.standInForGrad(owner as Tensor)
+  }
+
+  /** Notes what a leaf has before anything touches it. False for what is no leaf of the caller's, or was noted. */
+  private noteLeaf(leaf: Tensor, looked: boolean): boolean {
+    const index = this.argumentLeaves.get(leaf)
+    if ((leaf.value !== undefined && index === undefined) || this.originalGrads.has(leaf)) return false
+    if (leaf.value === undefined && this.args.includes(leaf)) {
+      throw new StateError(
+        'ERR_ARGUMENT_CAPTURED',
+        `compile: a tensor ${showShape(leaf.shape)} is an argument and is also used from outside (by an optimizer, or a variable), where its gradient would be another. Use it in one way: leave it out of the arguments.`,
+      )
+    }
+    const { leafGrad: grad, gradSeen: seen } = index === undefined ? leaf : this.args[index]
+    this.originalGrads.set(leaf, { grad, seen, looked })
+    return true
+  }
+
+  lookAtGrad(leaf: Tensor): void {
+    if (!this.noteLeaf(leaf, true)) return
+    const index = this.argumentLeaves.get(leaf)
+    const grad = this.originalGrads.get(leaf)?.grad
+    if (index === undefined) this.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
+    else this.argumentGrads.set(index, grad !== undefined)
+    if (grad !== undefined) this.standInForGrad(leaf, grad)
   }
 
   /**
    * A leaf's gradient is another tensor at each call, of any strides, and two leaves that share one now need not do so later: what the
    * function sees is a value of its own for each leaf.
    */
-  private standInForGrad(leaf: Tensor): void {
-    const grad = leaf.leafGrad
-    if (grad === undefined || grad.value !== undefined) return
+  private standInForGrad(leaf: Tensor, grad: Tensor): void {
     if (grad.dtype === 'float64') throw refuseDouble('grad')
     const { shape, dtype } = grad
     const standIn = tracedTensor(this.graph.source({ kind: 'grad', leaf }, { shape, dtype }))
-    this.originalGrads.set(leaf, { grad, seen: leaf.gradSeen })
     this.gradStandIns.set(leaf, standIn)
     leaf.leafGrad = standIn
+  }
+
+  setGrad(leaf: Tensor): void {
+    this.noteLeaf(leaf, false)
+  }
+
+  /** The gradients that the function leaves. */
+  gradsLeft(): Map<Tensor, Value | undefined> {
+    const grads = new Map<Tensor, Value | undefined>()
+    for (const [leaf, original] of this.originalGrads) {
+      const grad = leaf.leafGrad
+      const untouched = grad === original.grad || (grad !== undefined && grad === this.gradStandIns.get(leaf))
+      if (!untouched) {
+        const index = this.argumentLeaves.get(leaf)
+        if (index !== undefined && this.args[index].gradNode !== undefined) throw refuseOuterGraph(leaf)
+        grads.set(leaf, grad === undefined ? undefined : this.valueOf(grad, 'grad'))
+      } else if (!original.looked) this.expectNoGrad(leaf)
+    }
+    return grads
+  }
+
+  /** The function cleared a gradient that was not there: that does nothing, but only where there is none. */
+  private expectNoGrad(leaf: Tensor): void {
+    const index = this.argumentLeaves.get(leaf)
+    if (index === undefined) this.guards.push({ owner: leaf, key: 'grad', read: () => leaf.leafGrad !== undefined, expected: false })
+    else this.argumentGrads.set(index, false)
+  }
+
+  /** Arguments whose `requiresGrad` is another now. */
+  marked(): [number, boolean][] {
+    const now = [...this.argumentLeaves].map(([standIn, index]): [number, boolean] => [index, standIn.requiresGrad])
+    return now.filter(([index, requiresGrad]) => requiresGrad !== this.wanted[index])
+  }
+
+  /** Puts back what leaves had. */
+  putBackGrads(): void {
+    for (const [leaf, { grad, seen }] of this.originalGrads) {
+      if (leaf.value !== undefined) continue
+      leaf.leafGrad = grad
+      leaf.gradSeen = seen
+    }
   }
 
   random(blocks: number): { state: Tensor; offset: number } {
@@ -210,10 +304,13 @@ class GraphRecorder implements Recorder {
       this.blocks = Math.max(blocks, this.blocks)
     }
   }
+}
 
-  setGrad(leaf: Tensor): void {
-    if (!this.originalGrads.has(leaf)) this.originalGrads.set(leaf, { grad: leaf.leafGrad, seen: leaf.gradSeen })
-  }
+function refuseOuterGraph(leaf: Tensor): GradientError {
+  return new GradientError(
+    'ERR_OUTER_GRAPH',
+    `compile: backward() inside reaches an argument ${showShape(leaf.shape)} that was computed before the call from tensors that require gradients, and would end there. Compute it inside the compiled function as well, or pass x.detach().`,
+  )
 }
 
 let reshape: OpRow<never> | undefined
@@ -232,18 +329,12 @@ export interface Arguments {
 /** Records one run of `fn`. Everything the recording touched is put back as it was. */
 export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepStacks: boolean): Trace {
   if (tracing.recorder !== undefined) throw new StateError('ERR_NESTED_TRACE', 'compile: a trace is already going on.')
-  const recorder = new GraphRecorder(keepStacks)
-  const standIns = args.tensors.map((t, index) => {
-    if (t.dtype === 'float64') throw refuseDouble('argument')
-    const s = tracedTensor(recorder.graph.source({ kind: 'argument', index }, t))
-    if (t.requiresGrad) s.requiresGrad = true
-    return s
-  })
+  const recorder = new GraphRecorder(args.tensors, keepStacks)
+  const standIns = args.tensors.map((_, index) => recorder.standInFor(index))
   const numbers = args.numbers.map((_, index) =>
     tracedTensor(recorder.graph.source({ kind: 'number', index }, { shape: [], dtype: 'float32' })),
   )
   tracing.recorder = recorder
-  const grads = new Map<Tensor, Value | undefined>()
   try {
     const returned = fn(...(args.rebuild(standIns, numbers) as never[]))
     if (returned instanceof Promise) {
@@ -251,18 +342,13 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
       throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
     }
     const result = mapTree(returned, (leaf) => recorder.resultOf(leaf))
-    for (const [leaf, original] of recorder.originalGrads) {
-      const grad = leaf.leafGrad
-      const untouched = grad === original.grad || (grad !== undefined && grad === recorder.gradStandIns.get(leaf))
-      if (!untouched) grads.set(leaf, grad === undefined ? undefined : recorder.valueOf(grad, 'grad'))
-    }
-    return { graph: recorder.graph, result, assigns: recorder.assigns, grads, guards: recorder.guards, randomBlocks: recorder.blocks }
+    const grads = recorder.gradsLeft()
+    const { graph, assigns, guards, argumentLeaves, blocks } = recorder
+    const argumentGrads = [...recorder.argumentGrads]
+    return { graph, result, assigns, grads, argumentLeaves, argumentGrads, marked: recorder.marked(), guards, randomBlocks: blocks }
   } finally {
     tracing.recorder = undefined
-    for (const [leaf, { grad, seen }] of recorder.originalGrads) {
-      leaf.leafGrad = grad
-      leaf.gradSeen = seen
-    }
+    recorder.putBackGrads()
   }
 }
 
@@ -296,8 +382,10 @@ function differentEffect(a: Trace, b: Trace): string | undefined {
   if (other >= 0 || a.assigns.size !== b.assigns.size)
     return 'it writes other tensors, or something else into them, the second time. Make state once, outside, and write the same each time'
   const left = [...b.grads]
-  if (a.grads.size !== b.grads.size || [...a.grads].some(([leaf, g], i) => leaf !== left[i][0] || g?.id !== left[i][1]?.id))
-    return 'it leaves other gradients the second time'
+  const leafIn = ({ argumentLeaves }: Trace, leaf: Tensor): Tensor | number => argumentLeaves.get(leaf) ?? leaf
+  const differs = ([leaf, g]: readonly [Tensor, Value | undefined], i: number): boolean =>
+    leafIn(a, leaf) !== leafIn(b, left[i][0]) || g?.id !== left[i][1]?.id
+  if (a.grads.size !== b.grads.size || [...a.grads].some(differs)) return 'it leaves other gradients the second time'
   if (resultsOf(a) !== resultsOf(b)) return 'it returns something else the second time. Numbers that change are arguments'
   return undefined
 }

@@ -8,7 +8,7 @@ import { tracing } from '../tracing.js'
 
 /** The gradient of a leaf, without counting as held by the user. */
 export function gradientOf(leaf: Tensor): Tensor | undefined {
-  if (leaf.value === undefined) tracing.recorder?.observe(leaf, 'grad', () => leaf.leafGrad !== undefined)
+  tracing.recorder?.lookAtGrad(leaf)
   return leaf.leafGrad
 }
 
