@@ -458,8 +458,13 @@ export function fromBuffer(array: TypedArray, shape: readonly number[] = [array?
       `fromBuffer: shape ${showShape(shape)} needs ${sizeOf(shape)} elements, the array has ${array.length}.`,
     )
   }
-  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
-  const storage = new Storage(bytes, typeof SharedArrayBuffer !== 'undefined' && array.buffer instanceof SharedArrayBuffer)
+  return tensorOf({ data: array, shape, dtype })
+}
+
+/** @internal a tensor on the memory of an array with its shape, without a copy */
+export function tensorOf({ data, shape, dtype }: { data: TypedArray; shape: readonly number[]; dtype: DType }): Tensor {
+  const shared = typeof SharedArrayBuffer !== 'undefined' && data.buffer instanceof SharedArrayBuffer
+  const storage = new Storage(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), shared)
   storage.exposed = true
   return Tensor.contiguous(storage, [...shape], dtype)
 }

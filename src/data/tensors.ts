@@ -4,20 +4,11 @@
 
 import type { DType } from '../dtype.js'
 import { ArgumentError, ShapeError, showShape } from '../errors.js'
-import { Storage } from '../storage.js'
-import { Tensor } from '../tensor.js'
+import { Tensor, tensorOf } from '../tensor.js'
 import { type Field, type FieldLike, toField } from './collate.js'
 
 /** A batch as users receive it: each field as a tensor. */
 export type TensorBatch<B> = B extends readonly Field[] ? { [K in keyof B]: Tensor } : B
-
-/** A tensor on the memory of a field, without a copy. */
-export function tensorOf({ data, shape, dtype }: Field): Tensor {
-  const shared = typeof SharedArrayBuffer !== 'undefined' && data.buffer instanceof SharedArrayBuffer
-  const storage = new Storage(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), shared)
-  storage.exposed = true
-  return Tensor.contiguous(storage, [...shape], dtype)
-}
 
 export function isField(x: unknown): x is Field {
   if (typeof x !== 'object' || x === null || x instanceof Tensor) return false

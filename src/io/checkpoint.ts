@@ -9,11 +9,10 @@
 import { noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
 import type { DataLoader, LoaderState } from '../data/loader.js'
-import { tensorOf } from '../data/tensors.js'
 import { ArgumentError, checkOptions, DataError, type OptionNames, showKind } from '../errors.js'
 import type { Module } from '../nn/module.js'
 import { clone } from '../ops/movement.js'
-import { loadState, type StateSlot, tensorSlot } from '../ops/state.js'
+import { type LoadStateOptions, loadState, type StateSlot, tensorSlot } from '../ops/state.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import type { LRScheduler, ReduceLROnPlateau, SchedulerState } from '../optim/schedulers/index.js'
 import { type GeneratorState, getRandomState, setRandomState } from '../random.js'
@@ -116,18 +115,19 @@ export async function save(model: Module, path: FilePath, options: SaveOptions =
 
 /**
  * Loads parameters and buffers saved by `save`, by PyTorch, or in a checkpoint into a model. With `strict` (the default) every name has to occur on both
- * sides. Returns the model.
+ * sides; names for which `filter` says false are left as they are and count for neither. Returns the model.
  *
  *     const model = await load(new Net(), 'digits.safetensors')
- *     await load(model, 'backbone.safetensors', { strict: false })
+ *     await load(model, 'backbone.safetensors', { filter: (name) => !name.startsWith('head.') })   // all but the head
+ *     await load(model, 'backbone.safetensors', { strict: false })   // what is there; loadStateDict tells what was not
  *
  * @throws ArgumentError, ShapeError or DTypeError `ERR_STATE_DICT` listing everything missing, unexpected and not fitting, with nothing
  * written; DataError for a file that cannot be read.
  */
-export async function load<M extends Module>(model: M, path: FilePath, options: { strict?: boolean } = {}): Promise<M> {
+export async function load<M extends Module>(model: M, path: FilePath, options: LoadStateOptions = {}): Promise<M> {
   checkModel('load', model)
   const name = checkPath('load', path)
-  checkOptions('load', options, { strict: true })
+  checkOptions('load', options, { strict: true, filter: true })
   const file = await loadSafetensors(name)
   checkVersion('load', name, file)
   const isCheckpoint = file.metadata.get(kindKey) === 'checkpoint'
@@ -146,9 +146,9 @@ function checkVersion(op: string, path: string, { metadata }: Safetensors): void
 }
 
 /** The tensors whose names begin with `prefix`, without it. */
-function stateOf({ tensors }: Safetensors, prefix: string): Map<string, Tensor> {
-  const state = new Map<string, Tensor>()
-  for (const [name, array] of tensors) if (name.startsWith(prefix)) state.set(name.slice(prefix.length), tensorOf(array))
+function stateOf({ tensors }: Safetensors, prefix: string): Map<string, StoredArray> {
+  const state = new Map<string, StoredArray>()
+  for (const [name, array] of tensors) if (name.startsWith(prefix)) state.set(name.slice(prefix.length), array)
   return state
 }
 
@@ -240,9 +240,9 @@ function checkSchedule(path: string, scheduler: LRScheduler | ReduceLROnPlateau,
 }
 
 /** Loads the state into slots that write nothing: throws what `loadStateDict` would. */
-function checkFits(model: Module, state: ReadonlyMap<string, Tensor>): void {
+function checkFits(model: Module, state: ReadonlyMap<string, StoredArray>): void {
   const slots = new Map<string, StateSlot>([...model.stateTensors()].map(([name, t]) => [name, { ...tensorSlot(t), write: () => {} }]))
-  loadState('loadCheckpoint', slots, state, true)
+  loadState('loadCheckpoint', slots, state)
 }
 
 function isCount(x: unknown): x is number {

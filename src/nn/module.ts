@@ -6,7 +6,17 @@ import { noGrad } from '../autograd/backward.js'
 import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { clone as cloneTensor } from '../ops/movement.js'
-import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSource, stateCopy, tensorSlot } from '../ops/state.js'
+import {
+  type IncompatibleKeys,
+  type LoadStateOptions,
+  loadState,
+  refuseInTrace,
+  type StateDict,
+  type StateSlot,
+  type StateSource,
+  stateCopy,
+  tensorSlot,
+} from '../ops/state.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { deepCopy } from './copy.js'
@@ -276,18 +286,20 @@ export abstract class Module {
 
   /**
    * Writes tensors into the parameters and buffers of the same names. Floats are converted to the dtype in place, integers too.
-   * Defaults: `strict` true.
+   * Defaults: `strict` true, `filter` all. Returns the names that did not occur on both sides, as PyTorch does: none with `strict`.
    *
    *     model.loadStateDict(other.stateDict())
-   *     model.loadStateDict(pretrained, { strict: false })      // missing and unexpected names are passed over
+   *     model.loadStateDict(await loadSafetensors('model.safetensors'))
+   *     model.loadStateDict(pretrained, { filter: (name) => !name.startsWith('head.') })         // all but the head
+   *     const { missingKeys, unexpectedKeys } = model.loadStateDict(pretrained, { strict: false }) // what is there
    *
    * @throws ArgumentError, ShapeError or DTypeError `ERR_STATE_DICT`, listing everything missing, unexpected and not fitting; nothing
    * is written then.
    */
-  loadStateDict(dict: StateSource, options: { strict?: boolean } = {}): void {
-    checkOptions('loadStateDict', options, { strict: true })
+  loadStateDict(dict: StateSource, options: LoadStateOptions = {}): IncompatibleKeys {
+    checkOptions('loadStateDict', options, { strict: true, filter: true })
     const slots = new Map<string, StateSlot>([...this.stateTensors()].map(([name, t]) => [name, tensorSlot(t)]))
-    noGrad(() => loadState('loadStateDict', slots, dict, options.strict ?? true))
+    return noGrad(() => loadState('loadStateDict', slots, dict, options))
   }
 
   /**

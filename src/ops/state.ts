@@ -3,19 +3,55 @@
  * optimizer state), and loading it from named tensors. In: shapes, named tensors. Out: tensors in shared memory; one error that lists
  * everything that does not fit.
  */
-import { type DType, isFloat, itemSize } from '../dtype.js'
-import { ArgumentError, type ChainruleError, DTypeError, ShapeError, StateError, showKind, showShape } from '../errors.js'
+import { type DType, dtypeOfArray, isFloat, itemSize, type TypedArray } from '../dtype.js'
+import {
+  ArgumentError,
+  type ChainruleError,
+  checkFunction,
+  DTypeError,
+  ShapeError,
+  StateError,
+  showKind,
+  showShape,
+  showValue,
+} from '../errors.js'
 import { sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
-import { Tensor } from '../tensor.js'
+import { Tensor, tensorOf } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { assign } from './assign.js'
 
 /** Tensors by name, as `stateDict()` gives them. */
 export type StateDict = Record<string, Tensor>
 
-/** What `loadStateDict` takes: a plain object or a `Map`. */
-export type StateSource = Readonly<Record<string, Tensor>> | ReadonlyMap<string, Tensor>
+/** An array with its shape, as files hold tensors. */
+export interface StateArray {
+  readonly data: TypedArray
+  readonly shape: readonly number[]
+  readonly dtype: DType
+}
+
+/** What `loadStateDict` takes: tensors or arrays by name, in a plain object, a `Map`, or what `loadSafetensors` gives. */
+export type StateSource =
+  | Readonly<Record<string, Tensor | StateArray>>
+  | ReadonlyMap<string, Tensor | StateArray>
+  | { readonly tensors: ReadonlyMap<string, Tensor | StateArray> }
+
+/** Which entries are loaded. */
+export interface LoadStateOptions {
+  /** Whether every name has to occur on both sides; default true. A shape that does not fit is an error in either case, as in PyTorch. */
+  strict?: boolean
+  /** Which names are loaded; the others are left as they are, here and there, and count as neither missing nor unexpected. Default all. */
+  filter?: (name: string) => boolean
+}
+
+/** The names that did not occur on both sides, as PyTorch's `load_state_dict` returns them. */
+export interface IncompatibleKeys {
+  /** In the model alone: left as they were. */
+  readonly missingKeys: readonly string[]
+  /** In the dict alone. */
+  readonly unexpectedKeys: readonly string[]
+}
 
 /** State is made once, outside; inside `compile` it would be new at every call. */
 export function refuseInTrace(op: string): void {
@@ -57,17 +93,36 @@ export function tensorSlot(target: Tensor): StateSlot {
   }
 }
 
-function entriesOf(op: string, source: StateSource): ReadonlyMap<string, Tensor> {
+type Values = ReadonlyMap<string, Tensor | StateArray>
+
+function entriesOf(op: string, source: StateSource): Values {
   if (source instanceof Map) return source
   if (source === null || typeof source !== 'object' || Array.isArray(source) || source instanceof Tensor) {
     throw new ArgumentError('ERR_STATE_DICT', `${op}: needs tensors by name, an object or a Map, received ${showKind(source)}.`)
   }
-  return new Map(Object.entries(source))
+  // no entry is a Map: this is a file with its metadata
+  const { tensors } = source as { tensors?: unknown }
+  return tensors instanceof Map ? tensors : new Map(Object.entries(source as Readonly<Record<string, Tensor | StateArray>>))
+}
+
+const isKnownArray = (data: ArrayBufferView): data is TypedArray =>
+  data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array || data instanceof Float64Array
+
+/** The tensor of an entry; for what is none, how an error names it. */
+function tensorIn(value: unknown): Tensor | string {
+  if (value instanceof Tensor) return value
+  const { data, shape, dtype } = (value ?? {}) as { data?: ArrayBufferView; shape?: readonly number[]; dtype?: DType }
+  if (!ArrayBuffer.isView(data) || !Array.isArray(shape) || dtype === undefined) return showKind(value)
+  if (!isKnownArray(data)) return data.constructor.name
+  const own = dtypeOfArray(data)
+  if (dtype !== own && !(dtype === 'bool' && own === 'uint8')) return `${own} data called ${showValue(dtype)}`
+  if (sizeOf(shape) !== data.length) return `${data.length} elements of shape ${showShape(shape)}`
+  return tensorOf({ data, shape, dtype })
 }
 
 /** What is wrong with a value for a slot, as a line of the error; `undefined` when it fits. */
-function misfit(name: string, slot: StateSlot, value: unknown): string | undefined {
-  if (!(value instanceof Tensor)) return `${name}: expected a tensor, received ${showKind(value)}`
+function misfit(name: string, slot: StateSlot, value: Tensor | string): string | undefined {
+  if (typeof value === 'string') return `${name}: expected a tensor or { data, shape, dtype }, received ${value}`
   if (!sameShape(value.shape, slot.shape)) return `${name}: expected ${showShape(slot.shape)}, received ${showShape(value.shape)}`
   if (isFloat(value.dtype) !== isFloat(slot.dtype)) return `${name}: expected ${slot.dtype}, received ${value.dtype}`
   const refused = slot.refuse?.(value)
@@ -75,26 +130,38 @@ function misfit(name: string, slot: StateSlot, value: unknown): string | undefin
 }
 
 /**
- * @internal Writes named tensors into the slots of the same names. Everything is checked before anything is written.
+ * @internal Writes named tensors into the slots of the same names. Everything is checked before anything is written. Returns the names that did not
+ * occur on both sides.
  *
  * @throws ArgumentError, ShapeError or DTypeError with code `ERR_STATE_DICT`: one message that lists all entries that are missing,
  * unexpected (both with `strict` only) or of another shape or kind of dtype.
  */
-export function loadState(op: string, slots: ReadonlyMap<string, StateSlot>, source: StateSource, strict: boolean): void {
+export function loadState(
+  op: string,
+  slots: ReadonlyMap<string, StateSlot>,
+  source: StateSource,
+  options: LoadStateOptions = {},
+): IncompatibleKeys {
   refuseInTrace(op)
+  const { strict = true, filter = () => true } = options
+  checkFunction(`${op}: filter`, filter)
   const values = entriesOf(op, source)
-  const missing = strict ? [...slots.keys()].filter((name) => !values.has(name)) : []
-  const unexpected = strict ? [...values.keys()].filter((name) => !slots.has(name)) : []
+  const missingKeys = [...slots.keys()].filter((name) => !values.has(name) && filter(name))
+  const unexpectedKeys = [...values.keys()].filter((name) => !slots.has(name) && filter(name))
   const wrong: string[] = []
+  const writes: [StateSlot, Tensor][] = []
   for (const [name, slot] of slots) {
-    const line = values.has(name) ? misfit(name, slot, values.get(name)) : undefined
+    if (!values.has(name) || !filter(name)) continue
+    const value = tensorIn(values.get(name))
+    const line = misfit(name, slot, value)
     if (line !== undefined) wrong.push(line)
+    else writes.push([slot, value as Tensor])
   }
-  if (missing.length + unexpected.length + wrong.length > 0) throw listed(op, missing, unexpected, wrong)
-  for (const [name, slot] of slots) {
-    const value = values.get(name)
-    if (value !== undefined) slot.write(value)
+  if (wrong.length > 0 || (strict && missingKeys.length + unexpectedKeys.length > 0)) {
+    throw listed(op, strict ? missingKeys : [], strict ? unexpectedKeys : [], wrong)
   }
+  for (const [slot, value] of writes) slot.write(value)
+  return { missingKeys, unexpectedKeys }
 }
 
 function listed(op: string, missing: readonly string[], unexpected: readonly string[], wrong: readonly string[]): ChainruleError {
@@ -102,7 +169,10 @@ function listed(op: string, missing: readonly string[], unexpected: readonly str
   if (missing.length > 0) parts.push(`missing: ${missing.join(', ')}`)
   if (unexpected.length > 0) parts.push(`unexpected: ${unexpected.join(', ')}`)
   if (wrong.length > 0) parts.push(`not fitting: ${wrong.join('; ')}`)
-  const remedy = wrong.length > 0 ? 'Build it as it was when it was saved.' : 'Pass { strict: false } to load what is there.'
+  const remedy =
+    wrong.length > 0
+      ? 'Build it as it was when it was saved, or leave parts out: { filter: (name) => … }.'
+      : 'Pass { strict: false } to load what is there.'
   const message = `${op}: the entries differ, nothing was loaded. ${parts.join('. ')}. ${remedy}`
   if (wrong.length === 0) return new ArgumentError('ERR_STATE_DICT', message)
   const shapes = wrong.some((line) => line.includes('expected ['))

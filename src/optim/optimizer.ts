@@ -322,7 +322,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
    */
   loadStateDict(dict: StateSource): void {
     refuseInTrace('loadStateDict')
-    noGrad(() => loadState('loadStateDict', this.entries(), dict, true))
+    noGrad(() => loadState('loadStateDict', this.entries(), dict))
   }
 
   /** Like `Adam(lr: 0.001, weightDecay: 0, 4 parameters)`. */

@@ -1,7 +1,7 @@
 /** Modules: what is registered under which name, state dicts, copies, modes, printing. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { assign, nn, ones, Tensor, tensor, zeros } from '../../src/index.js'
+import { assign, nn, ones, parseSafetensors, serializeSafetensors, Tensor, tensor, zeros } from '../../src/index.js'
 
 class Net extends nn.Module {
   readonly stem = new nn.Linear(3, 4)
@@ -133,7 +133,8 @@ describe('state', () => {
     wrong['extra'] = zeros([1])
     expect(message(() => net.loadStateDict(wrong))).toBe(
       'loadStateDict: the entries differ, nothing was loaded. missing: 0.bias. unexpected: extra. ' +
-        'not fitting: 0.weight: expected [2, 2], received [3, 2]; 1.running_mean: expected float32, received int32. Build it as it was when it was saved.',
+        'not fitting: 0.weight: expected [2, 2], received [3, 2]; 1.running_mean: expected float32, received int32. Build it as it was when it was saved, ' +
+        'or leave parts out: { filter: (name) => … }.',
     )
     expect(code(() => net.loadStateDict(wrong, { strict: false }))).toBe('ERR_STATE_DICT')
     expect(net.stateDict()['1.weight'].toArray()).toEqual([1, 1])
@@ -141,9 +142,64 @@ describe('state', () => {
     expect(net.stateDict()['1.weight'].toArray()).toEqual([5, 5])
   })
 
+  test('arrays as files hold them, in whatever names them', () => {
+    const net = new nn.Sequential(new nn.Linear(1, 2), new nn.BatchNorm1d(2))
+    const file = parseSafetensors(serializeSafetensors(new nn.Sequential(new nn.Linear(1, 2), new nn.BatchNorm1d(2)).stateDict()))
+    for (const dict of [file, file.tensors, Object.fromEntries(file.tensors)]) {
+      for (const p of net.parameters()) assign(p, 0)
+      expect(net.loadStateDict(dict)).toEqual({ missingKeys: [], unexpectedKeys: [] })
+      expect([...net.stateDict()['0.weight'].data]).toEqual([...(file.tensors.get('0.weight')?.data ?? [])])
+    }
+    // a parameter of one's own may have that name
+    class Named extends nn.Module {
+      tensors = new nn.Parameter([1, 2])
+      forward(x: Tensor): Tensor {
+        return x.mul(this.tensors)
+      }
+    }
+    new Named().loadStateDict({ tensors: tensor([3, 4]) })
+    new Named().loadStateDict(new Named().stateDict())
+  })
+
+  test('what is not on both sides is returned, as PyTorch does', () => {
+    const pretrained = new nn.Sequential(new nn.Linear(1, 2), new nn.Linear(2, 3)).stateDict()
+    const net = new nn.Sequential(new nn.Linear(1, 2), new nn.ReLU(), new nn.Linear(2, 5))
+    const head = net.stateDict()['2.weight'].toArray()
+    expect(net.loadStateDict(pretrained, { strict: false })).toEqual({
+      missingKeys: ['2.weight', '2.bias'],
+      unexpectedKeys: ['1.weight', '1.bias'],
+    })
+    expect(net.stateDict()['0.weight'].toArray()).toEqual(pretrained['0.weight'].toArray())
+    expect(net.stateDict()['2.weight'].toArray()).toEqual(head)
+  })
+
+  test('all but the head: a filter leaves names out on both sides, and the rest stays strict', () => {
+    const pretrained = new nn.Sequential(new nn.Linear(1, 2), new nn.Linear(2, 3)).stateDict()
+    const net = new nn.Sequential(new nn.Linear(1, 2), new nn.Linear(2, 5))
+    expect(code(() => net.loadStateDict(pretrained, { strict: false }))).toBe('ERR_STATE_DICT')
+    const filter = (name: string): boolean => !name.startsWith('1.')
+    expect(net.loadStateDict(pretrained, { filter })).toEqual({ missingKeys: [], unexpectedKeys: [] })
+    expect(net.stateDict()['0.weight'].toArray()).toEqual(pretrained['0.weight'].toArray())
+    const { '0.bias': _, ...less } = pretrained
+    expect(message(() => net.loadStateDict(less, { filter }))).toContain('missing: 0.bias. Pass')
+    expect(code(() => net.loadStateDict(pretrained, { filter: 5 as never }))).toBe('ERR_NOT_A_FUNCTION')
+  })
+
+  test('arrays that contradict themselves are named', () => {
+    const net = new nn.Linear(1, 1, { bias: false })
+    const refused = (weight: unknown): string => message(() => net.loadStateDict({ weight } as Record<string, Tensor>))
+    expect(refused({ data: Float32Array.of(1, 2), shape: [1, 1], dtype: 'float32' })).toContain('received 2 elements of shape [1, 1]')
+    expect(refused({ data: Float32Array.of(1), shape: [1, 1], dtype: 'int32' })).toContain("received float32 data called 'int32'")
+    expect(refused({ data: Int16Array.of(1), shape: [1, 1], dtype: 'int32' })).toContain('received Int16Array')
+    expect(refused({ data: Float32Array.of(1), shape: [1], dtype: 'float32' })).toContain('weight: expected [1, 1], received [1]')
+    expect(refused({ data: Int32Array.of(1), shape: [1, 1], dtype: 'int32' })).toContain('expected float32, received int32')
+  })
+
   test('values of the wrong kind are named', () => {
     const net = new nn.Linear(1, 1, { bias: false })
-    expect(message(() => net.loadStateDict({ weight: [1] as unknown as Tensor }))).toContain('weight: expected a tensor, received an array')
+    expect(message(() => net.loadStateDict({ weight: [1] as unknown as Tensor }))).toContain(
+      'weight: expected a tensor or { data, shape, dtype }, received an array',
+    )
     expect(code(() => net.loadStateDict([] as unknown as Record<string, Tensor>))).toBe('ERR_STATE_DICT')
     expect(code(() => net.loadStateDict(null as unknown as Record<string, Tensor>))).toBe('ERR_STATE_DICT')
   })

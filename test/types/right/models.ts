@@ -1,5 +1,5 @@
 /** Realistic models: none of this may be an error, and what is written beside them is what they give. */
-import { compile, ones, type Tensor, tensor, zeros } from '../../../src/index.js'
+import { compile, load, loadSafetensors, ones, parseSafetensors, type Tensor, tensor, zeros } from '../../../src/index.js'
 import * as losses from '../../../src/losses/index.js'
 import * as nn from '../../../src/nn/index.js'
 
@@ -289,3 +289,13 @@ export const train = compile((x: Tensor<['batch', 784]>, y: Tensor) => {
 export const g27: Promise<Tensor> = train(zeros([32, 784]), zeros([32], { dtype: 'int32' }))
 export const g28: Tensor = train.sync(unknown, unknown)
 export const copy: typeof mlp = mlp.clone().eval()
+
+// weights: what files hold is what models take
+export async function weights(model: nn.Module, bytes: Uint8Array): Promise<readonly string[]> {
+  model.loadStateDict(await loadSafetensors('model.safetensors'))
+  model.loadStateDict(parseSafetensors(bytes).tensors)
+  model.loadStateDict(mlp.stateDict())
+  await load(mlp, new URL('file:///model.safetensors'), { filter: (name) => !name.startsWith('head.') })
+  const { missingKeys, unexpectedKeys } = model.loadStateDict({ weight: zeros([2]) }, { strict: false })
+  return [...missingKeys, ...unexpectedKeys]
+}
