@@ -123,7 +123,7 @@ function offer<T>(readers: ReadonlySet<Channel<T>>, value: T): Promise<unknown> 
  * Validation is in evaluation mode throughout. `fit` does not touch the flags, and follows when they are changed between steps. Gradients left from before are forgotten. With a `scheduler` the learning rate changes after each epoch (or step), with `accumulate` several batches make one optimizer step.
  * Defaults: `epochs` 1, `accumulate` 1, `batchSize` 32, `shuffle` true, `compile` true, `progress` 'auto'.
  *
- * @throws ArgumentError `ERR_FIT_OPTION`, `ERR_FIT_DATA`, `ERR_FIT_FIGURE`; StateError `ERR_FIT_EVALUATION` when all of the model is in evaluation; GradientError `ERR_FIT_OPTIMIZER` before the first step when a parameter in use is not the
+ * @throws ArgumentError `ERR_FIT_OPTION`, `ERR_FIT_DATA`, `ERR_FIT_FIGURE`, `ERR_METRIC_NOT_A_MEAN`; StateError `ERR_FIT_EVALUATION` when all of the model is in evaluation; GradientError `ERR_FIT_OPTIMIZER` before the first step when a parameter in use is not the
  * optimizer's, `ERR_FIT_NO_GRADIENT` when one of the optimizer's is not in use; StateError `ERR_FIT_RUNNING` for a model that is being trained,
  * `ERR_LOSS_NOT_FINITE`; the signal's reason when aborted. All of them reject the promise, or are thrown in the loop.
  */

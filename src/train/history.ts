@@ -3,8 +3,8 @@
  */
 import type { Module } from '../nn/module.js'
 import type { StateDict } from '../ops/state.js'
-import type { Metric } from './metrics.js'
 import { type EarlyStopping, validationName } from './options.js'
+import type { Metric } from './whole.js'
 
 /** Metrics by the names they are reported under. */
 export type Metrics = Readonly<Record<string, Metric>>

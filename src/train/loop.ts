@@ -16,6 +16,7 @@ import { Pacer } from './pacer.js'
 import { makeProgress, type Progress, type StepNews } from './progress.js'
 import { Timetable } from './schedule.js'
 import { type Figures, makeSteps, type Steps } from './steps.js'
+import { Tally } from './whole.js'
 
 /** A step of a training. */
 export interface FitStep {
@@ -82,32 +83,35 @@ class Pending {
   }
 }
 
-/** Means over the samples of an epoch so far. */
+/** The figures of an epoch so far; losses are averaged over samples. */
 class Means implements StepNews {
   readonly epoch: number
-  private readonly sums: number[]
-  private readonly names: readonly string[]
+  private readonly tallies: readonly (readonly [name: string, Tally])[]
+  private sum = 0
   samples = 0
   done = 0
 
-  constructor(epoch: number, names: readonly string[]) {
+  constructor(epoch: number, metrics: Metrics) {
     this.epoch = epoch
-    this.names = names
-    this.sums = new Array<number>(names.length + 1).fill(0)
+    this.tallies = Object.entries(metrics).map(([name, metric]) => [name, new Tally(metric)])
   }
 
-  add(values: readonly number[], size: number): void {
-    for (let i = 0; i < values.length; i++) this.sums[i] += values[i] * size
+  /** Takes in a batch; returns its loss. */
+  add({ loss, metrics }: Figures, size: number): number {
+    const value = loss.item()
+    this.sum += value * size
     this.samples += size
     this.done++
+    this.tallies.forEach(([, tally], i) => void tally.add(metrics[i], size))
+    return value
   }
 
   get loss(): number {
-    return this.sums[0] / this.samples
+    return this.sum / this.samples
   }
 
   get metrics(): Record<string, number> {
-    return Object.fromEntries(this.names.map((name, i) => [name, this.sums[i + 1] / this.samples]))
+    return Object.fromEntries(this.tallies.map(([name, tally]) => [name, tally.value]))
   }
 }
 
@@ -122,7 +126,7 @@ class Training<M extends Metrics> {
   private readonly steps: Steps
   private readonly data: BatchSource
   private readonly validation: BatchSource | undefined
-  private readonly names: readonly string[]
+  private readonly metrics: Metrics
   private readonly epochs: number
   private readonly progress: Progress
   private readonly timetable: Timetable<M> | undefined
@@ -147,7 +151,7 @@ class Training<M extends Metrics> {
     this.epochs = epochs
     this.accumulate = accumulate
     if (scheduler !== undefined) this.timetable = new Timetable(scheduler, validation !== undefined)
-    this.names = Object.keys(options.metrics ?? {})
+    this.metrics = options.metrics ?? {}
     this.steps = makeSteps(model, options)
     const reuse = !this.steps.eager
     this.data = batchSource('fit', data, { batchSize, shuffle, dropLast, seed, reuse, training: true }, this.pacer)
@@ -204,15 +208,15 @@ class Training<M extends Metrics> {
   /** One epoch, or `undefined` when it was left. */
   private async epoch(epoch: number): Promise<Epoch<M> | undefined> {
     const start = performance.now()
-    const means = new Means(epoch, this.names)
-    const whole = await this.pass(this.data, 'fit', epoch, means, (batch, values) => this.learnt(means, batch, values))
+    const means = new Means(epoch, this.metrics)
+    const whole = await this.pass(this.data, 'fit', epoch, means, (batch, loss) => this.learnt(means, batch, loss))
     if (!whole) return undefined
     const trained = performance.now()
     const result = { epoch, loss: means.loss, metrics: means.metrics as Values<M>, steps: means.done, samples: means.samples }
     const samplesPerSecond = means.samples / Math.max((trained - start) / 1000, 1e-9)
     if (this.validation === undefined) return { ...result, seconds: (trained - start) / 1000, samplesPerSecond }
     this.progress.validating(epoch)
-    const judged = new Means(epoch, this.names)
+    const judged = new Means(epoch, this.metrics)
     if (!(await this.pass(this.validation, 'fit: validation', epoch, judged))) return undefined
     const validated = { valLoss: judged.loss, valMetrics: judged.metrics as Values<M> }
     return { ...result, ...validated, seconds: (performance.now() - start) / 1000, samplesPerSecond }
@@ -233,16 +237,16 @@ class Training<M extends Metrics> {
     what: string,
     epoch: number,
     means: Means,
-    learnt?: (batch: Batch, values: readonly number[]) => void,
+    learnt?: (batch: Batch, loss: number) => void,
   ): Promise<boolean> {
     const pending: Pending[] = []
     const batches = source.epoch()
     const settle = async (): Promise<void> => {
       const [{ batch, figures }] = pending
-      const values = (await figures).map((t) => t.item())
+      const settled = await figures
       pending.shift()
-      means.add(values, batch.size)
-      learnt?.(batch, values)
+      const loss = means.add(settled, batch.size)
+      learnt?.(batch, loss)
     }
     let complete = false
     try {
@@ -273,6 +277,7 @@ class Training<M extends Metrics> {
 
   /** Queues a step. What is returned, if anything, has to be awaited before the next one. */
   private queue(batch: Batch, pending: Pending[], epoch: number, learning: boolean): Promise<unknown> | undefined {
+    if (learning && this.taken === 0) this.steps.checkMetrics(batch.x, batch.y)
     const figures = learning ? this.learn(batch) : this.steps.judge(batch.x, batch.y)
     pending.push(new Pending(batch, figures))
     if (!learning) return undefined
@@ -340,8 +345,7 @@ class Training<M extends Metrics> {
     }
   }
 
-  private learnt(means: Means, batch: Batch, values: readonly number[]): void {
-    const [loss] = values
+  private learnt(means: Means, batch: Batch, loss: number): void {
     const now = performance.now()
     if (this.settled > 0) this.pace += 0.1 * (now - this.settled - this.pace)
     this.settled = now
@@ -370,7 +374,7 @@ class QueuedStep implements FitStep {
   }
 
   get loss(): Promise<number> {
-    return this.figures.then(([loss]) => loss.item())
+    return this.figures.then(({ loss }) => loss.item())
   }
 }
 

@@ -1,20 +1,20 @@
 /**
- * Metrics: functions of a model's outputs and the targets that give one number as a 0-d tensor, averaged over the batch. No gradients.
+ * Metrics: functions of a model's outputs and the targets that give one number as a 0-d tensor. No gradients. `fit` measures them over the whole set.
  */
 import { noGrad } from '../autograd/backward.js'
 import { isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
-import { abs, eq, gt, le, lt, square, sub, to } from '../ops/elementwise.js'
+import { abs, add, div, eq, gt, le, lt, mul, sqrt, square, sub, to, where } from '../ops/elementwise.js'
 import { gather, oneHot } from '../ops/gather.js'
 import { matmul } from '../ops/matmul.js'
 import { reshape, transpose, unsqueeze } from '../ops/movement.js'
 import { argmax, mean, sum } from '../ops/reduce.js'
 import { sameShape } from '../shape.js'
 import { type NestedArray, type Tensor, tensor } from '../tensor.js'
+import { countElements, type WholeSetMetric, wholeSet } from './whole.js'
 
-/** What a metric is: `metrics.accuracy`, or a function of your own. */
-export type Metric = (outputs: Tensor, targets: Tensor) => Tensor
+export { type Metric, type MetricState, type WholeSet, type WholeSetMetric, wholeSet } from './whole.js'
 
 /** Class indices of targets that are indices (int32, uint8, plain arrays) or rows of the outputs' shape (one-hot, probabilities). */
 function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
@@ -51,11 +51,14 @@ function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly Neste
  * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`.
  */
 export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
-  return noGrad(() => {
-    const classes = classesOf('accuracy', outputs, targets)
-    return mean(to(eq(argmax(outputs, 1), classes), 'float32'))
-  })
+  return noGrad(() => mean(hits(outputs, targets)))
 }
+
+function hits(outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
+  const classes = classesOf('accuracy', outputs, targets)
+  return to(eq(argmax(outputs, 1), classes), 'float32')
+}
+countElements(accuracy, hits)
 
 /**
  * Share of samples whose class is among the `k` greatest outputs (default 5). Outputs `[N, C]`; equals count in the sample's favour.
@@ -65,19 +68,22 @@ export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray
  * @throws ArgumentError unless k is a positive integer; ShapeError; DTypeError; DataError for a label out of range.
  */
 export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: { k?: number } = {}): Tensor {
+  return noGrad(() => mean(topHits(outputs, targets, options)))
+}
+
+function topHits(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: { k?: number } = {}): Tensor {
   checkOptions('topKAccuracy', options, { k: true })
   const { k = 5 } = options
   if (!Number.isInteger(k) || k < 1)
     throw new ArgumentError('ERR_METRIC_OPTION', `topKAccuracy: k must be a positive integer, received ${showValue(k)}.`)
-  return noGrad(() => {
-    const classes = classesOf('topKAccuracy', outputs, targets)
-    if (outputs.ndim !== 2)
-      throw new ShapeError('ERR_METRIC_SHAPE', `topKAccuracy: outputs must be [N, C], received ${showShape(outputs.shape)}.`)
-    const own = gather(outputs, unsqueeze(classes, 1), 1)
-    const above = sum(to(gt(outputs, own), 'float32'), { dim: 1 })
-    return mean(to(lt(above, k), 'float32'))
-  })
+  const classes = classesOf('topKAccuracy', outputs, targets)
+  if (outputs.ndim !== 2)
+    throw new ShapeError('ERR_METRIC_SHAPE', `topKAccuracy: outputs must be [N, C], received ${showShape(outputs.shape)}.`)
+  const own = gather(outputs, unsqueeze(classes, 1), 1)
+  const above = sum(to(gt(outputs, own), 'float32'), { dim: 1 })
+  return to(lt(above, k), 'float32')
 }
+countElements(topKAccuracy, topHits)
 
 /**
  * Share of elements on the target's side of `threshold`: default 0, for logits; 0.5 for probabilities. Shapes equal; targets 0 or 1.
@@ -87,14 +93,17 @@ export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedA
  * @throws ShapeError `ERR_METRIC_SHAPE` when the shapes differ.
  */
 export function binaryAccuracy(outputs: Tensor, targets: Tensor, options: { threshold?: number } = {}): Tensor {
+  return noGrad(() => mean(sideHits(outputs, targets, options)))
+}
+
+function sideHits(outputs: Tensor, targets: Tensor, options: { threshold?: number } = {}): Tensor {
   checkOptions('binaryAccuracy', options, { threshold: true })
   checkSame('binaryAccuracy', outputs, targets)
-  return noGrad(() => {
-    const predicted = to(gt(outputs, options.threshold ?? 0), 'float32')
-    const wanted = to(le(0.5, targets), 'float32')
-    return mean(to(eq(predicted, wanted), 'float32'))
-  })
+  const predicted = to(gt(outputs, options.threshold ?? 0), 'float32')
+  const wanted = to(le(0.5, targets), 'float32')
+  return to(eq(predicted, wanted), 'float32')
 }
+countElements(binaryAccuracy, sideHits)
 
 function checkSame(op: string, outputs: Tensor, targets: Tensor): void {
   checkTensor(op, 'the outputs', outputs)
@@ -109,20 +118,82 @@ function checkSame(op: string, outputs: Tensor, targets: Tensor): void {
 
 /** Mean of |outputs − targets|. Shapes equal. @throws ShapeError `ERR_METRIC_SHAPE`. */
 export function meanAbsoluteError(outputs: Tensor, targets: Tensor): Tensor {
-  checkSame('meanAbsoluteError', outputs, targets)
-  return noGrad(() => mean(abs(sub(outputs, targets))))
+  return noGrad(() => mean(absoluteErrors(outputs, targets)))
 }
+
+function absoluteErrors(outputs: Tensor, targets: Tensor): Tensor {
+  checkSame('meanAbsoluteError', outputs, targets)
+  return abs(sub(outputs, targets))
+}
+countElements(meanAbsoluteError, absoluteErrors)
 
 /** Mean of (outputs − targets)². Shapes equal. @throws ShapeError `ERR_METRIC_SHAPE`. */
 export function meanSquaredError(outputs: Tensor, targets: Tensor): Tensor {
-  checkSame('meanSquaredError', outputs, targets)
-  return noGrad(() => mean(square(sub(outputs, targets))))
+  return noGrad(() => mean(squaredErrors(outputs, targets)))
 }
 
+function squaredErrors(outputs: Tensor, targets: Tensor, op = 'meanSquaredError'): Tensor {
+  checkSame(op, outputs, targets)
+  return square(sub(outputs, targets))
+}
+countElements(meanSquaredError, (outputs, targets) => squaredErrors(outputs, targets))
+
 /**
- * Counts of samples by true class (rows) and predicted class (columns): float32 `[C, C]`, to be added up over batches.
+ * √ of the mean of (outputs − targets)², over the whole set: the root is taken at the end. Shapes equal.
+ *
+ *     await fit(model, [x, y], { …, metrics: { rmse: metrics.rootMeanSquaredError } })
+ *
+ * @throws ShapeError `ERR_METRIC_SHAPE`.
+ */
+export const rootMeanSquaredError: WholeSetMetric<'sum' | 'count'> = wholeSet({
+  update: (outputs, targets) => ({ sum: sum(squaredErrors(outputs, targets, 'rootMeanSquaredError')), count: outputs.size }),
+  compute: ({ sum, count }) => sqrt(div(sum, count)),
+})
+
+/**
+ * The coefficient of determination R², 1 − Σ(target − output)² / Σ(target − mean target)², over the whole set: 1 is perfect, 0 no better than the mean. Shapes equal, `[N]` or `[N, …]`;
+ * several outputs a sample are averaged. Where all targets are equal it is 1 if they were met, else 0; of one sample NaN. Source: `sklearn.metrics.r2_score`; batches are joined
+ * as Chan, Golub and LeVeque do, 1979, so targets far from 0 lose nothing.
+ *
+ *     await fit(model, [x, y], { …, metrics: { r2: metrics.r2Score } })
+ *
+ * @throws ShapeError `ERR_METRIC_SHAPE`.
+ */
+export const r2Score: WholeSetMetric<'count' | 'mean' | 'rest' | 'spread' | 'residual'> = wholeSet({
+  update: (outputs, targets) => {
+    const residual = squaredErrors(outputs, targets, 'r2Score')
+    if (targets.ndim === 0)
+      throw new ShapeError('ERR_METRIC_SHAPE', 'r2Score: outputs and targets must be [N] or [N, …], received []. It needs a batch.')
+    const over = { dim: 0 }
+    const around = mean(to(targets, 'float32'), over)
+    const apart = sub(targets, around)
+    // what the mean lacks in float32
+    const rest = mean(apart, over)
+    return { count: targets.shape[0], mean: around, rest, spread: sum(square(sub(apart, rest)), over), residual: sum(residual, over) }
+  },
+  merge: (a, b) => {
+    const count = add(a.count, b.count)
+    const apart = add(sub(b.mean, a.mean), sub(b.rest, a.rest))
+    return {
+      count,
+      mean: a.mean,
+      rest: add(a.rest, mul(apart, div(b.count, count))),
+      spread: add(add(a.spread, b.spread), mul(square(apart), div(mul(a.count, b.count), count))),
+      residual: add(a.residual, b.residual),
+    }
+  },
+  compute: ({ count, spread, residual }) => {
+    const equal = eq(spread, 0)
+    const score = where(equal, to(eq(residual, 0), spread.dtype), sub(1, div(residual, where(equal, 1, spread))))
+    return where(lt(count, 2), Number.NaN, mean(score))
+  },
+})
+
+/**
+ * Counts of samples by true class (rows) and predicted class (columns): float32 `[C, C]`, to be added up over batches, in `fit` by `wholeSet`.
  *
  *     metrics.confusionMatrix(model.forward(x), labels).toArray()
+ *     metrics.wholeSet({ update: (o, t) => ({ counts: metrics.confusionMatrix(o, t) }), compute: ({ counts }) => … })
  *
  * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`.
  */

@@ -50,7 +50,9 @@ export interface FitOptions<M extends Metrics = Metrics> {
   seed?: number
   /** Data to be judged by after each epoch. */
   validation?: FitData
-  /** Measured on training and validation data: `{ accuracy: metrics.accuracy }`. */
+  /**
+   * Measured on training and validation data: `{ accuracy: metrics.accuracy }`. Functions of your own give the mean over a batch; for other figures `metrics.wholeSet`.
+   */
   metrics?: M
   earlyStopping?: EarlyStopping<M>
   /** Changes the learning rate as the training goes on: `new optim.lrScheduler.StepLR(optimizer, 10)`, or with when and by what it is stepped. */

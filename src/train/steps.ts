@@ -18,9 +18,13 @@ import { Tensor } from '../tensor.js'
 import { checkGradients, checkMode, strangersAmong } from './checks.js'
 import type { Metrics } from './history.js'
 import type { FitOptions } from './options.js'
+import { checkMean, isWhole, type MetricState, stateOf } from './whole.js'
 
-/** Loss and metrics of a batch, each a 0-d tensor. */
-export type Figures = readonly Tensor[]
+/** What is computed of a batch: its loss, 0-d, and what each metric needs of it. */
+export interface Figures {
+  readonly loss: Tensor
+  readonly metrics: readonly MetricState[]
+}
 
 export interface Steps {
   /** Updates the parameters. */
@@ -31,6 +35,8 @@ export interface Steps {
   apply(count: number): Promise<void>
   /** Changes nothing. */
   judge(x: Tensor, y: Tensor): Promise<Figures>
+  /** Throws for metrics that are no means over samples and say nothing of it, found by a batch. */
+  checkMetrics(x: Tensor, y: Tensor): void
   /** Whether code of the user sees the batches themselves. */
   readonly eager: boolean
 }
@@ -68,7 +74,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   const forward = (x: Tensor): Tensor => (model as unknown as Forward).forward(x)
 
   const figures = (outputs: Tensor, y: Tensor, loss: Tensor): Figures =>
-    noGrad(() => [loss.detach(), ...metrics.map(([name, metric]) => scalar(`the metric ${name}`, metric(outputs, y)))])
+    noGrad(() => ({ loss: loss.detach(), metrics: metrics.map(([name, metric]) => stateOf(name, metric, outputs, y, scalar)) }))
 
   const pass = (x: Tensor, y: Tensor): Pass => {
     checkMode(model)
@@ -142,13 +148,33 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
       }),
     )
 
+  const checkMetrics = (x: Tensor, y: Tensor): void => {
+    const own = metrics.filter(([, metric]) => !isWhole(metric))
+    if (own.length === 0) return
+    const random = getRandomState()
+    const outputs = outputsFor(() => noGrad(() => inEvaluation(() => forward(x))))
+    setRandomState(random)
+    if (outputs !== undefined) for (const [name, metric] of own) checkMean(name, metric, outputs, y)
+  }
+
   const update = compile(apply, { name: 'fit, update', eager })
   return {
     train: compile(learn, { name: 'fit', eager }),
     gather: compile(collect, { name: 'fit', eager }),
     apply: (count) => update(1 / count),
     judge: compile(judge, { name: 'fit, validation', eager }),
+    checkMetrics,
     eager,
+  }
+}
+
+/** A model's outputs; what is wrong with it the step will say. */
+function outputsFor(run: () => unknown): Tensor | undefined {
+  try {
+    const outputs = run()
+    return outputs instanceof Tensor ? outputs : undefined
+  } catch {
+    return undefined
   }
 }
 
