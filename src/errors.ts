@@ -131,11 +131,16 @@ function editDistance(a: string, b: string): number {
 
 /** The stack of the caller, deep enough to reach the user's code from inside nested modules. */
 export function deepStack(): string | undefined {
+  return deepError().stack
+}
+
+/** What holds that stack: as text only when asked for, which costs far more than noting it. */
+export function deepError(): Error {
   const before = Error.stackTraceLimit
   Error.stackTraceLimit = 64
-  const { stack } = new Error()
+  const made = new Error()
   Error.stackTraceLimit = before
-  return stack
+  return made
 }
 
 /** The file of a line of a stack. */

@@ -10,6 +10,7 @@ import { tracing } from '../tracing.js'
 import { type CallArguments, type FlatArguments, flattenArguments, type NumbersAsTensors } from './arguments.js'
 import { Entry } from './entry.js'
 import { explainProgram } from './explain.js'
+import { lines, locator } from './locate.js'
 import { firstDifference, trace } from './trace.js'
 
 export interface CompileOptions {
@@ -102,17 +103,18 @@ class Cache {
   }
 
   private build(args: FlatArguments): Entry {
-    const first = trace(this.fn, args, development())
-    if (development()) {
-      const difference = firstDifference(first, trace(this.fn, args, true))
-      if (difference !== undefined) {
-        throw new StateError(
-          'ERR_TRACE_DIFFERS',
-          `compile(${this.name}): two traces of the function differ: ${difference}. A compiled function must do the same each time: no Math.random, dates, counters or tensors made inside from data.`,
-        )
-      }
+    const { fn, options } = this
+    const first = trace(fn, args, false)
+    if (!development()) return new Entry(args, first, { ...options, locate: undefined })
+    const second = trace(fn, args, false)
+    if (firstDifference(first, second) !== undefined) {
+      const known = firstDifference(first, second, lines(fn, args))
+      throw new StateError(
+        'ERR_TRACE_DIFFERS',
+        `compile(${this.name}): two traces of the function differ: ${known}. A compiled function must do the same each time: no Math.random, dates, counters or tensors made inside from data.`,
+      )
     }
-    return new Entry(args, first, this.options)
+    return new Entry(args, first, { ...options, locate: locator(fn, args, first) })
   }
 
   private warnAboutShapes(args: FlatArguments): void {

@@ -32,15 +32,12 @@ export function stepCost(step: Step): Cost {
   return { flops, bytes, microseconds: 0.3 + flops / 3e4 + bytes / 1e4 }
 }
 
-export function costOf(steps: readonly Step[]): Cost {
-  let flops = 0
-  let bytes = 0
-  let microseconds = 0.5
-  for (const s of steps) {
-    const c = stepCost(s)
-    flops += c.flops
-    bytes += c.bytes
-    microseconds += c.microseconds
+export function totalCost(costs: readonly Cost[]): Cost {
+  const total = { flops: 0, bytes: 0, microseconds: 0.5 }
+  for (const { flops, bytes, microseconds } of costs) {
+    total.flops += flops
+    total.bytes += bytes
+    total.microseconds += microseconds
   }
-  return { flops, bytes, microseconds }
+  return total
 }

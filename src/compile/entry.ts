@@ -13,8 +13,9 @@ import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
 import { type FlatArguments, mapTree } from './arguments.js'
 import { Backlog } from './backlog.js'
-import { costOf } from './cost.js'
+import { totalCost } from './cost.js'
 import { type GradChange, Gradients, settleGrads, showGrads, showQueuedGrads, takeBackGrads } from './gradients.js'
+import type { Locate } from './locate.js'
 import { buildProgram, type Program } from './program.js'
 import type { Prologue } from './prologue.js'
 import { type Trace, valueOfTraced } from './trace.js'
@@ -60,6 +61,8 @@ interface Call {
 }
 
 const nothing = new Uint8Array(0)
+/** Stands for a tensor that a call returns. */
+const place = Symbol('output')
 
 /** By queue. */
 const backlogs = [new Backlog(), new Backlog()] as const
@@ -68,7 +71,8 @@ const callBytes = 2048
 
 export class Entry {
   readonly program: Program
-  readonly trace: Trace
+  /** Without the graph, and with `place` where the function returned a tensor. */
+  readonly trace: Omit<Trace, 'graph'>
   /** Microseconds a run is estimated to take, the prologue left out. */
   private microseconds: number
   private readonly prologueMicroseconds: number
@@ -82,29 +86,33 @@ export class Entry {
   private readonly outputMetas: { shape: readonly number[]; dtype: Tensor['dtype'] }[] = []
   private readonly gradients: Gradients
 
-  constructor(args: FlatArguments, trace: Trace, options: { ahead: boolean; frozen: boolean }) {
+  constructor(args: FlatArguments, trace: Trace, options: { ahead: boolean; frozen: boolean; locate: Locate | undefined }) {
     this.keys = args.tensors.map((t) => keyOf(t, args.tensors))
     this.statics = args.statics
     this.numberCount = args.numbers.length
     this.gradEnabled = gradMode.enabled
-    this.trace = trace
     const outputs: ReturnType<typeof valueOfTraced>[] = []
-    mapTree(trace.result, (leaf) => {
-      if (leaf instanceof Tensor && leaf.traced) outputs.push(valueOfTraced(leaf))
-      return leaf
+    const result = mapTree(trace.result, (leaf) => {
+      if (!(leaf instanceof Tensor && leaf.traced)) return leaf
+      outputs.push(valueOfTraced(leaf))
+      return place
     })
+    const { graph, ...seen } = trace
+    this.trace = { ...seen, result }
     for (const { shape, dtype } of outputs) this.outputMetas.push({ shape, dtype })
     this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
     this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
-    this.program = buildProgram(trace, outputs, args.numbers.length, { queue: this.queue, frozen: options.frozen })
+    this.program = buildProgram(trace, outputs, args.numbers.length, { ...options, queue: this.queue })
+    graph.release()
     const { steps, slots, prologueSteps } = this.program
     this.gradients = new Gradients(
       trace.grads,
       slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : [])),
       trace.argumentLeaves,
     )
-    this.microseconds = costOf(steps.slice(prologueSteps)).microseconds
-    this.prologueMicroseconds = costOf(steps.slice(0, prologueSteps)).microseconds
+    const costs = steps.map((s) => s.cost)
+    this.microseconds = totalCost(costs.slice(prologueSteps)).microseconds
+    this.prologueMicroseconds = totalCost(costs.slice(0, prologueSteps)).microseconds
   }
 
   /** Whether this variant serves a call. */
@@ -219,7 +227,7 @@ export class Entry {
 
   private result(call: Call): unknown {
     let next = 0
-    return mapTree(this.trace.result, (leaf) => (leaf instanceof Tensor && leaf.traced ? call.outputs[next++] : leaf))
+    return mapTree(this.trace.result, (leaf) => (leaf === place ? call.outputs[next++] : leaf))
   }
 
   private bind(args: FlatArguments, queued: boolean): Call {

@@ -2,9 +2,9 @@
  * A program as text: one line an instruction, with shapes, bytes, FLOPs and the ops that were fused into it.
  */
 import { showShape } from '../errors.js'
-import { costOf, stepCost } from './cost.js'
-import type { Step } from './lower.js'
-import { opcodeName, type Program } from './program.js'
+import { totalCost } from './cost.js'
+import type { Program } from './program.js'
+import { opcodeName, type StepSummary } from './summary.js'
 
 function amount(n: number, unit: string): string {
   const scales = ['', 'k', 'M', 'G', 'T']
@@ -16,28 +16,24 @@ function amount(n: number, unit: string): string {
   return `${n >= 100 || i === 0 ? n.toFixed(0) : n.toFixed(1)} ${scales[i]}${unit}`
 }
 
-function line(step: Step, index: number, commit: boolean): string {
-  const { instruction } = step
-  const ops = step.nodes.filter((n) => n.row !== undefined && n.row.view === undefined).map((n) => n.name)
-  const cost = stepCost(step)
-  const shapes = `${instruction.inputs
-    .slice(0, 3)
-    .map((v) => showShape(v.shape))
-    .join(' ')}${instruction.inputs.length > 3 ? ' …' : ''}`
-  const out = instruction.outputs.map((v) => showShape(v.shape)).join(' ')
+function line(step: StepSummary, index: number, commit: boolean): string {
+  const { cost, region, keep } = step
+  const ops = step.rows.filter((r) => r.view === undefined).map((r) => r.name)
+  const shapes = `${step.inputs.slice(0, 3).map(showShape).join(' ')}${step.inputs.length > 3 ? ' …' : ''}`
+  const out = step.outputs.map(showShape).join(' ')
   const numbers = `${cost.flops > 0 ? `${amount(cost.flops, 'FLOP')}, ` : ''}${amount(cost.bytes, 'B')}`
-  const mark = instruction.region ? '|' : commit ? '*' : ' '
-  const kept = instruction.keep ? ', keeps its weights' : ''
-  return `${String(index).padStart(4)}${mark} ${opcodeName(instruction).padEnd(18)} ${shapes} → ${out}   ${numbers}${kept}   ${ops.join(' ')}`
+  const mark = region ? '|' : commit ? '*' : ' '
+  const kept = keep ? ', keeps its weights' : ''
+  return `${String(index).padStart(4)}${mark} ${opcodeName(step.opcode).padEnd(18)} ${shapes} → ${out}   ${numbers}${kept}   ${ops.join(' ')}`
 }
 
 /** The text `explain` returns. Steps marked `*` write state, `|` share a parallel region with the step before. */
 export function explainProgram(name: string, program: Program): string {
   const { steps, prologue, prologueSteps } = program
   const main = steps.slice(prologueSteps)
-  const total = costOf(main)
+  const total = totalCost(main.map((s) => s.cost))
   const ops = new Set(steps.flatMap((s) => s.nodes)).size
-  const head = `${name || 'anonymous'}: ${main.length} instructions for ${ops} operations, ${amount(total.flops, 'FLOP')}, arena ${amount(program.plan.arenaUnits * 64, 'B')}, ${program.native ? 'native' : 'TypeScript'}`
+  const head = `${name || 'anonymous'}: ${main.length} instructions for ${ops} operations, ${amount(total.flops, 'FLOP')}, arena ${amount(program.arenaBytes, 'B')}, ${program.native ? 'native' : 'TypeScript'}`
   const lines = main.map((s, i) => line(s, i, prologueSteps + i >= program.commitIndex))
   if (prologue === undefined) return [head, ...lines].join('\n')
   const kept = prologue.storages.reduce((sum, s) => sum + s.byteLength, 0)

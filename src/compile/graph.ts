@@ -3,6 +3,7 @@
  * subexpressions found and constants folded as they arrive. Lowered by `lower.ts`.
  */
 import type { DType } from '../dtype.js'
+import { deepError } from '../errors.js'
 import { microOperations } from '../ops/micro.js'
 import { defineOp, type OpRow, type Strided } from '../ops/table.js'
 import { copyStrided, sameShape } from '../shape.js'
@@ -39,8 +40,10 @@ export interface Node {
   readonly outputs: Value[]
   /** Above 0: computed anew in the backward pass, not to be shared with the rest or moved before it. */
   readonly scope: number
-  /** The user's line, in development. */
-  readonly stack: string | undefined
+  /** All that tells it from other nodes of one graph; empty for sources. */
+  readonly key: string
+  /** Holds the stack of where it was made, where that was asked for. */
+  readonly made: Error | undefined
 }
 
 /** Looks at a base of contiguous memory with any strides: how a captured tensor sees its storage. */
@@ -58,14 +61,13 @@ export class Graph {
   private values = 0
   private scope = 0
   private scopes = 0
-  readonly keepStacks: boolean
 
-  constructor(keepStacks: boolean) {
-    this.keepStacks = keepStacks
-  }
+  /** `keepStacks` costs more than all the rest: to explain something that went wrong. */
+  constructor(private readonly keepStacks: boolean) {}
 
   source(source: Source, meta: Meta): Value {
-    return this.add(source.kind, undefined, source, [], undefined, [meta], source.kind === 'constant' ? source.value : undefined).outputs[0]
+    const constant = source.kind === 'constant' ? source.value : undefined
+    return this.add({ name: source.kind, row: undefined, source, inputs: [], attrs: undefined, key: '' }, [meta], constant).outputs[0]
   }
 
   /** The values of an op on the inputs, computed once however often it is asked for. */
@@ -74,10 +76,10 @@ export class Graph {
     if (folded !== undefined) return [this.constant(folded, metas[0])]
     const same = simplify(row, inputs, metas[0])
     if (same !== undefined) return [same]
-    const key = `${this.scope}|${row.name}|${inputs.map((v) => v.id).join()}|${attrs === undefined ? '' : JSON.stringify(attrs, exactly)}`
+    const key = keyOf(this.scope, row.name, inputs, attrs)
     let node = this.known.get(key)
     if (node === undefined) {
-      node = this.add(row.name, row, undefined, inputs, attrs, metas, undefined)
+      node = this.add({ name: row.name, row, source: undefined, inputs, attrs, key }, metas, undefined)
       this.known.set(key, node)
     }
     return node.outputs
@@ -105,38 +107,51 @@ export class Graph {
   }
 
   private add(
-    name: string,
-    row: OpRow<never> | undefined,
-    source: Source | undefined,
-    inputs: readonly Value[],
-    attrs: unknown,
+    what: Pick<Node, 'name' | 'row' | 'source' | 'inputs' | 'attrs' | 'key'>,
     metas: readonly Meta[],
     constant: number | undefined,
   ): Node {
-    const made = this.keepStacks ? new Error() : undefined
     const node: Node = {
       id: this.nodes.length,
-      name,
-      row,
-      source,
-      inputs,
-      attrs,
+      ...what,
       outputs: [],
       scope: this.scope,
-      // as text only when asked for: that costs far more than noting where the node was made
-      get stack() {
-        return made?.stack
-      },
+      made: this.keepStacks ? deepError() : undefined,
     }
     for (const m of metas) node.outputs.push({ id: this.values++, node, shape: m.shape, dtype: m.dtype, constant, graph: this })
     this.nodes.push(node)
     return node
   }
+
+  /** Lets go of all that a program does not need once it is built; values still know their shapes, and their graph. */
+  release(): void {
+    const nothing = { inputs: [], attrs: undefined, outputs: [] }
+    for (const node of this.nodes) Object.assign(node, nothing)
+    this.nodes.length = 0
+    this.known.clear()
+  }
 }
 
-/** Numbers that JSON has no words for stay apart from each other. */
-const exactly = (_key: string, value: unknown): unknown =>
-  typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)) ? `${Object.is(value, -0) ? '-0' : value}` : value
+function keyOf(scope: number, name: string, inputs: readonly Value[], attrs: unknown): string {
+  let key = `${scope}|${name}`
+  for (const v of inputs) key += `,${v.id}`
+  return attrs === undefined ? key : `${key}|${textOf(attrs)}`
+}
+
+/** Attributes as text, in which all numbers stay apart from each other. By hand: `JSON.stringify` takes ten times as long where it has to do that. */
+function textOf(x: unknown): string {
+  if (typeof x === 'number') return Object.is(x, -0) ? '-0' : `${x}`
+  if (typeof x === 'string') return JSON.stringify(x)
+  if (typeof x !== 'object' || x === null) return String(x)
+  if (Array.isArray(x)) {
+    let list = '['
+    for (const part of x) list += `${textOf(part)},`
+    return `${list}]`
+  }
+  let text = '{'
+  for (const name in x) text += `${name}:${textOf(x[name as keyof typeof x])},`
+  return `${text}}`
+}
 
 function foldConstant(row: OpRow<never>, inputs: readonly Value[], meta: Meta): number | undefined {
   if (inputs.length === 0 || inputs.some((v) => v.constant === undefined)) return undefined

@@ -8,20 +8,20 @@ import { jsProgram } from '../backend/js/program.js'
 import { enqueue } from '../backend/js/queue.js'
 import type { NativeBackend } from '../backend/native.js'
 import { nativeBackend } from '../backend/select.js'
-import { showShape, userLine } from '../errors.js'
-import { encodeProgram, type Instruction, Opcode } from '../ir/format.js'
+import { encodeProgram } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
 import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
+import type { Locate } from './locate.js'
 import { type Binding, Buf, lower, type Step } from './lower.js'
-import { type Plan, plan, unitsOf } from './plan.js'
+import { plan, unitsOf } from './plan.js'
 import { divide, Prologue } from './prologue.js'
+import { describe, type StepSummary, summarize } from './summary.js'
 import type { Trace } from './trace.js'
 
 export interface Program {
-  readonly words: Int32Array
-  readonly steps: readonly Step[]
-  readonly plan: Plan
+  readonly steps: readonly StepSummary[]
+  readonly arenaBytes: number
   readonly commitIndex: number
   /** What each slot is bound to. */
   readonly slots: readonly Binding[]
@@ -59,29 +59,40 @@ function gradientFallbacks(buffers: Buf[]): Map<Buf, number> {
   return found
 }
 
+export interface ProgramOptions {
+  readonly queue: 0 | 1
+  readonly frozen: boolean
+  /** The user's line that made a node of the graph, as text to append to a message. */
+  readonly locate: Locate | undefined
+}
+
 /** Builds and loads the program of a trace whose returned tensors are `outputs`. */
-export function buildProgram(
-  trace: Trace,
-  outputs: readonly Value[],
-  numbers: number,
-  options: { readonly queue: 0 | 1; readonly frozen: boolean },
-): Program {
+export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: number, options: ProgramOptions): Program {
+  const { queue, frozen, locate } = options
   const lowered = lower(trace, outputs, numbers)
   const division = divide(lowered)
-  const prologue = division && new Prologue(division.sources, division.derived, options.queue, options.frozen)
+  const prologue = division && new Prologue(division.sources, division.derived, queue, frozen)
   const first = division === undefined ? [] : schedule(division.prologue).steps
   const main = schedule(division?.rest ?? lowered)
-  const steps = [...first, ...main.steps]
+  const all = [...first, ...main.steps]
   const commitIndex = first.length + main.commitIndex
-  const encoded = encode(steps, commitIndex, first.length)
-  const { words, writes } = encoded
-  const describe = (i: number): string => describeStep(steps[i])
+  const { words, ...encoded } = encode(all, commitIndex, first.length)
+  const steps = all.map(summarize)
+  const describeStep = (i: number): string => {
+    const step = steps[i] as StepSummary | undefined
+    return step === undefined ? 'program' : `${describe(step)}${locate?.(step.nodes[0]) ?? ''}`
+  }
   const native = nativeBackend()
-  const runs = native === undefined ? onInterpreter(words, describe, writes) : onNative(native, words, describe)
+  const runs = native === undefined ? onInterpreter(words, describeStep, encoded.writes) : onNative(native, words, describeStep)
   return { steps, commitIndex, prologue, prologueSteps: first.length, ...encoded, ...runs }
 }
 
-function encode(steps: readonly Step[], commitIndex: number, prologue: number): Pick<Program, 'words' | 'plan' | 'slots' | 'writes'> {
+/** A program's words, and what it needs to be called. */
+interface Encoded extends Pick<Program, 'arenaBytes' | 'slots' | 'writes'> {
+  readonly words: Int32Array
+}
+
+function encode(steps: readonly Step[], commitIndex: number, prologue: number): Encoded {
   const memory = plan(steps)
   const buffers = collectBuffers(steps)
   const fallbacks = gradientFallbacks(buffers)
@@ -102,7 +113,12 @@ function encode(steps: readonly Step[], commitIndex: number, prologue: number): 
     tableHash: tableHash(),
   })
   const written = new Set(steps.flatMap((s) => s.instruction.outputs.map((v) => v.buffer)))
-  return { words, plan: memory, slots: external.map((b) => b.binding as Binding), writes: external.map((b) => written.has(b)) }
+  return {
+    words,
+    arenaBytes: memory.arenaUnits * 64,
+    slots: external.map((b) => b.binding as Binding),
+    writes: external.map((b) => written.has(b)),
+  }
 }
 
 function onNative(
@@ -133,17 +149,4 @@ function onInterpreter(
       return enqueue(() => program.run(kept, describe, whole))
     },
   }
-}
-
-/** An instruction as errors and `explain` name it: the ops it came from, shapes, the user's line. */
-export function describeStep(step: Step | undefined): string {
-  if (step === undefined) return 'program'
-  const names = [...new Set(step.nodes.filter((n) => n.row !== undefined).map((n) => n.name))]
-  const shapes = step.instruction.inputs.slice(0, 4).map((v) => showShape(v.shape))
-  return `${names.join(' + ')} ${shapes.join(', ')}${userLine(step.nodes.find((n) => n.stack !== undefined)?.stack)}`
-}
-
-/** The opcode's name. */
-export function opcodeName(instruction: Instruction<Buf>): string {
-  return Object.entries(Opcode).find(([, code]) => code === instruction.opcode)?.[0] ?? String(instruction.opcode)
 }

@@ -5,7 +5,7 @@
 
 import { isHooked } from '../autograd/hooks.js'
 import { itemSize } from '../dtype.js'
-import { ArgumentError, GradientError, StateError, showShape, userLine } from '../errors.js'
+import { ArgumentError, GradientError, StateError, showShape } from '../errors.js'
 import { type OpRow, opTable } from '../ops/table.js'
 import { contiguousStrides, isContiguous } from '../shape.js'
 import type { Storage } from '../storage.js'
@@ -323,7 +323,7 @@ export interface Arguments {
   readonly tensors: readonly Tensor[]
   readonly numbers: readonly number[]
   /** Builds the arguments again with stand-ins in place. */
-  rebuild(tensors: readonly Tensor[], numbers: readonly Tensor[]): unknown[]
+  rebuild(tensors: readonly Tensor[], numbers: readonly unknown[]): unknown[]
 }
 
 /** Records one run of `fn`. Everything the recording touched is put back as it was. */
@@ -352,15 +352,15 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
   }
 }
 
-/** Compares two recordings of one function; returns what is said about the first difference. */
-export function firstDifference(a: Trace, b: Trace): string | undefined {
+/** Compares two recordings of one function; returns what is said about the first difference. `line` is the user's, of an operation. */
+export function firstDifference(a: Trace, b: Trace, line: (node: number) => string = () => ''): string | undefined {
   const n = Math.max(a.graph.nodes.length, b.graph.nodes.length)
   for (let i = 0; i < n; i++) {
     const x = a.graph.nodes[i]
     const y = b.graph.nodes[i]
     if (x === undefined || y === undefined)
       return `one has ${a.graph.nodes.length} operations, the other ${b.graph.nodes.length}; the first too many is ${(x ?? y).name}`
-    const where = (): string => userLine(y.stack)
+    const where = (): string => line(i)
     if (x.name !== y.name) return `operation ${i} is ${x.name} the first time and ${y.name} the second${where()}`
     if (x.source?.kind === 'capture' && y.source?.kind === 'capture' && x.source.storage !== y.source.storage) {
       return `operation ${i} reads a tensor ${showShape(x.outputs[0].shape)} that is made anew each time${where()}. Make it once, outside`
@@ -368,9 +368,7 @@ export function firstDifference(a: Trace, b: Trace): string | undefined {
     if (x.source?.kind === 'constant' && y.source?.kind === 'constant' && !Object.is(x.source.value, y.source.value)) {
       return `a number is ${x.source.value} the first time and ${y.source.value} the second${where()}. Pass it as an argument`
     }
-    const inputs = x.inputs.every((v, k) => v.id === y.inputs[k]?.id)
-    if (!inputs || JSON.stringify(x.attrs) !== JSON.stringify(y.attrs))
-      return `operation ${i}, ${x.name}, has other operands or options the second time${where()}`
+    if (x.key !== y.key) return `operation ${i}, ${x.name}, has other operands or options the second time${where()}`
   }
   return differentEffect(a, b)
 }
