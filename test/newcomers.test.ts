@@ -233,7 +233,7 @@ describe('fit and predict', () => {
     expect(await refused({ optimizer: 'adam' })).toContain("received 'adam'.")
     expect(await refused({ epochs: '3' })).toContain("received '3'.")
     expect(await refused({ earlyStopping: true })).toContain('earlyStopping must be { patience, … }, received true.')
-    expect(await refused({ earlyStopping: {} })).toContain('patience must be a whole number from 0, received undefined.')
+    expect(await refused({ earlyStopping: {} })).toContain('patience must be a whole number from 0, or Infinity, received undefined.')
     expect(await refused({ earlyStopping: { patience: 1, monitor: 'val_loss' } })).toContain("received 'val_loss'.")
   })
 

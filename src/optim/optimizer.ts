@@ -293,6 +293,11 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     for (const { params } of this.groups) for (const p of params) p.replaceGrad(undefined)
   }
 
+  /** @internal what steps have gathered, without hyper-parameters: to go back to an earlier moment */
+  moments(): Tensor[] {
+    return this.groups.flatMap(({ state, counters }) => [...[...state.values()].flat(), ...counters.values()])
+  }
+
   /** @internal what a `stateDict()` consists of */
   protected entries(): Map<string, StateEntry> {
     let first = 0

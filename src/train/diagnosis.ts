@@ -12,10 +12,12 @@ export interface Circumstances {
   readonly trail: readonly number[]
   readonly batch: Batch
   readonly lr: number
+  /** What has become of the weights. */
+  readonly aftermath: string
 }
 
 /** The message of `ERR_LOSS_NOT_FINITE`. */
-export function explainLoss(loss: number, { epoch, step, trail, batch, lr }: Circumstances): string {
+export function explainLoss(loss: number, { epoch, step, trail, batch, lr, aftermath }: Circumstances): string {
   const what = `fit: the loss became ${loss} at step ${step} (epoch ${epoch})`
   const before = trail.length > 0 ? ` after ${trail.map(showNumber).join(', ')}` : ''
   const inputs = rangeOf(batch.x)
@@ -25,7 +27,7 @@ export function explainLoss(loss: number, { epoch, step, trail, batch, lr }: Cir
     ['targets', targets],
   ] as const) {
     if (range !== undefined && range.nan + range.infinite > 0) {
-      return `${what}${before}: the ${name} of that batch hold ${range.nan + range.infinite} NaN or infinite values. Clean the data.`
+      return `${what}${before}: the ${name} of that batch hold ${range.nan + range.infinite} NaN or infinite values. Clean the data. ${aftermath}`
     }
   }
   const advice: string[] = []
@@ -37,5 +39,5 @@ export function explainLoss(loss: number, { epoch, step, trail, batch, lr }: Cir
   }
   advice.push(`Lower the learning rate: it is ${showNumber(lr)}, try a tenth`)
   advice.push('To see which operation starts it, on which line, call anomaly(true) before fit')
-  return `${what}${before}. ${advice.join('. ')}. The weights are spoilt now: start from fresh or saved ones.`
+  return `${what}${before}. ${advice.join('. ')}. ${aftermath}`
 }

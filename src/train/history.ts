@@ -1,9 +1,7 @@
 /**
- * What a training leaves behind: an epoch's figures, the history of all, and the judge that ends it when nothing improves.
+ * What a training leaves behind: an epoch's figures, and the history of all.
  */
-import type { Module } from '../nn/module.js'
-import type { StateDict } from '../ops/state.js'
-import { type EarlyStopping, validationName } from './options.js'
+import { validationName } from './options.js'
 import type { Metric } from './whole.js'
 
 /** Metrics by the names they are reported under. */
@@ -73,41 +71,4 @@ export function figure(epoch: Epoch, name: string): number | undefined {
   if (name === 'valLoss') return epoch.valLoss
   const own = Object.entries(epoch.metrics).find(([key]) => key === name)
   return own?.[1] ?? Object.entries(epoch.valMetrics ?? {}).find(([key]) => validationName(key) === name)?.[1]
-}
-
-/** Watches one figure over the epochs. */
-export class Judge<M extends Metrics> {
-  bestEpoch: number | undefined
-  private best = Number.NaN
-  private kept: StateDict | undefined
-  private readonly model: Module
-  private readonly options: EarlyStopping<M>
-  private readonly read: (epoch: Epoch<M>) => number
-  private readonly sign: 1 | -1
-
-  constructor(model: Module, options: EarlyStopping<M>, validates: boolean) {
-    const { monitor = validates ? 'valLoss' : 'loss' } = options
-    this.model = model
-    this.options = options
-    this.read = typeof monitor === 'function' ? monitor : (epoch) => figure(epoch, monitor) ?? Number.NaN
-    const mode = options.mode ?? (typeof monitor === 'function' || monitor === 'loss' || monitor === 'valLoss' ? 'min' : 'max')
-    this.sign = mode === 'min' ? 1 : -1
-  }
-
-  /** Whether it is time to stop. A figure that is NaN never improves. */
-  judge(epoch: Epoch<M>): boolean {
-    const value = this.sign * this.read(epoch)
-    if (this.bestEpoch === undefined || Number.isNaN(this.best) || value < this.best - (this.options.minDelta ?? 0)) {
-      this.best = value
-      this.bestEpoch = epoch.epoch
-      if (this.options.restoreBest) this.kept = this.model.stateDict()
-      return false
-    }
-    return epoch.epoch - this.bestEpoch >= this.options.patience
-  }
-
-  /** Puts the best weights back, if that was asked for. */
-  restore(): void {
-    if (this.kept !== undefined) this.model.loadStateDict(this.kept)
-  }
 }

@@ -10,7 +10,8 @@ import { getRandomState, setRandomState } from '../random.js'
 import { type Batch, type BatchSource, batchSource, bytesOf, depthFor, type FitData } from './batches.js'
 import { checkMode } from './checks.js'
 import { explainLoss } from './diagnosis.js'
-import { type Epoch, History, Judge, type Metrics, type Values } from './history.js'
+import { type Epoch, History, type Metrics, type Values } from './history.js'
+import { Judge, spoilt } from './judge.js'
 import type { FitOptions } from './options.js'
 import { Pacer } from './pacer.js'
 import { makeProgress, type Progress, type StepNews } from './progress.js'
@@ -119,7 +120,6 @@ class Means implements StepNews {
 const aheadTime = 20
 
 class Training<M extends Metrics> {
-  private readonly model: Module
   private readonly options: FitOptions<M>
   private readonly watchers: Watchers<M>
   private readonly pacer = new Pacer()
@@ -130,6 +130,7 @@ class Training<M extends Metrics> {
   private readonly epochs: number
   private readonly progress: Progress
   private readonly timetable: Timetable<M> | undefined
+  private readonly judge: Judge<M> | undefined
   /** Batches an optimizer step, and how many are in the gradients now. */
   private readonly accumulate: number
   private gathered = 0
@@ -144,8 +145,7 @@ class Training<M extends Metrics> {
   private pace = 0
 
   constructor(model: Module, data: FitData, options: FitOptions<M>, watchers: Watchers<M>) {
-    const { batchSize, shuffle, dropLast, seed, validation, epochs = 1, accumulate = 1, scheduler } = options
-    this.model = model
+    const { batchSize, shuffle, dropLast, seed, validation, epochs = 1, accumulate = 1, scheduler, earlyStopping, optimizer } = options
     this.options = options
     this.watchers = watchers
     this.epochs = epochs
@@ -157,18 +157,19 @@ class Training<M extends Metrics> {
     this.data = batchSource('fit', data, { batchSize, shuffle, dropLast, seed, reuse, training: true }, this.pacer)
     if (validation !== undefined)
       this.validation = batchSource('fit: validation', validation, { batchSize, reuse, training: false }, this.pacer)
+    if (earlyStopping !== undefined) this.judge = new Judge(model, optimizer, earlyStopping, validation !== undefined)
     this.progress = makeProgress(options.progress ?? 'auto', { epochs, batches: this.data.batches })
   }
 
   async run(): Promise<History<M>> {
-    const { earlyStopping, signal } = this.options
+    const { judge } = this
+    const { signal } = this.options
     const start = performance.now()
     const epochs: Epoch<M>[] = []
-    const judge = earlyStopping && new Judge(this.model, earlyStopping, this.validation !== undefined)
     let stopped: History['stopped'] = 'finished'
     let note: string | undefined
     try {
-      await this.rehearse()
+      if (this.epochs > 0) await this.rehearse()
       // what is left from before must not be added to
       if (this.accumulate > 1) this.options.optimizer.zeroGrad()
       for (let epoch = 1; epoch <= this.epochs; epoch++) {
@@ -185,8 +186,11 @@ class Training<M extends Metrics> {
         if (stopped !== 'finished') break
       }
       if (stopped !== 'break') judge?.restore()
-      if (stopped === 'early') note = `stopped early: no improvement since epoch ${judge?.bestEpoch}`
+      if (stopped === 'early') note = `stopped early: no improvement since epoch ${judge?.bestEpoch ?? 0}`
       return new History(epochs, this.taken, (performance.now() - start) / 1000, stopped, judge?.bestEpoch)
+    } catch (error) {
+      if (error instanceof StateError && error.code === 'ERR_LOSS_NOT_FINITE') judge?.recover()
+      throw error
     } finally {
       this.progress.end(note)
     }
@@ -353,7 +357,14 @@ class Training<M extends Metrics> {
     if (!Number.isFinite(loss)) {
       throw new StateError(
         'ERR_LOSS_NOT_FINITE',
-        explainLoss(loss, { epoch: means.epoch, step: this.known, trail: this.trail, batch, lr: this.options.optimizer.lr }),
+        explainLoss(loss, {
+          epoch: means.epoch,
+          step: this.known,
+          trail: this.trail,
+          batch,
+          lr: this.options.optimizer.lr,
+          aftermath: this.judge?.aftermath ?? spoilt,
+        }),
       )
     }
     this.trail.push(loss)

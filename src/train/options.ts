@@ -10,7 +10,7 @@ import type { FitData } from './batches.js'
 import type { Epoch, Metrics } from './history.js'
 
 export interface EarlyStopping<M extends Metrics = Metrics> {
-  /** Epochs without improvement after which training ends. */
+  /** Epochs without improvement after which training ends; `Infinity` for never. */
   patience: number
   /**
    * What has to improve: `'loss'`, `'valLoss'`, the name of a metric, that name after `val` (`'valAccuracy'`), or a function of the epoch.
@@ -21,7 +21,7 @@ export interface EarlyStopping<M extends Metrics = Metrics> {
   mode?: 'min' | 'max'
   /** By how much it must improve to count; default 0. */
   minDelta?: number
-  /** Whether to end with the weights of the best epoch; default false. */
+  /** Whether to end with the weights of the best epoch, also after a loss that is not finite; default false. */
   restoreBest?: boolean
 }
 
@@ -38,7 +38,7 @@ export interface FitOptions<M extends Metrics = Metrics> {
   /** From outputs and targets to one number: `losses.crossEntropy`. */
   loss: (outputs: Tensor, targets: Tensor) => Tensor
   optimizer: Optimizer
-  /** Default 1. */
+  /** Default 1; 0 for none, as when a training that had ended is resumed. */
   epochs?: number
   /** Default 32. */
   batchSize?: number
@@ -63,8 +63,8 @@ export interface FitOptions<M extends Metrics = Metrics> {
   signal?: AbortSignal
   /** Whether to compile the step; default true. Without, all runs op by op, for debugging. */
   compile?: boolean
-  /** A bar on a terminal, lines, or nothing; default `'auto'`: a bar on a terminal, else lines. Written to stderr. */
-  progress?: 'auto' | 'bar' | 'lines' | false
+  /** A bar on a terminal, lines, or nothing (`false`); default `'auto'`, or `true`: a bar on a terminal, else lines. Written to stderr. */
+  progress?: 'auto' | 'bar' | 'lines' | boolean
 }
 
 /** How a message names what was received: a value, or the class of an object. */
@@ -113,7 +113,7 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
     throw wrong('loss must be a function of outputs and targets, like losses.crossEntropy', options.loss)
   if (!(options.optimizer instanceof Optimizer))
     throw wrong('optimizer must be an optimizer, like new optim.Adam(model.parameters())', options.optimizer)
-  checkCount('epochs', options.epochs, 1)
+  checkCount('epochs', options.epochs, 0)
   checkCount('batchSize', options.batchSize, 1)
   checkCount('seed', options.seed, 0)
   checkCount('accumulate', options.accumulate, 1)
@@ -122,7 +122,8 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
       throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
   }
   const { progress = 'auto', earlyStopping } = options
-  if (!['auto', 'bar', 'lines', false].includes(progress)) throw wrong("progress must be 'auto', 'bar', 'lines' or false", progress)
+  if (!['auto', 'bar', 'lines', true, false].includes(progress))
+    throw wrong("progress must be 'auto', 'bar', 'lines', true or false", progress)
   if (earlyStopping !== undefined) checkStopping(earlyStopping, options)
   if (options.scheduler !== undefined) checkScheduler(options.scheduler, options)
 }
@@ -144,8 +145,8 @@ function checkStopping<M extends Metrics>(stopping: EarlyStopping<M>, options: F
   if (typeof stopping !== 'object' || stopping === null) throw wrong('earlyStopping must be { patience, … }', stopping)
   checkNames('fit: earlyStopping', stopping, { patience: true, monitor: true, mode: true, minDelta: true, restoreBest: true })
   const { patience, monitor, minDelta = 0, mode } = stopping
-  if (patience === undefined) throw wrong('earlyStopping.patience must be a whole number from 0', patience)
-  checkCount('earlyStopping.patience', patience, 0)
+  if (patience === undefined) throw wrong('earlyStopping.patience must be a whole number from 0, or Infinity', patience)
+  if (patience !== Infinity) checkCount('earlyStopping.patience', patience, 0)
   if (!(minDelta >= 0)) throw wrong('earlyStopping.minDelta must be a number from 0', minDelta)
   if (mode !== undefined && mode !== 'min' && mode !== 'max') throw wrong("earlyStopping.mode must be 'min' or 'max'", mode)
   checkMonitor('earlyStopping.monitor', monitor, options)

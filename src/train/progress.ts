@@ -46,10 +46,10 @@ const lineEvery = 10_000
 const silent: Progress = { step: () => {}, validating: () => {}, epoch: () => {}, end: () => {} }
 
 /** The progress display for a training, which begins now. */
-export function makeProgress(kind: 'auto' | 'bar' | 'lines' | false, plan: Plan, screen: Screen = process.stderr): Progress {
+export function makeProgress(kind: 'auto' | 'bar' | 'lines' | boolean, plan: Plan, screen: Screen = process.stderr): Progress {
   if (kind === false) return silent
   const terminal = screen.isTTY === true && process.env.TERM !== 'dumb' && process.env.CI === undefined
-  return kind === 'bar' || (kind === 'auto' && terminal) ? new Bar(plan, screen) : new Lines(plan, screen)
+  return kind === 'bar' || ((kind === 'auto' || kind === true) && terminal) ? new Bar(plan, screen) : new Lines(plan, screen)
 }
 
 function grouped(n: number): string {

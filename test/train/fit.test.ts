@@ -156,6 +156,20 @@ describe('fit', () => {
   })
 })
 
+test('no epochs left: nothing happens, and the history is empty', async () => {
+  const model = mlp()
+  const before = weights(model)
+  const history = await fit(model, [x, y], {
+    ...setup(model),
+    epochs: 0,
+    validation: [x, y],
+    earlyStopping: { patience: 1, restoreBest: true },
+  })
+  expect(history).toMatchObject({ epochs: [], steps: 0, stopped: 'finished', bestEpoch: undefined, last: undefined })
+  expect(weights(model)).toEqual(before)
+  await expect(fit(model, [x, y], { ...setup(model), epochs: -1 })).rejects.toThrow('epochs must be a whole number from 0, received -1')
+})
+
 describe('early stopping', () => {
   test('ends when nothing improves, with the best weights', async () => {
     const model = mlp()
@@ -170,6 +184,17 @@ describe('early stopping', () => {
     expect(history).toMatchObject({ stopped: 'early', bestEpoch: 1 })
     expect(history.epochs).toHaveLength(3)
     expect(weights(model)).toEqual(kept[0])
+  })
+
+  test('patience may be infinite: all epochs, and the best weights in the end', async () => {
+    const model = mlp()
+    let value = 0
+    const earlyStopping = { patience: Infinity, monitor: () => [3, 1, 2, 2][value++], restoreBest: true }
+    const kept: number[][] = []
+    const run = fit(model, [x, y], { ...setup(model), epochs: 4, earlyStopping })
+    for await (const _ of run) kept.push(weights(model))
+    expect(await run).toMatchObject({ stopped: 'finished', bestEpoch: 2 })
+    expect(weights(model)).toEqual(kept[1])
   })
 
   test('watches metrics upwards, validation, and functions', async () => {

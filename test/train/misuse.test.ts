@@ -167,7 +167,7 @@ test('options that make no sense', async () => {
   const wrong = async (options: object, message: string): Promise<void> => {
     await expect(fit(model, [x, y], { ...base, ...options })).rejects.toThrow(message)
   }
-  await wrong({ epochs: 0 }, 'epochs must be a whole number from 1, received 0')
+  await wrong({ epochs: -1 }, 'epochs must be a whole number from 0, received 0')
   await wrong({ batchSize: 1.5 }, 'batchSize must be')
   await wrong({ epoch: 3 }, "unknown option 'epoch'")
   await wrong({ loss: undefined }, 'loss must be a function')
@@ -245,6 +245,66 @@ describe('a loss that is not finite', () => {
     })
     await expect(run).rejects.toThrow(/Scale the inputs.*Lower the learning rate: it is 10.00/)
     await expect(run).rejects.toBeInstanceOf(StateError)
+  })
+
+  describe.each([true, false])('restoreBest puts back the weights of the best epoch (compile: %s)', (compile) => {
+    // a batch of the third epoch is spoilt
+    const batches = (bad: number): (() => Generator<readonly unknown[]>) => {
+      let epoch = 0
+      return function* () {
+        epoch++
+        for (let i = 0; i < 3; i++) {
+          const data = x.data.slice(64 * i, 64 * i + 64)
+          if (epoch === bad && i === 1) data[5] = Number.NaN
+          yield [{ ...x, data, shape: [32, 2] }, y.slice(32 * i, 32 * i + 32)]
+        }
+      }
+    }
+    const earlyStopping = { patience: Infinity, restoreBest: true }
+
+    test('and what the optimizer had gathered, so that training can go on', async () => {
+      const model = mlp()
+      const options = { ...setup(model), epochs: 5, earlyStopping, compile }
+      const kept: number[][] = []
+      const judged = async (): Promise<void> => {
+        for await (const _ of fit(model, batches(3), options)) kept.push(weights(model))
+      }
+      await expect(judged()).rejects.toThrow(/The weights of epoch 2, the best, are put back\.$/)
+      expect(kept).toHaveLength(2)
+      expect(weights(model)).toEqual(kept[1])
+      await fit(model, batches(0), options)
+      const whole = mlp()
+      await fit(whole, batches(0), { ...options, ...setup(whole), epochs: 7 })
+      expect(weights(model)).toEqual(weights(whole))
+    })
+
+    test('or those from before, when no epoch had ended', async () => {
+      const model = mlp()
+      const before = weights(model)
+      await expect(fit(model, batches(1), { ...setup(model), earlyStopping, compile })).rejects.toThrow(
+        'The weights from before fit are put back.',
+      )
+      expect(weights(model)).toEqual(before)
+    })
+
+    test('never weights that the last step of an epoch has spoilt', async () => {
+      // the loss is finite, its gradient is not: √ at 0
+      const model = new nn.Linear(1, 1)
+      model.weight.data.fill(1)
+      model.bias?.data.fill(0)
+      const before = weights(model)
+      const loss = (o: Tensor, t: Tensor): Tensor => o.sub(t).abs().sum().sqrt()
+      const run = fit(
+        model,
+        [
+          [[1], [2]],
+          [[1], [2]],
+        ],
+        { ...setup(model), loss, epochs: 3, earlyStopping, compile },
+      )
+      await expect(run).rejects.toThrow('The weights from before fit are put back.')
+      expect(weights(model)).toEqual(before)
+    })
   })
 
   test('nothing that leads to the loss learns', async () => {
