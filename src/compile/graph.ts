@@ -46,12 +46,19 @@ export interface Node {
   readonly made: Error | undefined
 }
 
-/** Looks at a base of contiguous memory with any strides: how a captured tensor sees its storage. */
+/**
+ * Looks at a flat base with any strides: how a captured tensor sees its storage. What was assigned to that may itself be a look at every
+ * second element of something, or at one element again and again: steps are counted in the base's own.
+ */
 export const asStridedRow = defineOp<Strided>({
   name: 'asStrided',
   infer: ([x], { shape }) => [{ shape, dtype: x.dtype }],
   gradient: null,
-  view: (base, { shape, strides, offset }) => ({ shape, strides, offset: base.offset + offset }),
+  view: ({ strides: [step], offset: start }, { shape, strides, offset }) => ({
+    shape,
+    strides: strides.map((s) => s * step),
+    offset: start + offset * step,
+  }),
   reference: ([x], [y], { shape, strides, offset }) => copyStrided(x.data, offset, shape, strides, y.data),
 })
 

@@ -251,4 +251,39 @@ describe.each(backends)('effects on %s', (which) => {
     a.forEach((value, i) => expect(b[i]).toBeCloseTo(value, 5))
     expect(step.variants).toBeLessThanOrEqual(2)
   })
+
+  test('36. a state shows what was assigned to it also where that is seen through strides', () => {
+    const run = (f: (x: Tensor) => Tensor): unknown[] => {
+      const state = zeros([2, 2])
+      const body = (x: Tensor): Tensor[] => {
+        assign(state, f(x))
+        return [state.at(1), state.slice(1, 1), state.transpose(), state.reshape([4]).slice(0, 1, undefined, 2)]
+      }
+      const x = tensor([1, 2, 3, 4, 5, 6, 7, 8])
+      const expected = body(x).map(list)
+      expect(compile(body).sync(x).map(list)).toEqual(expected)
+      expect(list(state)).toEqual(list(f(x).expand([2, 2])))
+      return expected
+    }
+    expect(run((x) => x.slice(0, 0, undefined, 2).reshape([2, 2]))).toEqual([
+      [5, 7],
+      [[3], [7]],
+      [
+        [1, 5],
+        [3, 7],
+      ],
+      [3, 7],
+    ])
+    expect(run((x) => x.slice(0, 3, undefined, -1).reshape([2, 2]))[0]).toEqual([2, 1])
+    expect(run((x) => x.at(2))).toEqual([
+      [3, 3],
+      [[3], [3]],
+      [
+        [3, 3],
+        [3, 3],
+      ],
+      [3, 3],
+    ])
+    expect(run((x) => x.slice(0, 1, 3))[0]).toEqual([2, 3])
+  })
 })
