@@ -20,8 +20,10 @@ export const gradMode = { enabled: true, anomaly: false, nextNode: 1 }
 /** @internal Told of the memory of eager results while a backward walk goes on (see autograd/passing.ts). */
 export const passing: { memory: { add(storage: Storage): void } | undefined } = { memory: undefined }
 
-/** Called after each eager op, in anomaly mode. */
-export const eagerHooks: { afterOp: ((node: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]) => void) | undefined } = {
+/** Called after each eager op: in anomaly mode, and by the fuzzers, which disturb results and compare them with float64. */
+export const eagerHooks: {
+  afterOp: ((row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: unknown) => void) | undefined
+} = {
   afterOp: undefined,
 }
 
@@ -46,7 +48,7 @@ export function applyAll<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, 
     outputs = runEager(row, inputs, attrs, metas, out)
   }
   if (gradMode.enabled && row.gradient !== undefined) noteGradient(row, inputs, attrs, outputs)
-  if (eagerHooks.afterOp !== undefined && recorder === undefined) eagerHooks.afterOp(row as unknown as OpRow<never>, inputs, outputs)
+  if (eagerHooks.afterOp !== undefined && recorder === undefined) eagerHooks.afterOp(row as unknown as OpRow<never>, inputs, outputs, attrs)
   return outputs
 }
 

@@ -1,0 +1,83 @@
+/**
+ * The heart of three fuzzers: a scenario must come out the same op by op in TypeScript, op by op in native code (each op beside float64),
+ * and compiled on both backends, call after call. In: a scenario. Out: an error that says which way differs, and where.
+ */
+import { hasNative, onJs, onNative } from '../../support/backends.js'
+import { guarded } from '../../support/guards.js'
+import { compare, unit } from './bound.js'
+import { besideDoubles } from './double.js'
+import { disturbed, goesWild } from './noise.js'
+import { type Outcome, run, type Scenario } from './scenario.js'
+
+/** Each op may be off by a few units; disturbed by this much, few runs show where that leads. */
+const size = 128 * unit
+/** Disturbed runs before a difference is taken for a fault. */
+const most = 24
+
+/** Errors of ops that look at the numbers they are given, where they can. */
+const looks = new Set(['ERR_LOSS_RANGE', 'ERR_PROBABILITY'])
+
+/** Throws where a way of running differs from the others. */
+export function agree(scenario: Scenario): void {
+  const expected = onJs(() => run(scenario, 'eager'))
+  const spread: Outcome[] = []
+  let lenient = false
+  const same = (way: string, actual: Outcome): void => {
+    for (;;) {
+      const found = differs(expected, actual, spread, lenient)
+      if (found === undefined) return
+      if (!lenient && spread.length > 0 && goesWild(() => onJs(() => run(scenario, 'eager')))) {
+        lenient = true
+        continue
+      }
+      if (spread.length >= most) throw new Error(`${way}: ${found}`)
+      for (let i = Math.max(1, spread.length); i > 0; i--) {
+        const seed = spread.length
+        spread.push(onJs(() => disturbed(seed, size, () => run(scenario, 'eager'))))
+      }
+    }
+  }
+  same(
+    'compiled in TypeScript',
+    during('compiled in TypeScript', () => onJs(() => run(scenario, 'compiled'))),
+  )
+  if (!hasNative) return
+  same(
+    'op by op in native code',
+    during('op by op in native code', () => onNative(() => besideDoubles(() => run(scenario, 'eager')))),
+  )
+  same(
+    'compiled in native code',
+    during('compiled in native code', () => onNative(() => guarded('compiled', () => run(scenario, 'compiled')))),
+  )
+}
+
+/** Says of an error which way of running it came from. */
+function during<T>(way: string, fn: () => T): T {
+  try {
+    return fn()
+  } catch (error) {
+    if (error instanceof Error) error.message = `${way}: ${error.message}`
+    throw error
+  }
+}
+
+function differs(expected: Outcome, actual: Outcome, disturbed: readonly Outcome[], lenient: boolean): string | undefined {
+  // op by op the numbers are looked at, which a compiled function cannot
+  if (expected.error !== undefined && looks.has(expected.error)) return undefined
+  // where rounding decides whether there is an error, nothing is left to compare
+  if (disturbed.some((d) => d.error !== expected.error || d.values.length !== expected.values.length)) return undefined
+  if (expected.error !== actual.error)
+    return `ends with ${actual.error ?? 'no error'} (${actual.message ?? ''}), expected ${expected.error ?? 'none'} (${expected.message ?? ''})`
+  if (expected.values.length !== actual.values.length) return `${actual.values.length} values, expected ${expected.values.length}`
+  for (let i = 0; i < expected.values.length; i++) {
+    const found = compare(
+      expected.values[i],
+      actual.values[i],
+      disturbed.map((d) => d.values[i]),
+      lenient,
+    )
+    if (found !== undefined) return found
+  }
+  return undefined
+}

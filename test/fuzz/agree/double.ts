@@ -1,0 +1,99 @@
+/**
+ * Each op of the native backend against the same op in float64, from the same operands: what differs is the error of this op alone. In:
+ * something to run op by op. Out: an error for the first op that is off by more than its own condition explains.
+ */
+import { isFloat, itemSize, viewMemory } from '../../../src/dtype.js'
+import type { Tensor } from '../../../src/index.js'
+import { denseOf, eagerHooks, runReference } from '../../../src/ops/dispatch.js'
+import type { OpRow } from '../../../src/ops/table.js'
+import { sizeOf } from '../../../src/shape.js'
+import { Storage } from '../../../src/storage.js'
+import { Tensor as TensorClass } from '../../../src/tensor.js'
+import { describe, excess, unit } from './bound.js'
+import { absolute, disturbances, largestOf, wild } from './noise.js'
+
+/** Rows whose attributes name the result's dtype, and numbers that are drawn: both are compared as whole runs. */
+const left = new Set(['to', 'random', 'checkpoint'])
+/** How far operands are disturbed: native results are as exact as those of operands this near. */
+const size = 16 * unit
+/** Rows that round a mean on the way, which moves all of a row's elements the same way: more than their operands' own rounding does. */
+const rough = new Set(['normRows', 'normRowsGrad', 'normalize', 'normalizeGrad', 'normSums', 'moments'])
+
+/** Runs `fn`, and each of its ops again in float64. */
+export function besideDoubles<T>(fn: () => T): T {
+  const before = eagerHooks.afterOp
+  let inside = false
+  eagerHooks.afterOp = (row, inputs, outputs, attrs) => {
+    if (inside || row.view !== undefined || left.has(row.name) || !outputs.some((t) => t.dtype === 'float32')) return
+    // gradients are added in place: the operands are gone
+    if (inputs.some((t) => t.constant === undefined && outputs.some((o) => o.storage === t.storage))) return
+    inside = true
+    try {
+      check(row, inputs, outputs, attrs)
+    } finally {
+      inside = false
+    }
+  }
+  try {
+    return fn()
+  } finally {
+    eagerHooks.afterOp = before
+  }
+}
+
+function check(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: unknown): void {
+  const factor = rough.has(row.name) ? 16 : 1
+  const floor = (absolute[row.name] ?? 0) * unit * Math.max(...inputs.map(largestOf))
+  const lenient = wild(row, inputs)
+  const expected = inDoubles(row, inputs, outputs, attrs)
+  const disturbed: (ArrayLike<number> | undefined)[][] = []
+  for (let i = 0; i < outputs.length; i++) {
+    if (outputs[i].dtype !== 'float32') continue
+    const actual = denseOf(outputs[i], outputs[i].shape)
+    const e = Float64Array.from(expected[i], Math.fround)
+    for (let tries = 0; ; tries++) {
+      const found = excess(
+        e,
+        actual,
+        disturbed.map((d) => d[i] as ArrayLike<number>),
+        16,
+      )
+      if (found === undefined || Math.abs(found.actual - found.expected) <= floor) break
+      if (lenient && !(Number.isFinite(found.actual) && Number.isFinite(found.expected))) break
+      if (tries === 12) throw new Error(`${row.name} beside float64: output ${i}, ${describe(found, outputs[i].shape)}`)
+      // where nothing but the last bit differs none is needed
+      for (let k = 0; k < 2 ** Math.min(tries, 2); k++)
+        disturbed.push(inDoubles(row, inputs, outputs, attrs, amplified(disturbances(disturbed.length), factor)))
+    }
+  }
+}
+
+/** The outputs in float64, of operands that are disturbed, if asked for. */
+function inDoubles(
+  row: OpRow<never>,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  attrs: unknown,
+  next?: () => number,
+): ArrayLike<number>[] {
+  const ins = inputs.map((t) => (t.dtype === 'float32' ? widened(t, next) : t))
+  const outs = outputs.map((t) => fresh(t.shape, t.dtype === 'float32' ? 'float64' : t.dtype))
+  runReference(row, ins, outs, attrs as never)
+  return outs.map((t) => denseOf(t, t.shape))
+}
+
+function fresh(shape: readonly number[], dtype: Tensor['dtype']): Tensor {
+  return TensorClass.contiguous(new Storage(new Uint8Array(sizeOf(shape) * itemSize(dtype)), false), shape, dtype)
+}
+
+function widened(t: Tensor, next?: () => number): Tensor {
+  if (t.constant !== undefined) return TensorClass.scalar(t.constant, 'float64')
+  const out = fresh(t.shape, 'float64')
+  const { bytes } = out.storage
+  const to = viewMemory('float64', bytes.buffer, bytes.byteOffset, t.size)
+  to.set(denseOf(t, t.shape))
+  if (next !== undefined && isFloat(t.dtype)) for (let i = 0; i < to.length; i++) to[i] *= 1 + size * next()
+  return out
+}
+
+const amplified = (next: () => number, factor: number) => (): number => next() * factor

@@ -1,0 +1,120 @@
+/**
+ * How far rounding may carry a result: the same ops run with the result of each disturbed at random, and what comes out is looked at. That
+ * measures the condition of the whole computation where it is, cancellation and kinks included, so that no bound has to be guessed. (Monte
+ * Carlo arithmetic; Parker 1997.)
+ */
+
+import { viewMemory } from '../../../src/dtype.js'
+import type { Tensor } from '../../../src/index.js'
+import { denseOf, eagerHooks } from '../../../src/ops/dispatch.js'
+import type { OpRow } from '../../../src/ops/table.js'
+import { isContiguous } from '../../../src/shape.js'
+import { unit } from './bound.js'
+
+/** Rows whose results are exact, whoever computes them: choices, copies, whole numbers. */
+const exact = new Set(
+  ['to', 'floor', 'ceil', 'round', 'trunc', 'sign', 'neg', 'abs', 'relu', 'maximum', 'minimum', 'where', 'fmod'].concat([
+    'concat',
+    'pad',
+    'gather',
+    'contiguous',
+    'sort',
+    'maxPool2d',
+    'diagonalEmbed',
+  ]),
+)
+
+/** Rows that round a number near one on the way: so many units of the operand, or of one, are lost whatever the result is. */
+export const absolute: Readonly<Record<string, number>> = { gelu: 4, geluSlope: 4 }
+
+/** The largest finite magnitude, at least 1. */
+export function largestOf(t: Tensor): number {
+  let most = 1
+  if (t.dtype !== 'float32' || t.constant !== undefined) return most
+  for (const x of denseOf(t, t.shape)) if (Math.abs(x) < Number.POSITIVE_INFINITY) most = Math.max(most, Math.abs(x))
+  return most
+}
+
+/** A disturbance from -1 to 1. */
+export function disturbances(seed: number): () => number {
+  let state = Math.imul(seed + 1, 0x9e3779b1) | 1
+  return () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state / 2 ** 31
+  }
+}
+
+/** Disturbs what goes in; set while disturbed. */
+let ofLeaves: ((t: Tensor) => void) | undefined
+
+/** Fresh data on its way into a run. Numbers that are to meet exactly (ties, whole numbers) do not go through here. */
+export function leaf(t: Tensor): Tensor {
+  if (t.dtype === 'float32') ofLeaves?.(t)
+  return t
+}
+
+/** Runs `fn` with what goes in and each result of an op multiplied by a number within `size` of one. */
+export function disturbed<T>(seed: number, size: number, fn: () => T): T {
+  const next = disturbances(seed)
+  const before = eagerHooks.afterOp
+  eagerHooks.afterOp = (row, inputs, outputs, attrs) => {
+    if (row.view !== undefined || exact.has(row.name)) return
+    if (row.name === 'random') return disturbDrawn(outputs[0], attrs as { kind: string; b: number }, size, next)
+    for (const t of outputs) if (t.dtype === 'float32') disturb(t, size, next)
+    if (absolute[row.name] !== undefined) displace(outputs[0], 8 * absolute[row.name] * unit * largestOf(inputs[0]), next)
+  }
+  ofLeaves = (t) => disturb(t, size, next)
+  try {
+    return fn()
+  } finally {
+    ofLeaves = undefined
+    eagerHooks.afterOp = before
+  }
+}
+
+/** Disturbs a tensor in place, unseen. */
+export function disturb(t: Tensor, size: number, next: () => number): void {
+  if (t.constant !== undefined || !isContiguous(t.shape, t.strides)) return
+  const { bytes } = t.storage
+  const data = viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * 4, t.size)
+  for (let i = 0; i < data.length; i++) data[i] *= 1 + size * next()
+}
+
+/** Normal numbers are a radius times a cosine, which is exact to a share of the radius; the others are exact. */
+function disturbDrawn(t: Tensor, { kind, b }: { kind: string; b: number }, size: number, next: () => number): void {
+  if (kind !== 'normal' || t.dtype !== 'float32') return
+  displace(t, b * size, next)
+}
+
+function displace(t: Tensor, distance: number, next: () => number): void {
+  if (t.constant !== undefined || !isContiguous(t.shape, t.strides)) return
+  const { bytes } = t.storage
+  const data = viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * 4, t.size)
+  for (let i = 0; i < data.length; i++) data[i] += distance * next()
+}
+
+/** Sums of many terms beyond this may overflow on the way, and an infinity among the terms is NaN in one order and not in another. */
+const wildest = 1e15
+
+/** Whether an op that is not elementwise meets numbers of which only sums in one order are defined. */
+export function wild(row: OpRow<never>, inputs: readonly Tensor[]): boolean {
+  if (row.micro !== undefined || row.view !== undefined || row.copies || exact.has(row.name)) return false
+  return inputs.some((t) => t.dtype === 'float32' && t.constant === undefined && !denseOf(t, t.shape).every((x) => Math.abs(x) < wildest))
+}
+
+/** Whether that happens anywhere in `fn`. */
+export function goesWild(fn: () => unknown): boolean {
+  let found = false
+  const before = eagerHooks.afterOp
+  eagerHooks.afterOp = (row, inputs, outputs) => {
+    found ||= wild(row, inputs) || wild(row, outputs)
+  }
+  try {
+    fn()
+  } finally {
+    eagerHooks.afterOp = before
+  }
+  return found
+}
