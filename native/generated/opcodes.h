@@ -4,7 +4,7 @@
 
 namespace chainrule {
 
-constexpr uint32_t kTableHash = 0xb1acdf8au;
+constexpr uint32_t kTableHash = 0x6282b876u;
 
 enum class Opcode : int32_t {
   map = 1,
@@ -92,10 +92,11 @@ enum class MapOp : int32_t {
   acosh,
   atanh,
   atan2,
+  hypot,
   fmod,
   remainder,
   floorDivide,
 };
-constexpr int kMapOpLimit = 55;
+constexpr int kMapOpLimit = 56;
 
 }  // namespace chainrule

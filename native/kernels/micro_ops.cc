@@ -102,6 +102,7 @@ template <> struct Kernel<MapOp::asinh> : Heavy<F(F)> { static F run(F a) { retu
 template <> struct Kernel<MapOp::acosh> : Heavy<F(F)> { static F run(F a) { return acosh(a); } };
 template <> struct Kernel<MapOp::atanh> : Heavy<F(F)> { static F run(F a) { return atanh(a); } };
 template <> struct Kernel<MapOp::atan2> : Heavy<F(F, F)> { static F run(F a, F b) { return atan2(a, b); } };
+template <> struct Kernel<MapOp::hypot> : Heavy<F(F, F)> { static F run(F a, F b) { return hypot(a, b); } };
 template <> struct Kernel<MapOp::fmod> : Heavy<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return fmod(a, b); } };
 template <> struct Kernel<MapOp::remainder> : Heavy<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return remainder(a, b); } };
 template <> struct Kernel<MapOp::floorDivide> : Heavy<F(F, F), I(I, I)> { static auto run(auto a, auto b) { return floorDivide(a, b); } };

@@ -69,6 +69,7 @@ constexpr Signature signatureOf(int32_t op) {
     case MapOp::div:
     case MapOp::pow:
     case MapOp::atan2:
+    case MapOp::hypot:
       return Signature::floatBinary;
     case MapOp::eq:
     case MapOp::ne:

@@ -115,6 +115,32 @@ void angles() {
   CHECK(worst <= 3.0, "atan2: %.3f ulp", worst);
 }
 
+void lengths() {
+  const float special[] = {0.0f,   -0.0f,  1.0f,   -3.0f,    INFINITY, -INFINITY, NAN,    1e-45f,
+                           3e-40f, 4e-30f, 1e-19f, 0x1p-63f, 0x1p63f,  3e20f,     -4e20f, 3.4e38f};
+  float y[K::kWidth], x[K::kWidth], r[K::kWidth];
+  double worst = 0;
+  const auto compare = [&] {
+    K::store(r, K::hypot(K::load(y), K::load(x)));
+    for (int i = 0; i < K::kWidth; i++)
+      worst = std::fmax(worst, ulps(r[i], std::hypot(static_cast<double>(y[i]), static_cast<double>(x[i]))));
+  };
+  for (float a : special) {
+    for (float b : special) {
+      for (float& v : y) v = a;
+      for (float& v : x) v = b;
+      compare();
+    }
+  }
+  for (int k = 0; k < 400000; k++) {
+    const float size = std::ldexp(1.0f, k % 250 - 124);
+    for (int i = 0; i < K::kWidth; i++) y[i] = uniform(-1, 1) * size, x[i] = uniform(-1, 1) * size;
+    compare();
+  }
+  std::printf("  %-8s %.3f ulp\n", "hypot", worst);
+  CHECK(worst <= 1.5, "hypot: %.3f ulp", worst);
+}
+
 /// Exact: fmod against C's, remainder and floorDivide against their definitions.
 void remainders() {
   const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, 3.0f, -3.0f, INFINITY, -INFINITY, NAN, 1e-40f, 1e30f, -1e30f, 0.1f, 0.3f, 16777216.0f};
@@ -174,6 +200,7 @@ int main() {
   sample("acosh", apply<K::acosh>, realAcosh, 2.5);
   sample("atanh", apply<K::atanh>, std::atanh, 2.5);
   angles();
+  lengths();
   remainders();
   powers();
   if (gFailures) std::printf("%d failures\n", gFailures);

@@ -4,10 +4,10 @@
 import { customGradient } from '../autograd/custom.js'
 import { checkOptions, ShapeError, showShape } from '../errors.js'
 import { clamp, logSigmoid, softplus } from '../ops/activations.js'
-import { add, div, log, maximum, mul, neg, pow, sigmoid, sub } from '../ops/elementwise.js'
+import { add, div, log, maximum, mul, neg, sigmoid, sub } from '../ops/elementwise.js'
 import { mean, sum } from '../ops/reduce.js'
 import type { Tensor } from '../tensor.js'
-import { checkOption, checkPair, checkRange, checkReduction, type LossOptions, reduceLoss, type Same, weightFor } from './check.js'
+import { checkOption, checkPair, checkRange, checkReduction, focused, type LossOptions, reduceLoss, type Same, weightFor } from './check.js'
 
 /**
  * Cross-entropy of probabilities and labels in 0 … 1: −(t·log p + (1 − t)·log(1 − p)), each logarithm at least −100.
@@ -115,7 +115,7 @@ export function sigmoidFocalLoss(input: Tensor, target: Tensor, options: Sigmoid
   const t = checkPair(op, input, target)
   const p = sigmoid(input)
   const missed = add(mul(p, sub(1, t)), mul(sub(1, p), t))
-  let loss = mul(sub(softplus(input), mul(input, t)), pow(missed, gamma))
+  let loss = focused(sub(softplus(input), mul(input, t)), missed, gamma)
   if (alpha >= 0) loss = mul(loss, add(mul(t, 2 * alpha - 1), 1 - alpha))
   return reduceLoss(loss, reduction)
 }

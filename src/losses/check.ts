@@ -5,7 +5,7 @@ import { isFloat } from '../dtype.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { tableTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
-import { to } from '../ops/elementwise.js'
+import { eq, mul, pow, to, where } from '../ops/elementwise.js'
 import { amax, amin, mean, sum } from '../ops/reduce.js'
 import { broadcastShapes, sameShape } from '../shape.js'
 import { type ShapeOf, type Tensor, tensor } from '../tensor.js'
@@ -35,6 +35,13 @@ export function checkReduction(op: string, reduction: Reduction | undefined): Re
 /** Losses of single elements as the result. */
 export function reduceLoss(loss: Tensor, reduction: Reduction): Tensor {
   return reduction === 'mean' ? mean(loss) : reduction === 'sum' ? sum(loss) : loss
+}
+
+/** loss · missedᵞ, where `missed` is the probability of the wrong answers; where that is 0 the power may have no finite slope, and the loss is 0. */
+export function focused(loss: Tensor, missed: Tensor, gamma: number): Tensor {
+  if (gamma === 0) return loss
+  const none = eq(missed, 0)
+  return where(none, 0, mul(loss, pow(where(none, 1, missed), gamma)))
 }
 
 /** @throws ArgumentError or DTypeError unless `x` is a tensor of floats. */

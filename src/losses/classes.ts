@@ -1,11 +1,11 @@
 /**
  * Losses of one class out of several, and between distributions over classes.
  */
-import { type DType, isFloat } from '../dtype.js'
+import { isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { arangeTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
-import { add, div, eq, exp, log, logicalAnd, lt, mul, ne, neg, pow, relu, square, sub, to, where } from '../ops/elementwise.js'
+import { add, div, eq, exp, log, logicalAnd, lt, mul, ne, neg, relu, square, sub, to, where } from '../ops/elementwise.js'
 import { gather, indexSelect, oneHot } from '../ops/gather.js'
 import { permute, reshape, unsqueeze } from '../ops/movement.js'
 import { amax, amin, mean, sum } from '../ops/reduce.js'
@@ -19,6 +19,7 @@ import {
   checkPair,
   checkRange,
   checkReduction,
+  focused,
   type LossOptions,
   type Reduction,
   reduceLoss,
@@ -112,12 +113,27 @@ function classWeight(op: string, weight: Tensor | readonly number[] | undefined,
 /** Whether a label can be `ignoreIndex` at all. */
 const canIgnore = (labels: Tensor, ignoreIndex: number): boolean => labels.dtype !== 'uint8' || (ignoreIndex >= 0 && ignoreIndex <= 255)
 
-/** For each row 1, its class's weight, or 0 when it is ignored; `undefined` where all are 1. */
-function shares({ labels }: Rows, weight: Tensor | undefined, ignoreIndex: number, dtype: DType): Tensor | undefined {
+/** How rows count. */
+interface Shares {
+  /** Which are not ignored; `undefined` where none can be. */
+  readonly kept: Tensor | undefined
+  /** The label of each row, 0 where it is ignored. */
+  readonly known: Tensor
+  /** For each row 1, its class's weight, or 0 when it is ignored; `undefined` where all are 1. */
+  readonly weights: Tensor | undefined
+}
+
+function sharesOf({ labels, scores }: Rows, weight: Tensor | undefined, ignoreIndex: number): Shares {
   const kept = canIgnore(labels, ignoreIndex) ? ne(labels, ignoreIndex) : undefined
-  if (weight === undefined) return kept && to(kept, dtype)
-  if (kept === undefined) return indexSelect(weight, labels)
-  return where(kept, indexSelect(weight, where(kept, labels, 0)), 0)
+  if (kept === undefined) return { kept, known: labels, weights: weight && indexSelect(weight, labels) }
+  const known = where(kept, labels, 0)
+  return { kept, known, weights: weight === undefined ? to(kept, scores.dtype) : where(kept, indexSelect(weight, known), 0) }
+}
+
+/** Losses of rows, weighted; what is ignored is left out, whatever its loss. */
+function counted(losses: Tensor, weight: Tensor | undefined, { kept, weights }: Shares): Tensor {
+  const weighted = weight === undefined || weights === undefined ? losses : mul(losses, weights)
+  return kept === undefined ? weighted : where(kept, weighted, 0)
 }
 
 /** Reduces losses of rows that are weighted already: the mean divides by the sum of the weights. */
@@ -157,16 +173,23 @@ export function crossEntropy(input: Tensor, target: Labels, options: CrossEntrop
   const rows = checkRows(op, input, target)
   const { scores, labels, shape } = rows
   const weight = classWeight(op, options.weight, scores)
-  const weights = shares(rows, weight, ignoreIndex, scores.dtype)
+  const { kept, weights } = sharesOf(rows, weight, ignoreIndex)
+  // 0 for rows that are ignored
   let losses = crossEntropyRows(scores, labels, ignoreIndex)
   if (weight !== undefined && weights !== undefined) losses = mul(losses, weights)
   if (smoothing > 0) {
     const all = neg(logSoftmax(scores))
     let even = sum(weight === undefined ? all : mul(all, weight), { dim: 1 })
-    if (canIgnore(labels, ignoreIndex)) even = where(ne(labels, ignoreIndex), even, 0)
+    if (kept !== undefined) even = where(kept, even, 0)
     losses = add(mul(losses, 1 - smoothing), mul(even, smoothing / scores.shape[1]))
   }
   return reduceRows(losses, weights, shape, reduction)
+}
+
+/** p·log q, and 0 where p is 0 and log q −∞: what cannot happen and does not is no loss. */
+function expected(p: Tensor, logQ: Tensor): Tensor {
+  const never = logicalAnd(eq(p, 0), eq(logQ, Number.NEGATIVE_INFINITY))
+  return where(never, 0, mul(p, where(never, 0, logQ)))
 }
 
 function fromProbabilities(
@@ -180,7 +203,7 @@ function fromProbabilities(
   const wanted = rowsOf('crossEntropy', target).scores
   const w = classWeight('crossEntropy', weight, scores)
   const smooth = smoothing === 0 ? wanted : add(mul(wanted, 1 - smoothing), smoothing / scores.shape[1])
-  const terms = mul(logSoftmax(scores), w === undefined ? smooth : mul(smooth, w))
+  const terms = expected(w === undefined ? smooth : mul(smooth, w), logSoftmax(scores))
   return reduceRows(neg(sum(terms, { dim: 1 })), undefined, shape, reduction)
 }
 
@@ -197,10 +220,10 @@ export function nllLoss(input: Tensor, target: Labels, options: ClassLossOptions
   const ignoreIndex = checkIgnoreIndex('nllLoss', options.ignoreIndex ?? -100)
   const rows = checkRows('nllLoss', input, target)
   const { scores, labels, shape } = rows
-  const weights = shares(rows, classWeight('nllLoss', options.weight, scores), ignoreIndex, scores.dtype)
-  const known = canIgnore(labels, ignoreIndex) ? where(ne(labels, ignoreIndex), labels, 0) : labels
-  const picked = neg(reshape(gather(scores, unsqueeze(known, 1), 1), [labels.size]))
-  return reduceRows(weights === undefined ? picked : mul(picked, weights), weights, shape, reduction)
+  const weight = classWeight('nllLoss', options.weight, scores)
+  const shares = sharesOf(rows, weight, ignoreIndex)
+  const picked = neg(reshape(gather(scores, unsqueeze(shares.known, 1), 1), [labels.size]))
+  return reduceRows(counted(picked, weight, shares), shares.weights, shape, reduction)
 }
 
 export interface FocalOptions extends ClassLossOptions {
@@ -223,10 +246,11 @@ export function focalLoss(input: Tensor, target: Labels, options: FocalOptions =
   const gamma = checkOption(op, 'gamma', options.gamma ?? 2, 0)
   const ignoreIndex = checkIgnoreIndex(op, options.ignoreIndex ?? -100)
   const rows = checkRows(op, input, target)
-  const weights = shares(rows, classWeight(op, options.weight, rows.scores), ignoreIndex, rows.scores.dtype)
+  const weight = classWeight(op, options.weight, rows.scores)
+  const shares = sharesOf(rows, weight, ignoreIndex)
   const each = crossEntropyRows(rows.scores, rows.labels, ignoreIndex)
-  const losses = mul(each, pow(sub(1, exp(neg(each))), gamma))
-  return reduceRows(weights === undefined ? losses : mul(losses, weights), weights, rows.shape, reduction)
+  const losses = focused(each, sub(1, exp(neg(each))), gamma)
+  return reduceRows(counted(losses, weight, shares), shares.weights, rows.shape, reduction)
 }
 
 export interface KlDivOptions {
@@ -251,7 +275,7 @@ export function klDiv(input: Tensor, target: Tensor, options: KlDivOptions = {})
   const t = checkPair('klDiv', input, target)
   if (!logTarget) checkRange('klDiv', 'the target', t, 0, Infinity, 'Pass probabilities, or { logTarget: true }.')
   const none = eq(t, 0)
-  const loss = logTarget ? mul(exp(t), sub(t, input)) : sub(where(none, 0, mul(t, log(where(none, 1, t)))), mul(t, input))
+  const loss = logTarget ? mul(exp(t), sub(t, input)) : sub(where(none, 0, mul(t, log(where(none, 1, t)))), expected(t, input))
   if (reduction !== 'batchmean') return reduceLoss(loss, reduction)
   if (input.ndim === 0) throw new ShapeError('ERR_LOSS_SHAPE', `klDiv: 'batchmean' needs a batch, received a scalar.`)
   return div(sum(loss), input.shape[0])

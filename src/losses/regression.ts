@@ -44,7 +44,9 @@ export function huberLoss(input: Tensor, target: Tensor, options: LossOptions & 
   const reduction = checkReduction('huberLoss', options.reduction)
   const d = sub(input, checkPair('huberLoss', input, target))
   const size = abs(d)
-  const loss = where(le(size, delta), mul(square(d), 0.5), mul(sub(size, 0.5 * delta), delta))
+  const near = le(size, delta)
+  // the square only of what is near: that of an infinite error would have no gradient that counts for nothing
+  const loss = where(near, mul(square(where(near, d, 0)), 0.5), mul(sub(size, 0.5 * delta), delta))
   return reduceLoss(loss, reduction)
 }
 
@@ -67,7 +69,8 @@ export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions
   const reduction = checkReduction('smoothL1Loss', options.reduction)
   const d = sub(input, checkPair('smoothL1Loss', input, target))
   const size = abs(d)
-  const loss = beta === 0 ? size : where(lt(size, beta), mul(square(d), 0.5 / beta), sub(size, 0.5 * beta))
+  const near = lt(size, beta)
+  const loss = beta === 0 ? size : where(near, div(mul(square(where(near, d, 0)), 0.5), beta), sub(size, 0.5 * beta))
   return reduceLoss(loss, reduction)
 }
 

@@ -192,7 +192,7 @@ export class EmbeddingBag<V extends number = number, D extends number = number> 
     const counted = inside === undefined ? rows : where(inside, rows, 0)
     const total = sum(weights === undefined ? counted : mul(counted, unsqueeze(weights, -1)), { dim: 1 })
     if (this.mode === 'sum') return total
-    if (kept === undefined) return mul(total, 1 / Math.max(1, length))
+    if (kept === undefined) return div(total, Math.max(1, length))
     return div(total, to(maximum(sum(kept, { dim: 1, keepdim: true }), 1), rows.dtype))
   }
 

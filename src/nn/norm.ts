@@ -2,11 +2,8 @@
  * Normalization within a sample: over features (LayerNorm, RMSNorm), over groups of channels (GroupNorm), over a channel (InstanceNorm), over
  * neighbouring channels (LocalResponseNorm). Over the batch: batch-norm.ts.
  */
-import { noGrad } from '../autograd/backward.js'
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
 import { ones, zeros } from '../ops/creation.js'
-import { add } from '../ops/elementwise.js'
 import { groupNorm, instanceNorm, layerNorm, localResponseNorm, rmsNorm } from '../ops/norm.js'
 import type { Rank } from '../ops/window.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -273,6 +270,7 @@ abstract class InstanceNorm<R extends Rank, L extends string, C extends number> 
   bias: Parameter<[C]> | undefined
   readonly runningMean: Tensor<[C]> | undefined
   readonly runningVar: Tensor<[C]> | undefined
+  /** Stays 0, as in PyTorch, whose state dict has it all the same. */
   readonly numBatchesTracked: Tensor<[]> | undefined
 
   constructor(numFeatures: C, options: InstanceNormLayerOptions = {}) {
@@ -303,7 +301,7 @@ abstract class InstanceNorm<R extends Rank, L extends string, C extends number> 
 
   forward<T extends Tensor>(x: T & ExpectPlanes<R, L, C, ShapeOf<T>>): Tensor<ShapeOf<T>>
   forward(x: Tensor): Tensor {
-    const { numFeatures, weight, bias, eps, momentum, runningMean, runningVar, numBatchesTracked } = this
+    const { numFeatures, weight, bias, eps, momentum, runningMean, runningVar } = this
     const layer = this.constructor.name
     const name = `${layer}(${numFeatures})`
     checkInput(name, x, (weight ?? runningMean)?.dtype)
@@ -315,7 +313,6 @@ abstract class InstanceNorm<R extends Rank, L extends string, C extends number> 
       )
     }
     const useInputStats = this.training || runningMean === undefined
-    if (this.training && numBatchesTracked !== undefined) noGrad(() => assign(numBatchesTracked, add(numBatchesTracked, 1)))
     return instanceNorm(x, { weight, bias, eps, momentum, runningMean, runningVar, useInputStats })
   }
 

@@ -3,10 +3,11 @@
  * vector expression) and one line in test/ops.cases.ts. The order of rows numbers the micro-operations.
  */
 import { DTypeError } from '../errors.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
+import { type ShapeOf, Tensor } from '../tensor.js'
 import { apply, checkTensor } from './dispatch.js'
 import type { Broadcast, Meets } from './fluent.js'
 import { defineMicro } from './micro.js'
+import { expand } from './movement.js'
 import {
   any1,
   any2,
@@ -39,7 +40,8 @@ function roundEven(x: number): number {
 /** The density of the normal distribution at 0. */
 const normalPeak = 1 / Math.sqrt(2 * Math.PI)
 
-const none: GradientRule<undefined> = (_c, g) => [mul(g, 0)]
+/** Of steps, which are flat: 0, also where g is not finite. */
+const none: GradientRule<undefined> = (_c, g) => [expand(Tensor.scalar(0, g.dtype), g.shape)]
 
 // biome-ignore format: one row an op
 const row = {

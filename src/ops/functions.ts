@@ -8,13 +8,15 @@ import {
   abs,
   add,
   div,
+  eq,
   exp,
   floor,
   ge,
   log,
   log1p,
+  logicalAnd,
+  logicalOr,
   lt,
-  maximum,
   mul,
   neg,
   pow,
@@ -26,7 +28,18 @@ import {
   where,
 } from './elementwise.js'
 import type { Broadcast, Meets } from './fluent.js'
-import { any2, type Binary, elementwise, float1, float2, type OutOption, type TensorLike, type Unary, unary } from './pointwise.js'
+import {
+  any2,
+  type Binary,
+  binaryOperands,
+  elementwise,
+  float1,
+  float2,
+  type OutOption,
+  type TensorLike,
+  type Unary,
+  unary,
+} from './pointwise.js'
 
 // biome-ignore format: one row an op
 const row = {
@@ -41,8 +54,18 @@ const row = {
   atanh: unary('atanh', 'F→F', Math.atanh, ({ inputs: [x] }, g) => [div(g, sub(1, square(x)))]),
   atan2: elementwise('atan2', { signature: 'FF→F', scalar: Math.atan2,
     gradient: ({ inputs: [y, x], needs }, g) => {
-      const share = div(g, add(square(y), square(x)))
-      return [needs[0] ? mul(share, x) : undefined, needs[1] ? neg(mul(share, y)) : undefined]
+      // by the distance twice, whose square would overflow or vanish; at a distance of 0, where there is no slope, and beside it, where none is finite: 0
+      const r = hypot(y, x)
+      const none = logicalOr(lt(r, g.dtype === 'float64' ? 2 ** -1022 : 2 ** -126), eq(r, Number.POSITIVE_INFINITY))
+      const safe = where(none, 1, r)
+      const slope = (a: Tensor): Tensor => where(none, 0, mul(g, div(div(a, safe), safe)))
+      return [needs[0] ? slope(x) : undefined, needs[1] ? neg(slope(y)) : undefined]
+    } }),
+  hypot: elementwise('hypot', { signature: 'FF→F', scalar: (a, b) => Math.hypot(a, b),
+    gradient: ({ inputs: [a, b], outputs: [r], needs }, g) => {
+      const none = eq(r, 0)
+      const safe = where(none, 1, r)
+      return [needs[0] ? mul(g, div(a, safe)) : undefined, needs[1] ? mul(g, div(b, safe)) : undefined]
     } }),
   fmod: elementwise('fmod', { signature: 'TT→T', scalar: (a, b) => a % b, integer: (a, b) => (b === 0 ? 0 : (a % b) | 0),
     gradient: ({ inputs: [a, b], needs }, g) => [g, needs[1] ? neg(mul(g, trunc(div(a, b)))) : undefined] }),
@@ -119,11 +142,8 @@ export function frac(x: TensorLike): Tensor {
   return sub(x, trunc(x))
 }
 
-/** √(a² + b²). The gradient where both are 0 is 0. */
-export function hypot<A extends TensorLike, B extends TensorLike>(a: A, b: B & Meets<'hypot', A, B>): Tensor<Broadcast<A, B>>
-export function hypot(a: TensorLike, b: TensorLike): Tensor {
-  return safeSqrt(add(square(a), square(b)))
-}
+/** √(a² + b²), which overflows only where the result does. The gradient where both are 0 is 0. */
+export const hypot: Binary<'hypot'> = float2(row.hypot)
 
 /** @internal √x with the gradient 0 at 0 */
 export function safeSqrt(x: Tensor): Tensor {
@@ -134,10 +154,13 @@ export function safeSqrt(x: Tensor): Tensor {
 /** log(eᵃ + eᵇ) without overflow. */
 export function logaddexp<A extends TensorLike, B extends TensorLike>(a: A, b: B & Meets<'logaddexp', A, B>): Tensor<Broadcast<A, B>>
 export function logaddexp(a: TensorLike, b: TensorLike): Tensor {
-  const top = maximum(a, b)
-  const gap = abs(sub(a, b))
+  const [x, y] = binaryOperands('logaddexp', a, b, true)
   // two equal infinities have no difference
-  return where(lt(gap, Number.POSITIVE_INFINITY), add(top, log1p(exp(neg(gap)))), top)
+  const endless = logicalAnd(eq(x, y), eq(abs(x), Number.POSITIVE_INFINITY))
+  const gap = sub(where(endless, 0, x), where(endless, 0, y))
+  // by one choice, as softplus, so that the derivatives of all orders are right where both are equal
+  const first = ge(gap, 0)
+  return add(where(first, x, y), log1p(exp(where(first, neg(gap), gap))))
 }
 
 /**

@@ -5,11 +5,10 @@ import { registerLoop } from '../backend/registry.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import { checkSize, contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
+import { type ShapeOf, Tensor } from '../tensor.js'
 import type { Append, Selected } from '../types.js'
-import { arangeTensor, indexTensor } from './creation.js'
+import { indexTensor } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
-import { eq, to } from './elementwise.js'
 import type { IndexShape } from './fluent.js'
 import { expand, reshape } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
@@ -145,12 +144,29 @@ export function indexSelect(x: Tensor, index: Tensor | readonly number[], dim = 
   return reshape(picked, [...x.shape.slice(0, axis), ...at.shape, ...x.shape.slice(axis + 1)])
 }
 
-/** A row of `classes` numbers for each label: 1 at the label, 0 elsewhere, float32. Labels out of range give rows of zeros. */
+// Written by index, and not compared with 0, 1, 2, …, so that a label out of range is said.
+const oneHotRow = defineOp<{ classes: number }>({
+  name: 'oneHot',
+  infer: ([one, index], { classes }) => [{ shape: [...index.shape.slice(0, -1), classes], dtype: one.dtype }],
+  gradient: null,
+  lower: (inputs, outputs) => [{ opcode: Opcode.scatterAdd, inputs, outputs, scalars: [inputs[1].shape.length - 1, ScatterMode.replace] }],
+  reference: (inputs, outputs, { classes }) =>
+    scatterReplaceRow.reference(inputs, outputs, { axis: inputs[1].shape.length - 1, size: classes }),
+})
+
+/**
+ * A row of `classes` numbers for each label: 1 at the label, 0 elsewhere, float32.
+ *
+ *     oneHot([2, 0], 3)                     // [[0, 0, 1], [1, 0, 0]]
+ *
+ * @throws DataError `ERR_INDEX_RANGE` for a label out of range.
+ */
 export function oneHot<I extends Tensor | readonly number[], N extends number>(labels: I, classes: N): Tensor<Append<IndexShape<I>, N>>
 export function oneHot(labels: Tensor | readonly number[], classes: number): Tensor {
   const at = checkIndex('oneHot', labels)
   if (!Number.isInteger(classes) || classes < 1)
     throw new ArgumentError('ERR_CLASSES', `oneHot: the number of classes must be a positive integer, received ${showValue(classes)}.`)
   checkSize('oneHot', [...at.shape, classes])
-  return to(eq(reshape(at, [...at.shape, 1]), arangeTensor(classes)), 'float32')
+  const column = [...at.shape, 1]
+  return apply(oneHotRow, [expand(Tensor.scalar(1, 'float32'), column), reshape(at, column)], { classes })
 }

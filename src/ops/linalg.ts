@@ -3,6 +3,7 @@
  * for each. Factors that belong together lie below one another in one output and are cut out afterwards, so that they have one
  * gradient. The work is done in double precision on every backend (matrix.ts).
  */
+import { customGradient } from '../autograd/custom.js'
 import { registerLoop } from '../backend/registry.js'
 import { singularError } from '../backend/status.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
@@ -12,7 +13,7 @@ import type { ShapeOf, Tensor } from '../tensor.js'
 import { eye } from './creation.js'
 import { diagEmbed, diagonal, tril, triu } from './diagonal.js'
 import { apply, checkTensor } from './dispatch.js'
-import { add, div, mul, neg, sub, where } from './elementwise.js'
+import { add, div, eq, logicalAnd, mul, neg, square, sub, where } from './elementwise.js'
 import { matmul } from './matmul.js'
 import { choleskyInPlace, eighInPlace, luInPlace, qrInPlace, solveTriangularInPlace, svdInPlace } from './matrix.js'
 import { expand, narrow, reshape, squeeze, transpose, unsqueeze } from './movement.js'
@@ -126,13 +127,14 @@ const kindNames = Object.keys(LinalgKind) as LinalgKind[]
 registerLoop(Opcode.linalg, (inputs, outputs, [kind, flags]) => reference(kindNames[kind], inputs, outputs, flags))
 
 function linalg(
+  name: string,
   kind: LinalgKind,
   /** Rows and columns of the output, of a matrix m × n and k right-hand sides. */
   size: (m: number, n: number, k: number) => readonly [number, number],
   gradient: GradientRule<LinalgAttrs>,
 ): OpRow<LinalgAttrs> {
   return defineOp<LinalgAttrs>({
-    name: kind,
+    name,
     infer: (inputs) => {
       const [m, n] = inputs[0].shape.slice(-2)
       const k = inputs.length > 1 ? inputs[1].shape[inputs[1].shape.length - 1] : 0
@@ -153,6 +155,7 @@ const rows = (x: Tensor, from: number, count: number): Tensor => narrow(x, x.ndi
 
 const choleskyRow = linalg(
   'cholesky',
+  'cholesky',
   (_m, n) => [n, n],
   // Murray 2016, "Differentiation of the Cholesky decomposition"
   ({ outputs: [l] }, g) => {
@@ -166,6 +169,7 @@ const choleskyRow = linalg(
 
 const solveRow: OpRow<LinalgAttrs> = linalg(
   'solve',
+  'solve',
   (_m, n, k) => [n, k],
   ({ inputs: [a], outputs: [x], needs }, g) => {
     const forB = apply(solveRow, [t(a), g], plain)
@@ -174,6 +178,7 @@ const solveRow: OpRow<LinalgAttrs> = linalg(
 )
 
 const triangularRow: OpRow<LinalgAttrs> = linalg(
+  'solveTriangular',
   'solveTriangular',
   (_m, n, k) => [n, k],
   ({ inputs: [a], outputs: [x], attrs: { flags }, needs }, g) => {
@@ -188,17 +193,17 @@ function solveTriangularBy(a: Tensor, b: Tensor, flags: number): Tensor {
   return apply(triangularRow, [a, b], { flags })
 }
 
-const determinantRow = linalg(
-  'determinant',
-  () => [1, 3],
-  ({ inputs: [a], outputs: [y] }, g) => {
-    const part = (x: Tensor, i: number): Tensor => narrow(x, x.ndim - 1, i, 1)
-    const byLog = add(mul(part(g, 0), part(y, 0)), part(g, 2))
-    return [mul(byLog, t(inverse(a)))]
-  },
-)
+const determinantPart = (x: Tensor, part: number): Tensor => narrow(x, x.ndim - 1, part, 1)
+const determinantSize = (): readonly [number, number] => [1, 3]
+
+// Rows of their own for the determinant and its logarithm, so that a gradient of one is no product with the other, which may have overflowed.
+const detRow = linalg('det', 'determinant', determinantSize, ({ inputs: [a], outputs: [y] }, g) => [
+  mul(mul(determinantPart(g, 0), determinantPart(y, 0)), t(inverse(a))),
+])
+const slogdetRow = linalg('slogdet', 'determinant', determinantSize, ({ inputs: [a] }, g) => [mul(determinantPart(g, 2), t(inverse(a)))])
 
 const qrRow = linalg(
+  'qr',
   'qr',
   (m, n) => [m + n, Math.min(m, n)],
   // Walter and Lehmann 2018; Roberts and Roberts 2020 for wide matrices
@@ -221,15 +226,19 @@ const qrRow = linalg(
   },
 )
 
-/** 1 / (x_j - x_i) off the diagonal, 0 on it. */
-function gaps(x: Tensor): Tensor {
-  const n = x.shape[x.ndim - 1]
-  const one = eye(n, n, { dtype: 'bool' })
-  const difference = sub(unsqueeze(x, x.ndim - 1), unsqueeze(x, x.ndim))
-  return where(one, 0, div(1, where(one, 1, difference)))
+/** a / b, and 0 where both are 0: a vector that nothing depends on has no gradient, however many values are equal. */
+function ratio(a: Tensor, b: Tensor): Tensor {
+  const nothing = logicalAnd(eq(a, 0), eq(b, 0))
+  return where(nothing, 0, div(a, where(nothing, 1, b)))
+}
+
+/** What vectors of the values x turn by: (m_ij − m_ji) / (x_j − x_i) off the diagonal, 0 on it. */
+function turned(m: Tensor, x: Tensor): Tensor {
+  return ratio(sub(m, t(m)), sub(unsqueeze(x, x.ndim - 1), unsqueeze(x, x.ndim)))
 }
 
 const svdRow = linalg(
+  'svd',
   'svd',
   (m, n) => [m + n + 1, Math.min(m, n)],
   // Townsend 2016, "Differentiating the singular value decomposition"
@@ -237,18 +246,17 @@ const svdRow = linalg(
     const [m, n] = a.shape.slice(-2)
     const [u, v, s] = [rows(y, 0, m), rows(y, m, n), rows(y, m + n, 1)]
     const [gu, gv, gs] = [rows(g, 0, m), rows(g, m, n), rows(g, m + n, 1)]
-    const f = gaps(mul(squeeze(s, s.ndim - 2), squeeze(s, s.ndim - 2)))
-    const skew = (x: Tensor): Tensor => mul(f, sub(x, t(x)))
-    const middle = add(mul(skew(matmul(t(u), gu)), s), mul(t(s), skew(matmul(t(v), gv))))
+    const squares = square(squeeze(s, s.ndim - 2))
+    const middle = add(mul(turned(matmul(t(u), gu), squares), s), mul(t(s), turned(matmul(t(v), gv), squares)))
     const core = add(middle, diagEmbed(squeeze(gs, gs.ndim - 2)))
     let whole = matmul(matmul(u, core), t(v))
     if (m > n) {
       const outside = sub(gu, matmul(u, matmul(t(u), gu)))
-      whole = add(whole, matmul(div(outside, s), t(v)))
+      whole = add(whole, matmul(ratio(outside, s), t(v)))
     }
     if (n > m) {
       const outside = sub(gv, matmul(v, matmul(t(v), gv)))
-      whole = add(whole, matmul(u, t(div(outside, s))))
+      whole = add(whole, matmul(u, t(ratio(outside, s))))
     }
     return [whole]
   },
@@ -256,15 +264,15 @@ const svdRow = linalg(
 
 const eighRow = linalg(
   'eigh',
+  'eigh',
   (_m, n) => [n + 1, n],
   ({ outputs: [y] }, g) => {
     const n = y.shape[y.ndim - 1]
     const [v, w] = [rows(y, 0, n), rows(y, n, 1)]
     const [gv, gw] = [rows(g, 0, n), rows(g, n, 1)]
     const flat = (x: Tensor): Tensor => squeeze(x, x.ndim - 2)
-    const core = add(mul(gaps(flat(w)), matmul(t(v), gv)), diagEmbed(flat(gw)))
-    const whole = matmul(matmul(v, core), t(v))
-    return [mul(add(whole, t(whole)), 0.5)]
+    const core = add(mul(turned(matmul(t(v), gv), flat(w)), 0.5), diagEmbed(flat(gw)))
+    return [matmul(matmul(v, core), t(v))]
   },
 )
 
@@ -346,20 +354,19 @@ export function cholesky(x: Tensor, options: { upper?: boolean } = {}): Tensor {
   return options.upper ? t(lower) : lower
 }
 
-function determinantPart(op: string, x: Tensor, part: number): Tensor {
-  checkMatrix(op, x, true)
-  const y = apply(determinantRow, [x], plain)
-  return reshape(narrow(y, y.ndim - 1, part, 1), x.shape.slice(0, -2))
+function determinantOf(row: OpRow<LinalgAttrs>, x: Tensor, part: number): Tensor {
+  checkMatrix(row.name, x, true)
+  return reshape(determinantPart(apply(row, [x], plain), part), x.shape.slice(0, -2))
 }
 
 /** The determinants of square matrices `[…, N, N]`. Its gradient needs the inverse. */
 export function det(x: Tensor): Tensor {
-  return determinantPart('det', x, 0)
+  return determinantOf(detRow, x, 0)
 }
 
 /** The sign of the determinants and the logarithm of their magnitude: safe where the determinant itself overflows. */
 export function slogdet(x: Tensor): { sign: Tensor; logabsdet: Tensor } {
-  return { sign: determinantPart('slogdet', x, 1).detach(), logabsdet: determinantPart('slogdet', x, 2) }
+  return { sign: determinantOf(slogdetRow, x, 1).detach(), logabsdet: determinantOf(slogdetRow, x, 2) }
 }
 
 /** Options of PyTorch of which only the thin factors exist here: the further columns span what the matrix does not reach. */
@@ -386,7 +393,7 @@ export function qr(x: Tensor, options: { mode?: 'reduced' } = {}): { Q: Tensor; 
 
 /**
  * A = U·diag(S)·Vh of matrices `[…, M, N]`: U `[…, M, K]`, S `[…, K]` falling, Vh `[…, K, N]`, K = min(M, N). Signs: in each row of Vh
- * the first number of at least half the largest magnitude is positive. Gradients need distinct singular values.
+ * the first number of at least half the largest magnitude is positive. Gradients of U and Vh need distinct singular values, those of S do not.
  * This is PyTorch's `fullMatrices: false`, the only form there is.
  */
 export function svd(x: Tensor, options: { fullMatrices?: false } = {}): { U: Tensor; S: Tensor; Vh: Tensor } {
@@ -398,27 +405,41 @@ export function svd(x: Tensor, options: { fullMatrices?: false } = {}): { U: Ten
   return { U: rows(y, 0, m), S: squeeze(rows(y, m + n, 1), -2), Vh: t(rows(y, m, n)) }
 }
 
+/** The lower triangle in both; the gradient is that of the whole symmetric matrix, as in PyTorch. */
+const mirrored = customGradient({ name: 'eigh', forward: ([x]) => add(tril(x), t(tril(x, -1))), backward: ([g]) => g })
+
 /**
- * Eigenvalues `[…, N]`, rising, and eigenvectors `[…, N, N]` (columns) of symmetric matrices: in each the first number of at least half the largest
- * magnitude is positive. Gradients need distinct eigenvalues.
+ * Eigenvalues `[…, N]`, rising, and eigenvectors `[…, N, N]` (columns) of symmetric matrices, of which the lower triangle is read: in each the first number of
+ * at least half the largest magnitude is positive. The gradient is symmetric. That of the eigenvectors needs distinct eigenvalues, that of the values does not.
  */
 export function eigh(x: Tensor): { eigenvalues: Tensor; eigenvectors: Tensor } {
   checkMatrix('eigh', x, true)
   const n = x.shape[x.ndim - 1]
-  const lower = add(tril(x), t(tril(x, -1)))
-  const y = apply(eighRow, [lower], plain)
+  const y = apply(eighRow, [mirrored(x)], plain)
   return { eigenvalues: squeeze(rows(y, n, 1), -2), eigenvectors: rows(y, 0, n) }
 }
 
 /** The pseudo-inverse (Moore–Penrose) of matrices `[…, M, N]`; singular values below `rtol` (default max(M, N)·ε) times the greatest count as 0. */
 export function pinverse(x: Tensor, options: { rtol?: number } = {}): Tensor {
   checkOptions('pinverse', options, { rtol: true })
-  const { U, S, Vh } = svd(x)
+  checkMatrix('pinverse', x, false)
   const epsilon = x.dtype === 'float64' ? 2 ** -52 : 2 ** -23
-  const limit = mul(S.amax({ dim: -1, keepdim: true }).detach(), options.rtol ?? Math.max(...x.shape.slice(-2)) * epsilon)
-  const kept = S.gt(limit)
-  const inverted = where(kept, div(1, where(kept, S, 1)), 0)
-  return matmul(mul(t(Vh), unsqueeze(inverted, -2)), t(U))
+  const rtol = options.rtol ?? Math.max(...x.shape.slice(-2)) * epsilon
+  // a gradient of its own, for that of the factors needs distinct singular values (Golub and Pereyra 1973, for constant rank)
+  return customGradient({
+    name: 'pinverse',
+    forward: ([a]) => {
+      const { U, S, Vh } = svd(a)
+      const kept = S.gt(mul(S.amax({ dim: -1, keepdim: true }), rtol))
+      return matmul(mul(t(Vh), unsqueeze(where(kept, div(1, where(kept, S, 1)), 0), -2)), t(U))
+    },
+    backward: ([g], { inputs: [a], outputs: [p] }) => {
+      const ofRows = matmul(matmul(t(g), p), t(p))
+      const ofColumns = matmul(matmul(t(p), p), t(g))
+      const outside = sub(add(ofRows, ofColumns), add(matmul(matmul(a, p), ofRows), matmul(ofColumns, matmul(p, a))))
+      return sub(outside, matmul(matmul(t(p), g), t(p)))
+    },
+  })(x)
 }
 
 /** X that comes closest to A·X = B in least squares: `a: […, M, N]` of full rank with M ≥ N, `b: […, M, K]`. */

@@ -100,8 +100,8 @@ const normalizeRow: OpRow<undefined> = defineOp<undefined>({
     const n = x.size / x.shape[1]
     const [plain, weighted] = normSums(g, x, average, deviation)
     const scale = weight === undefined ? deviation : mul(deviation, weight)
-    const slope = mul(mul(weighted, deviation), 1 / n)
-    const offset = mul(plain, 1 / n)
+    const slope = div(mul(weighted, deviation), n)
+    const offset = div(plain, n)
     const gx = gradMode.enabled
       ? mul(sub(sub(g, spread(offset, x)), mul(sub(x, spread(average, x)), spread(slope, x))), spread(scale, x))
       : apply(normalizeGradRow, [g, x, average, slope, offset, scale], undefined)

@@ -130,9 +130,9 @@ const argminRow = reduction('argmin', 'argmin', null)
 
 /** Ties share the gradient evenly, as in PyTorch's amax. */
 function pickGradient(this: void, { inputs: [x], outputs: [y], attrs }: Parameters<GradientRule<ReduceAttrs>>[0], g: Tensor): Tensor[] {
-  const picked = to(eq(x, y), g.dtype)
-  const count = apply(sumRow, [picked], attrs)
-  return [mul(picked, div(g, count))]
+  const picked = eq(x, y)
+  const count = apply(sumRow, [to(picked, g.dtype)], attrs)
+  return [where(picked, div(g, count), 0)]
 }
 
 /** @internal a row over the dimensions asked for */
@@ -224,7 +224,7 @@ export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   checkOptions('mean', options, reduceNames)
   checkTensor('mean', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
-  return mul(sum(float, options), 1 / countOf(float, options.dim))
+  return div(sum(float, options), countOf(float, options.dim))
 }
 
 export interface VarianceOptions extends ReduceOptions {

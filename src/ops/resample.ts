@@ -107,9 +107,9 @@ function resample(x: Tensor, dim: number, count: number, step: number, mode: Int
 function nearest(x: Tensor, dim: number, count: number, step: number, offset: number): Tensor {
   const size = x.shape[dim]
   const [before, after] = [x.shape.slice(0, dim), x.shape.slice(dim + 1)]
-  // in images PyTorch halves positions where the size doubles, whatever the factor; of signals and volumes only its gradient does
-  const doubled = offset === 0 && x.ndim === 4 && count === 2 * size
-  if (doubled || (step * count === size && count % size === 0)) {
+  // in images PyTorch copies a size that stays and halves positions where it doubles, whatever the factor; of signals and volumes only its gradient does
+  const plain = offset === 0 && x.ndim === 4 && (count === size || count === 2 * size)
+  if (plain || (step * count === size && count % size === 0)) {
     const times = count / size
     return reshape(expand(reshape(x, [...before, size, 1, ...after]), [...before, size, times, ...after]), [...before, count, ...after])
   }
@@ -174,7 +174,8 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   let y = x
   sizes.forEach((size, d) => {
     if (picks[mode] !== undefined) y = nearest(y, 2 + d, size, steps[d], picks[mode])
-    else if (size !== x.shape[2 + d] || (steps[d] !== 1 && !options.alignCorners))
+    // as in PyTorch the linear modes copy a size that stays, whatever the factor
+    else if (size !== x.shape[2 + d] || (mode === 'bicubic' && steps[d] !== 1 && !options.alignCorners))
       y = resample(y, 2 + d, size, steps[d], mode, options.alignCorners ?? false)
   })
   return y

@@ -8,7 +8,7 @@ import { Opcode } from '../ir/format.js'
 import { normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { apply, checkTensor } from './dispatch.js'
-import { exp, mul, sub } from './elementwise.js'
+import { exp, mul, sub, where } from './elementwise.js'
 import { indexError, oneHot } from './gather.js'
 import { permute, unsqueeze } from './movement.js'
 import { moveLast, sum } from './reduce.js'
@@ -116,12 +116,14 @@ const crossEntropyGradRow = defineOp<CrossEntropyAttrs>({
   infer: ([logits]) => [{ shape: logits.shape, dtype: logits.dtype }],
   gradient: ({ inputs: [logits, targets, g], attrs, needs }, gg) => {
     // y = (p - onehot)·g by row, with p = softmax(logits); ignored rows are zero
-    const kept = targets.ne(attrs.ignoreIndex).to(logits.dtype)
-    const p = softmax(logits)
-    const scaled = mul(gg, unsqueeze(mul(g, kept), 1))
+    const kept = targets.ne(attrs.ignoreIndex)
+    const rows = unsqueeze(kept, 1)
+    const p = softmax(where(rows, logits, 0))
+    const scaled = where(rows, mul(gg, unsqueeze(g, 1)), 0)
     const forLogits = mul(p, sub(scaled, sum(mul(scaled, p), { dim: -1, keepdim: true })))
-    const hot = oneHot(targets, logits.shape[1]).to(logits.dtype)
-    return [needs[0] ? forLogits : undefined, undefined, needs[2] ? mul(kept, sum(mul(gg, sub(p, hot)), { dim: -1 })) : undefined]
+    const hot = oneHot(where(kept, targets, 0), logits.shape[1]).to(logits.dtype)
+    const forG = where(kept, sum(mul(gg, sub(p, hot)), { dim: -1 }), 0)
+    return [needs[0] ? forLogits : undefined, undefined, needs[2] ? forG : undefined]
   },
   lower: (inputs, outputs, { ignoreIndex }) => [{ opcode: Opcode.crossEntropyGrad, inputs, outputs, scalars: [ignoreIndex] }],
   reference: ([logits, targets, g], [y], { ignoreIndex }) => {

@@ -10,7 +10,7 @@ import type { Reduced } from '../types.js'
 import { detach } from './alias.js'
 import { diagonal } from './diagonal.js'
 import { checkTensor } from './dispatch.js'
-import { add, div, eq, le, logicalAnd, lt, maximum, minimum, mul, ne, sqrt, sub, to, where } from './elementwise.js'
+import { abs, add, div, eq, le, logicalAnd, logicalOr, lt, maximum, minimum, mul, ne, sqrt, sub, to, where } from './elementwise.js'
 import { gather, scatterSum } from './gather.js'
 import { stack } from './join.js'
 import { matmul } from './matmul.js'
@@ -140,6 +140,15 @@ const interpolations: Record<Interpolation, (fraction: number, below: number) =>
   midpoint: (fraction) => (fraction > 0 ? 0.5 : 0),
 }
 
+/** From `low` to `high` by `weight`. Beside an infinity it is that infinity, between two of them NaN. */
+function between(low: Tensor, high: Tensor, weight: number): Tensor {
+  if (weight === 1) return high
+  const way = sub(high, low)
+  // the way is infinite also between finite numbers of opposite signs
+  const parts = add(mul(low, 1 - weight), mul(high, weight))
+  return where(lt(abs(way), Number.POSITIVE_INFINITY), add(low, mul(way, weight)), parts)
+}
+
 /**
  * The quantiles `q` (a number from 0 to 1, or a list, which becomes the first dimension) along `dim`, of the flattened tensor without it. Between two
  * elements it interpolates. NaN wins.
@@ -174,8 +183,8 @@ export function quantile(
     const below = Math.floor(at)
     const weight = interpolations[interpolation](at - below, below)
     const low = narrow(values, d, below, 1)
-    const mixed = weight === 0 ? low : add(low, mul(sub(narrow(values, d, below + 1, 1), low), weight))
-    return where(ne(last, last), last, mixed)
+    const result = weight === 0 ? low : between(low, narrow(values, d, below + 1, 1), weight)
+    return where(ne(last, last), last, result)
   })
   const kept = dim === undefined ? x.shape.map(() => 1) : source.shape.map((s, i) => (i === d ? 1 : s))
   const shape = keepdim ? kept : dim === undefined ? [] : source.shape.filter((_, i) => i !== d)
@@ -204,7 +213,7 @@ export function corrcoef(x: Tensor): Tensor {
 }
 
 /**
- * Where `values` would go in the rising vector `sorted` (int32): before equal elements, behind them with `right`. Compares each with each.
+ * Where `values` would go in the rising vector `sorted` (int32): before equal elements, behind them with `right`; NaN behind all. Compares each with each.
  *
  *     searchsorted(boundaries, x)
  */
@@ -215,7 +224,9 @@ export function searchsorted(sorted: Tensor, values: Tensor, options: { right?: 
   checkTensor('searchsorted', 'the values', values)
   if (sorted.ndim !== 1) throw new ShapeError('ERR_RANK', `searchsorted: needs a vector to search in, received ${showShape(sorted.shape)}.`)
   const wide = unsqueeze(values, values.ndim)
-  return sum(options.right ? le(sorted, wide) : lt(sorted, wide), { dim: -1 })
+  const before = options.right ? le(sorted, wide) : lt(sorted, wide)
+  // all numbers are before NaN
+  return sum(isFloat(values.dtype) ? logicalOr(before, ne(wide, wide)) : before, { dim: -1 })
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
 import { detach } from './alias.js'
 import { checkTensor } from './dispatch.js'
-import { abs, add, div, lt, mul, pow, square, sub, to, where } from './elementwise.js'
+import { abs, add, div, lt, mul, pow, sign, square, sub, to, where } from './elementwise.js'
 import type { Dims, ReduceBy } from './fluent.js'
 import { safeSqrt } from './functions.js'
 import { expand, unsqueeze } from './movement.js'
@@ -43,7 +43,8 @@ export function norm(x: Tensor, options: NormOptions = {}): Tensor {
     case 1:
       return sum(abs(float), reduced)
     case 0:
-      return sum(to(float.ne(0), float.dtype), reduced)
+      // NaN counts, and nothing has a slope
+      return sum(abs(sign(where(float.ne(float), 1, float))), reduced)
     case Number.POSITIVE_INFINITY:
       return amax(abs(float), reduced)
     case Number.NEGATIVE_INFINITY:

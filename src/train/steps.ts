@@ -9,7 +9,7 @@ import { inEvaluation } from '../nn/mode.js'
 import type { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
 import { gradMode } from '../ops/dispatch.js'
-import { mul } from '../ops/elementwise.js'
+import { div } from '../ops/elementwise.js'
 import { clone } from '../ops/movement.js'
 import { gradientOf } from '../optim/gradient.js'
 import type { Optimizer } from '../optim/optimizer.js'
@@ -127,12 +127,12 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
     return measured
   }
 
-  const apply = (share: number | Tensor): void => {
+  const apply = (count: number | Tensor): void => {
     noGrad(() => {
       for (const { params } of optimizer.groups) {
         for (const p of params) {
           const g = gradientOf(p)
-          if (g !== undefined) p.replaceGrad(mul(g, share), true)
+          if (g !== undefined) p.replaceGrad(div(g, count), true)
         }
       }
     })
@@ -161,7 +161,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   return {
     train: compile(learn, { name: 'fit', eager }),
     gather: compile(collect, { name: 'fit', eager }),
-    apply: (count) => update(1 / count),
+    apply: (count) => update(count),
     judge: compile(judge, { name: 'fit, validation', eager }),
     checkMetrics,
     eager,
