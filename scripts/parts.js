@@ -22,7 +22,7 @@ const holdings = {
   core: [
     'backend/',
     ...inside('autograd', 'backward custom hint hooks'),
-    ...inside('ops', 'alias assign at creation dispatch dropout elementwise functions gather join matmul methods micro movement'),
+    ...inside('ops', 'alias along assign at creation dispatch dropout elementwise functions gather join matmul methods micro movement'),
     ...inside('ops', 'pointwise random range reduce softmax state table window'),
     ...inside('data', 'index collate loader rng tensors'),
     ...inside('io', 'index'),

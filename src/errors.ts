@@ -67,10 +67,14 @@ const isPlain = (x: object): boolean => {
 }
 
 /** Checks that something is an object with named properties: no array, map, promise and the like. */
-export function checkObject(op: string, options: unknown): asserts options is object {
+export function checkObject(op: string, options: unknown, names: readonly string[] = []): asserts options is object {
   if (typeof options === 'object' && options !== null && !Array.isArray(options) && isPlain(options)) return
   const received = typeof options === 'object' && options !== null && !Array.isArray(options) ? showClass(options) : showValue(options)
-  throw new ArgumentError('ERR_OPTIONS', `${showOp(op)}: options are an object, received ${received}.`)
+  // a dimension has a place of its own, and a tensor to write into is no number
+  const likely = names.find((name) => name !== 'dim' && name !== 'out')
+  const named = likely !== undefined && ['number', 'boolean', 'string'].includes(typeof options)
+  const remedy = named ? ` Name it, for example { ${likely}: ${received} }.` : ''
+  throw new ArgumentError('ERR_OPTIONS', `${showOp(op)}: options are an object, received ${received}.${remedy}`)
 }
 
 /** How an error message shows an instance: `a Map`. */
@@ -91,6 +95,7 @@ export type OptionNames<O> = { readonly [K in keyof O]-?: true }
  * @throws ArgumentError `ERR_OPTIONS` naming the nearest name.
  */
 export function checkOptions<O>(op: string, options: O, names: OptionNames<NoInfer<O>>): void {
+  if (typeof options !== 'object') checkObject(op, options, Object.keys(names ?? {}))
   checkObject(op, options)
   for (const name in options) if (!Object.hasOwn(names ?? {}, name)) throw unknownOption(op, name, Object.keys(names ?? {}))
 }

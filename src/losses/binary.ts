@@ -7,7 +7,18 @@ import { clamp, logSigmoid, softplus } from '../ops/activations.js'
 import { add, div, log, maximum, mul, neg, sigmoid, sub } from '../ops/elementwise.js'
 import { mean, sum } from '../ops/reduce.js'
 import type { Tensor } from '../tensor.js'
-import { checkOption, checkPair, checkRange, checkReduction, focused, type LossOptions, reduceLoss, type Same, weightFor } from './check.js'
+import {
+  checkOption,
+  checkPair,
+  checkRange,
+  checkReduction,
+  focused,
+  type LossOptions,
+  reduceLoss,
+  type Same,
+  type Weights,
+  weightFor,
+} from './check.js'
 
 /**
  * Cross-entropy of probabilities and labels in 0 … 1: −(t·log p + (1 − t)·log(1 − p)), each logarithm at least −100.
@@ -51,16 +62,16 @@ const bernoulliLoss = customGradient({
 })
 
 export interface BceWithLogitsOptions extends LossOptions {
-  /** Weight of positive labels; broadcasts to the input (one number per class, say). */
-  posWeight?: Tensor | readonly number[]
+  /** Weight of positive labels: one number, or what broadcasts to the input (one per class, say). */
+  posWeight?: Weights
   /** Weight of each element; broadcasts to the input. */
-  weight?: Tensor | readonly number[]
+  weight?: Weights
 }
 
 /**
  * Cross-entropy of sigmoid(input) and labels in 0 … 1, without overflow. Any shape, both equal; labels may be integers.
  *
- *     binaryCrossEntropyWithLogits(model.forward(x), y, { posWeight: [3] })
+ *     binaryCrossEntropyWithLogits(model.forward(x), y, { posWeight: 3 })
  *
  * @throws ShapeError `ERR_LOSS_SHAPE` or `ERR_LOSS_WEIGHT`; DTypeError when the input is not float.
  */

@@ -8,7 +8,7 @@ import { checkTensor } from '../ops/dispatch.js'
 import { eq, mul, pow, to, where } from '../ops/elementwise.js'
 import { amax, amin, mean, sum } from '../ops/reduce.js'
 import { broadcastShapes, sameShape } from '../shape.js'
-import { type ShapeOf, type Tensor, tensor } from '../tensor.js'
+import { type ShapeOf, Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import type { ExpectSame } from '../types.js'
 
@@ -72,15 +72,19 @@ export function vectorOf(numbers: readonly number[], dtype: 'float32' | 'int32' 
   return tableTensor(`vector ${numbers.join()}`, dtype, () => tensor(numbers as number[], { dtype }).data)
 }
 
+/** Weights as a user gives them: a tensor, numbers, or one number for all. */
+export type Weights = Tensor | readonly number[] | number
+
 /** Weights as a tensor of the input's dtype. */
-export function weightTensor(op: string, name: string, weight: Tensor | readonly number[], dtype: Tensor['dtype']): Tensor {
+export function weightTensor(op: string, name: string, weight: Weights, dtype: Tensor['dtype']): Tensor {
+  if (typeof weight === 'number') return Tensor.scalar(weight, dtype)
   if (Array.isArray(weight)) return to(vectorOf(weight), dtype)
   checkFloat(op, name, weight)
   return weight
 }
 
 /** Weights that broadcast to the input. */
-export function weightFor(op: string, name: string, weight: Tensor | readonly number[], input: Tensor): Tensor {
+export function weightFor(op: string, name: string, weight: Weights, input: Tensor): Tensor {
   const w = weightTensor(op, name, weight, input.dtype)
   const wide = broadcastShapes(w.shape, input.shape)
   if (wide === undefined || !sameShape(wide, input.shape)) {

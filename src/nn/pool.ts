@@ -41,7 +41,7 @@ abstract class Pool<R extends Rank, L extends string, O extends object> extends 
     const layer = new.target.name
     checkOptions(layer, options, names)
     super(rank)
-    sizesOf(layer, 'kernelSize', kernelSize, rank, 1)
+    sizesOf(layer, 'kernelSize', kernelSize, rank, 1, 'ERR_POOL_OPTION')
     this.kernelSize = kernelSize
     this.options = { ...options }
   }

@@ -138,7 +138,7 @@ export class Unfold extends Module {
   constructor(kernelSize: Pair, options: UnfoldOptions = {}) {
     checkOptions('Unfold', options, unfoldNames)
     super()
-    this.kernelSize = pairOf('Unfold', 'kernelSize', kernelSize, 1)
+    this.kernelSize = pairOf('Unfold', 'kernelSize', kernelSize, 1, 'ERR_FOLD_OPTION')
     this.options = { ...options }
   }
   forward(x: Tensor): Tensor<AnyShape> {
@@ -162,8 +162,8 @@ export class Fold extends Module {
   constructor(outputSize: Pair, kernelSize: Pair, options: UnfoldOptions = {}) {
     checkOptions('Fold', options, unfoldNames)
     super()
-    this.outputSize = pairOf('Fold', 'outputSize', outputSize, 1)
-    this.kernelSize = pairOf('Fold', 'kernelSize', kernelSize, 1)
+    this.outputSize = pairOf('Fold', 'outputSize', outputSize, 1, 'ERR_FOLD_OPTION')
+    this.kernelSize = pairOf('Fold', 'kernelSize', kernelSize, 1, 'ERR_FOLD_OPTION')
     this.options = { ...options }
   }
   forward(x: Tensor): Tensor<AnyShape> {

@@ -4,7 +4,8 @@
  */
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { normalizeDim } from '../shape.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
+import { type ShapeOf, Tensor } from '../tensor.js'
+import { dimOf } from './along.js'
 import { checkTensor } from './dispatch.js'
 import {
   abs,
@@ -217,25 +218,41 @@ export function prelu(x: Tensor, weight: Tensor): Tensor {
  *
  * @throws ShapeError `ERR_GLU` when the dimension cannot be halved.
  */
-export function glu(x: Tensor, dim = -1): Tensor {
+export function glu(x: Tensor, dim?: number | { dim?: number }): Tensor {
   checkTensor('glu', 'x', x)
-  const d = normalizeDim('glu', dim, x.ndim)
+  const d = normalizeDim('glu', dimOf('glu', dim, -1), x.ndim)
   const half = x.shape[d] / 2
   if (!Number.isInteger(half))
     throw new ShapeError('ERR_GLU', `glu: dimension ${d} of ${showShape(x.shape)} must be even, to be cut in halves.`)
   return mul(narrow(x, d, 0, half), sigmoid(narrow(x, d, half, half)))
 }
 
+export interface ClampOptions {
+  min?: Tensor | number
+  max?: Tensor | number
+}
+
 /**
  * x limited to [min, max]; the gradient is 0 outside and at the limits, as in PyTorch. Limits that are tensors broadcast with x and have gradients;
  * where x equals one, each gets half.
+ *
+ *     clamp(x, 0, 1)
+ *     clamp(x, { min: 0 })
  */
-export function clamp<T extends Tensor>(x: T, min?: number, max?: number): Tensor<ShapeOf<T>>
-export function clamp(x: Tensor, min?: Tensor | number, max?: Tensor | number): Tensor
-export function clamp(x: Tensor, min?: Tensor | number, max?: Tensor | number): Tensor {
+export function clamp<T extends Tensor>(x: T, min?: number | { min?: number; max?: number }, max?: number): Tensor<ShapeOf<T>>
+export function clamp(x: Tensor, min?: Tensor | number | ClampOptions, max?: Tensor | number): Tensor
+export function clamp(x: Tensor, least?: Tensor | number | ClampOptions, most?: Tensor | number): Tensor {
+  const { min, max } = limitsOf(least, most)
   if (min === undefined && max === undefined) throw new ArgumentError('ERR_CLAMP', 'clamp: needs min, max or both.')
   let y = x
   if (min !== undefined) y = typeof min === 'number' ? where(le(y, min), min, y) : maximum(y, min)
   if (max !== undefined) y = typeof max === 'number' ? where(ge(y, max), max, y) : minimum(y, max)
   return y
+}
+
+function limitsOf(least: Tensor | number | ClampOptions | undefined, most: Tensor | number | undefined): ClampOptions {
+  if (typeof least !== 'object' || least === null || least instanceof Tensor) return { min: least, max: most }
+  checkOptions<ClampOptions>('clamp', least, { min: true, max: true })
+  if (most === undefined) return least
+  throw new ArgumentError('ERR_CLAMP', 'clamp: takes two limits or one object, { min, max }, not both.')
 }

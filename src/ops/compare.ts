@@ -8,9 +8,10 @@ import { sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import type { Reduced } from '../types.js'
+import { along } from './along.js'
 import { checkTensor } from './dispatch.js'
 import { abs, add, eq, le, logicalAnd, logicalNot, logicalOr, lt, mul, ne, sub, to, where } from './elementwise.js'
-import type { Broadcast, Dims, Meets, ReduceBy } from './fluent.js'
+import type { Broadcast, Dims, Keep, Meets, ReduceBy } from './fluent.js'
 import { expand } from './movement.js'
 import { type ReduceOptions, reduceNames, sum } from './reduce.js'
 
@@ -68,10 +69,11 @@ export function logicalXor(a: Tensor, b: Tensor): Tensor {
 /** Whether any element over the given dimensions (all by default) is true (not zero), as bool; false of nothing. */
 export function any<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('any', options, reduceNames)
+export function any(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, rest?: Keep<boolean>): Tensor {
+  const options = along<ReduceOptions>('any', dim, rest, reduceNames)
   checkTensor('any', 'x', x)
   return ne(sum(to(x, 'bool'), options), 0)
 }
@@ -79,10 +81,11 @@ export function any(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** Whether all elements over the given dimensions (all by default) are true (not zero), as bool; true of nothing. */
 export function all<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('all', options, reduceNames)
+export function all(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, rest?: Keep<boolean>): Tensor {
+  const options = along<ReduceOptions>('all', dim, rest, reduceNames)
   checkTensor('all', 'x', x)
   return eq(sum(logicalNot(x), options), 0)
 }
@@ -90,10 +93,11 @@ export function all(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** How many elements over the given dimensions (all by default) are not zero, as int32. */
 export function countNonzero<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function countNonzero(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('countNonzero', options, reduceNames)
+export function countNonzero(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, rest?: Keep<boolean>): Tensor {
+  const options = along<ReduceOptions>('countNonzero', dim, rest, reduceNames)
   checkTensor('countNonzero', 'x', x)
   return sum(to(x, 'bool'), options)
 }

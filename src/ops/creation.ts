@@ -25,6 +25,21 @@ function finish(t: Tensor, options: CreateOptions): Tensor {
   return t
 }
 
+/** Numbers that may be left out, at most `count`, and options behind the last of those that are given. */
+function numbersAndOptions(
+  op: string,
+  rest: readonly (number | CreateOptions | undefined)[],
+  count: number,
+): [(number | undefined)[], CreateOptions] {
+  const at = rest.findIndex((x) => typeof x === 'object')
+  const last = at < 0 ? Math.min(rest.length, count) : at
+  const options = (rest[last] === undefined ? {} : rest[last]) as CreateOptions
+  checkOptions(op, options, optionNames)
+  if (rest.slice(last + 1).some((x) => x !== undefined))
+    throw new ArgumentError('ERR_OPTIONS', `${op}: options come last, received ${showValue(rest[last + 1])} behind them.`)
+  return [rest.slice(0, last) as (number | undefined)[], options]
+}
+
 /** A tensor of one value. */
 export function full<const D extends readonly number[]>(shape: D, value: number, options?: CreateOptions): Tensor<Sizes<D>>
 export function full(shape: readonly number[], value: number, options: CreateOptions = {}): Tensor {
@@ -75,9 +90,14 @@ export function onesLike(x: Tensor): Tensor {
 /**
  * Numbers from `start` up to but without `end`: `arange(3)` is 0, 1, 2 and `arange(1, 2, 0.5)` is 1, 1.5. int32 when all
  * three are integers, else float32.
+ *
+ *     arange(5, { dtype: 'float32' })
  */
-export function arange(start: number, end?: number, step = 1, options: CreateOptions = {}): Tensor<[number]> {
-  checkOptions('arange', options, optionNames)
+export function arange(end: number, options?: CreateOptions): Tensor<[number]>
+export function arange(start: number, end: number, options?: CreateOptions): Tensor<[number]>
+export function arange(start: number, end?: number, step?: number, options?: CreateOptions): Tensor<[number]>
+export function arange(start: number, ...rest: (number | CreateOptions | undefined)[]): Tensor<[number]> {
+  const [[end, step = 1], options] = numbersAndOptions('arange', rest, 2)
   for (const x of [start, end, step]) {
     if (x !== undefined && typeof x !== 'number')
       throw new ArgumentError('ERR_ARANGE', `arange: expected numbers, received ${showValue(x)}.`)
@@ -127,9 +147,10 @@ export function linspace(start: number, end: number, count: number, options: Cre
 }
 
 /** The identity matrix, `n` rows and `m` (default n) columns. */
+export function eye<N extends number>(n: N, options?: CreateOptions): Tensor<[N, N]>
 export function eye<N extends number, M extends number = N>(n: N, m?: M, options?: CreateOptions): Tensor<[N, M]>
-export function eye(n: number, m: number = n, options: CreateOptions = {}): Tensor {
-  checkOptions('eye', options, optionNames)
+export function eye(n: number, ...rest: (number | CreateOptions | undefined)[]): Tensor {
+  const [[m = n], options] = numbersAndOptions('eye', rest, 1)
   const dtype = checkDType('eye', options.dtype ?? 'float32')
   checkShape('eye', [n, m])
   if (tracing.recorder !== undefined && !options.requiresGrad) {

@@ -7,14 +7,14 @@ import type { GradientHook, HookHandle } from '../autograd/hooks.js'
 import type { DType } from '../dtype.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type * as shapes from '../types.js'
-import type { SoftplusOptions } from './activations.js'
+import type { ClampOptions, SoftplusOptions } from './activations.js'
 import type { CloseOptions } from './compare.js'
 import type { Unique } from './dynamic.js'
 import type { PadMode } from './pad.js'
 import type { OutOption, TensorLike } from './pointwise.js'
 import type { ScatterReduction } from './scatter.js'
-import type { Sorted, SortOptions } from './sort.js'
-import type { Interpolation } from './statistics.js'
+import type { Sorted, SortOptions, TopkOptions } from './sort.js'
+import type { QuantileOptions } from './statistics.js'
 
 /** One place of an index: a position, `[start, end, step]`, `null` for everything, or a tensor of positions or of truth. */
 export type Index = number | readonly [number?, (number | null)?, number?] | null | Tensor
@@ -28,6 +28,17 @@ export interface ReduceBy<D extends Dims, K extends boolean> {
   dim?: D
   /** Keep reduced dimensions with size 1; default false. */
   keepdim?: K
+}
+
+/** What is left of them where the dimension stands in front. */
+export interface Keep<K extends boolean> {
+  /** Keep reduced dimensions with size 1; default false. */
+  keepdim?: K
+}
+
+/** Options of reductions that need a dimension. */
+export interface DimBy<D extends Dims, K extends boolean> extends Keep<K> {
+  dim: D
 }
 
 /** `unknown` where two operands broadcast, else a sentence. */
@@ -84,8 +95,8 @@ export interface FluentTensor {
   silu<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   softplus<T extends Tensor>(this: T, options?: SoftplusOptions): Tensor<ShapeOf<T>>
   logSigmoid<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
-  clamp<T extends Tensor>(this: T, min?: number, max?: number): Tensor<ShapeOf<T>>
-  clamp(min?: Tensor | number, max?: Tensor | number): Tensor
+  clamp<T extends Tensor>(this: T, min?: number | { min?: number; max?: number }, max?: number): Tensor<ShapeOf<T>>
+  clamp(min?: Tensor | number | ClampOptions, max?: Tensor | number): Tensor
   elu<T extends Tensor>(this: T, alpha?: number): Tensor<ShapeOf<T>>
   selu<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   celu<T extends Tensor>(this: T, alpha?: number): Tensor<ShapeOf<T>>
@@ -100,46 +111,53 @@ export interface FluentTensor {
   tanhshrink<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   threshold<T extends Tensor>(this: T, threshold: number, value: number): Tensor<ShapeOf<T>>
   prelu<T extends Tensor>(this: T, weight: Tensor): Tensor<ShapeOf<T>>
-  glu(dim?: number): Tensor
-  softmax<T extends Tensor>(this: T, dim?: number): Tensor<ShapeOf<T>>
-  logSoftmax<T extends Tensor>(this: T, dim?: number): Tensor<ShapeOf<T>>
+  glu(dim?: number | { dim?: number }): Tensor
+  softmax<T extends Tensor>(this: T, dim?: number | { dim?: number }): Tensor<ShapeOf<T>>
+  logSoftmax<T extends Tensor>(this: T, dim?: number | { dim?: number }): Tensor<ShapeOf<T>>
   sum<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   mean<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   prod<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   amax<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   amin<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   argmax<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
     this: T,
-    dim?: D,
-    options?: { keepdim?: K },
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   argmin<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
     this: T,
-    dim?: D,
-    options?: { keepdim?: K },
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   variance<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K> & { correction?: number },
+    dim?: D | (ReduceBy<D, K> & { correction?: number }),
+    options?: Keep<K> & { correction?: number },
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   std<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K> & { correction?: number },
+    dim?: D | (ReduceBy<D, K> & { correction?: number }),
+    options?: Keep<K> & { correction?: number },
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   norm<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
@@ -147,7 +165,8 @@ export interface FluentTensor {
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   logsumexp<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   matmul<A extends Tensor, B extends Tensor>(
     this: A,
@@ -226,15 +245,18 @@ export interface FluentTensor {
   ): Tensor<Broadcast<A, B>>
   any<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   all<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   countNonzero<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
     this: T,
-    options?: ReduceBy<D, K>,
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Tensor<shapes.Reduced<ShapeOf<T>, D, K>>
   lerp<A extends Tensor, B extends TensorLike>(this: A, other: B & Meets<'lerp', A, B>, weight: TensorLike): Tensor<Broadcast<A, B>>
   logicalXor<A extends Tensor, B extends Tensor>(this: A, other: B & Meets<'logicalXor', A, B>): Tensor<Broadcast<A, B>>
@@ -243,47 +265,47 @@ export interface FluentTensor {
   equal(other: Tensor): boolean
   nanToNum<T extends Tensor>(this: T, options?: { nan?: number; posinf?: number; neginf?: number }): Tensor<ShapeOf<T>>
   maskedFill<T extends Tensor>(this: T, mask: Tensor, value: TensorLike): Tensor<ShapeOf<T>>
-  cumsum<T extends Tensor>(this: T, dim: number): Tensor<ShapeOf<T>>
-  cummax<T extends Tensor>(this: T, dim: number): Sorted<ShapeOf<T>>
-  cummin<T extends Tensor>(this: T, dim: number): Sorted<ShapeOf<T>>
-  cumprod<T extends Tensor>(this: T, dim: number): Tensor<ShapeOf<T>>
+  cumsum<T extends Tensor>(this: T, dim: number | { dim: number }): Tensor<ShapeOf<T>>
+  cummax<T extends Tensor>(this: T, dim: number | { dim: number }): Sorted<ShapeOf<T>>
+  cummin<T extends Tensor>(this: T, dim: number | { dim: number }): Sorted<ShapeOf<T>>
+  cumprod<T extends Tensor>(this: T, dim: number | { dim: number }): Tensor<ShapeOf<T>>
   diff<T extends Tensor, D extends number = -1>(this: T, options?: { n?: number; dim?: D }): Tensor<shapes.Resized<ShapeOf<T>, D>>
-  sort<T extends Tensor>(this: T, dim?: number, options?: SortOptions): Sorted<ShapeOf<T>>
-  argsort<T extends Tensor>(this: T, dim?: number, options?: SortOptions): Tensor<ShapeOf<T>>
+  sort<T extends Tensor>(this: T, dim?: number | (SortOptions & { dim?: number }), options?: SortOptions): Sorted<ShapeOf<T>>
+  argsort<T extends Tensor>(this: T, dim?: number | (SortOptions & { dim?: number }), options?: SortOptions): Tensor<ShapeOf<T>>
   topk<T extends Tensor, D extends number = -1>(
     this: T,
     k: number,
-    dim?: D,
-    options?: { largest?: boolean; sorted?: boolean },
+    dim?: D | (TopkOptions & { dim?: D }),
+    options?: TopkOptions,
   ): Sorted<shapes.Resized<ShapeOf<T>, D>>
   histc<N extends number = 100>(options?: { bins?: N; min?: number; max?: number }): Tensor<[N]>
   kthvalue<T extends Tensor, D extends number = -1, K extends boolean = false>(
     this: T,
     k: number,
-    dim?: D,
-    options?: { keepdim?: K },
+    dim?: D | ReduceBy<D, K>,
+    options?: Keep<K>,
   ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
   max(): Tensor<[]>
   max<T extends Tensor, D extends number, K extends boolean = false>(
     this: T,
-    dim: D,
-    options?: { keepdim?: K },
+    dim: D | DimBy<D, K>,
+    options?: Keep<K>,
   ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
   max(other: Tensor): Tensor
   min(): Tensor<[]>
   min<T extends Tensor, D extends number, K extends boolean = false>(
     this: T,
-    dim: D,
-    options?: { keepdim?: K },
+    dim: D | DimBy<D, K>,
+    options?: Keep<K>,
   ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
   min(other: Tensor): Tensor
   median(): Tensor<[]>
   median<T extends Tensor, D extends number, K extends boolean = false>(
     this: T,
-    dim: D,
-    options?: { keepdim?: K },
+    dim: D | DimBy<D, K>,
+    options?: Keep<K>,
   ): Sorted<shapes.Reduced<ShapeOf<T>, D, K>>
-  quantile(q: number | readonly number[], options?: { dim?: number; keepdim?: boolean; interpolation?: Interpolation }): Tensor
+  quantile(q: number | readonly number[], dim?: number | QuantileOptions, options?: Omit<QuantileOptions, 'dim'>): Tensor
   dot(other: Tensor): Tensor<[]>
   outer(other: Tensor): Tensor
   det(): Tensor
@@ -319,6 +341,7 @@ export interface FluentTensor {
   maskedSelect(mask: Tensor): Tensor<[number]>
   unique(): Tensor<[number]>
   unique(options: { returnInverse?: boolean; returnCounts?: boolean }): Unique
+  multinomial(count: number, options?: { replacement?: boolean }): Tensor
   /** A copy in memory of its own. */
   clone<T extends Tensor>(this: T): Tensor<ShapeOf<T>>
   /** The same values, cut off from gradients. */

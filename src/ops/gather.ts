@@ -6,9 +6,10 @@ import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue 
 import { Opcode } from '../ir/format.js'
 import { checkSize, contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
 import { type ShapeOf, Tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
 import type { Append, Selected } from '../types.js'
 import { indexTensor } from './creation.js'
-import { apply, checkTensor } from './dispatch.js'
+import { apply, checkTensor, denseOf } from './dispatch.js'
 import type { IndexShape } from './fluent.js'
 import { expand, reshape } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
@@ -96,6 +97,19 @@ export function checkIndex(op: string, index: Tensor | readonly number[]): Tenso
   if (t.dtype !== 'int32' && t.dtype !== 'uint8')
     throw new DTypeError('ERR_DTYPE', `${op}: indices must be int32 or uint8, received ${t.dtype}. Convert with .to('int32').`)
   return t
+}
+
+/**
+ * @internal looks at positions before an op of another name does, which would count them in another shape. Only where numbers can be looked at:
+ * what is traced or still being computed is left to that op.
+ *
+ * @throws DataError `ERR_INDEX_RANGE`.
+ */
+export function checkPositions(op: string, index: Tensor, size: number): void {
+  if (index.traced || tracing.recorder !== undefined || index.constant !== undefined) return
+  index.storage.waitToRead()
+  const data = denseOf(index, index.shape)
+  for (let i = 0; i < data.length; i++) if (data[i] < 0 || data[i] >= size) throw indexError(op, data[i], i, size)
 }
 
 /**

@@ -103,6 +103,7 @@ import { dot, matmul, outer } from './matmul.js'
 import { clone, expand, flatten, narrow, permute, reshape, slice, squeeze, transpose, unsqueeze } from './movement.js'
 import { pad } from './pad.js'
 import { prod } from './product.js'
+import { multinomial } from './random.js'
 import { amax, amin, argmax, argmin, logsumexp, mean, std, sum, variance } from './reduce.js'
 import { cummax, cummin, cumprod, cumsum, diff } from './scan.js'
 import { indexAdd, indexCopy, scatter, scatterAdd, scatterReduce, take } from './scatter.js'
@@ -276,6 +277,7 @@ const methods = {
   nonzero,
   maskedSelect,
   unique,
+  multinomial,
   inverse,
   cholesky,
   det,

@@ -34,10 +34,10 @@ interface Patches {
 
 function patches(op: string, size: readonly number[], kernelSize: Pair, o: UnfoldOptions): Patches {
   checkOptions(op, o, unfoldNames)
-  const kernel = pairOf(op, 'kernelSize', kernelSize, 1)
-  const dilation = pairOf(op, 'dilation', o.dilation ?? 1, 1)
-  const padding = pairOf(op, 'padding', o.padding ?? 0, 0)
-  const stride = pairOf(op, 'stride', o.stride ?? 1, 1)
+  const kernel = pairOf(op, 'kernelSize', kernelSize, 1, 'ERR_FOLD_OPTION')
+  const dilation = pairOf(op, 'dilation', o.dilation ?? 1, 1, 'ERR_FOLD_OPTION')
+  const padding = pairOf(op, 'padding', o.padding ?? 0, 0, 'ERR_FOLD_OPTION')
+  const stride = pairOf(op, 'stride', o.stride ?? 1, 1, 'ERR_FOLD_OPTION')
   const count = (d: number): number => convSize(size[d], kernel[d], stride[d], padding[d], dilation[d])
   const [rows, columns] = [count(0), count(1)]
   if (rows < 1 || columns < 1) {
@@ -91,7 +91,7 @@ export function unfold(x: Tensor, kernelSize: Pair, options: UnfoldOptions = {})
 export function fold(x: Tensor, outputSize: Pair, kernelSize: Pair, options: UnfoldOptions = {}): Tensor<AnyShape> {
   checkTensor('fold', 'x', x)
   checkFloat('fold', x)
-  const size = pairOf('fold', 'outputSize', outputSize, 1)
+  const size = pairOf('fold', 'outputSize', outputSize, 1, 'ERR_FOLD_OPTION')
   const { index, kernel, padding, padded, windows } = patches('fold', size, kernelSize, options)
   const cells = kernel[0] * kernel[1]
   if (x.ndim !== 3 || x.shape[1] % cells !== 0 || x.shape[2] !== windows) {

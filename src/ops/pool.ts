@@ -202,16 +202,16 @@ function poolAttrs<O extends MaxPool<Sizes> & AvgPool<Sizes>>(
 ): PoolAttrs {
   checkOptions(op, o, names)
   checkPlanes(op, x, rank)
-  const kernel = sizesOf(op, 'kernelSize', kernelSize, rank, 1)
-  const padding = sizesOf(op, 'padding', o.padding ?? 0, rank, 0)
+  const kernel = sizesOf(op, 'kernelSize', kernelSize, rank, 1, 'ERR_POOL_OPTION')
+  const padding = sizesOf(op, 'padding', o.padding ?? 0, rank, 0, 'ERR_POOL_OPTION')
   if (padding.some((p, d) => p * 2 > kernel[d])) {
     throw new ArgumentError('ERR_POOL_PADDING', `${op}: padding ${padding.join('x')} is more than half the kernel ${kernel.join('x')}.`)
   }
   const attrs = {
     kernel,
     padding,
-    stride: sizesOf(op, 'stride', o.stride ?? kernelSize, rank, 1),
-    dilation: sizesOf(op, 'dilation', o.dilation ?? 1, rank, 1),
+    stride: sizesOf(op, 'stride', o.stride ?? kernelSize, rank, 1, 'ERR_POOL_OPTION'),
+    dilation: sizesOf(op, 'dilation', o.dilation ?? 1, rank, 1, 'ERR_POOL_OPTION'),
     ceilMode: o.ceilMode ?? false,
     countIncludePad: o.countIncludePad ?? true,
   }

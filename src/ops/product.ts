@@ -2,13 +2,13 @@
  * Products over any dimensions. The gradient is made of products of what stands before and behind each element, so that zeros are no exception, whatever
  * the order of the derivative.
  */
-import { checkOptions } from '../errors.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
+import { along } from './along.js'
 import { flip } from './arrange.js'
 import { checkTensor } from './dispatch.js'
 import { mul, to } from './elementwise.js'
-import type { Dims, ReduceBy } from './fluent.js'
+import type { Dims, Keep, ReduceBy } from './fluent.js'
 import { expand, inverseOrder, narrow, padConstant, permute, reshape } from './movement.js'
 import { type ReduceAttrs, type ReduceOptions, reduce, reduceNames, reduction } from './reduce.js'
 import { cumprod } from './scan.js'
@@ -35,10 +35,11 @@ const prodRow = reduction('prod', 'prod', prodGradient)
 /** Product; an empty one is 1. */
 export function prod<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function prod(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('prod', options, reduceNames)
+export function prod(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, rest?: Keep<boolean>): Tensor {
+  const options = along<ReduceOptions>('prod', dim, rest, reduceNames)
   checkTensor('prod', 'x', x)
   return reduce(prodRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
 }

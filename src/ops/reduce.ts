@@ -3,14 +3,15 @@
  */
 import { registerLoop } from '../backend/registry.js'
 import { type DType, isFloat, itemSize, viewMemory } from '../dtype.js'
-import { checkOptions, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
 import { identityMicro, Opcode, ReduceKind, type View } from '../ir/format.js'
 import { contiguousStrides, copyStrided, normalizeDims, sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
+import { along } from './along.js'
 import { apply, checkTensor } from './dispatch.js'
 import { add, div, eq, exp, log, mul, square, sub, to, where } from './elementwise.js'
-import type { Dims, ReduceBy } from './fluent.js'
+import type { Dims, Keep, ReduceBy } from './fluent.js'
 import { safeSqrt } from './functions.js'
 import { castMicro } from './micro.js'
 import { expand, inverseOrder, permute, reshape } from './movement.js'
@@ -139,7 +140,10 @@ function pickGradient(this: void, { inputs: [x], outputs: [y], attrs }: Paramete
 export function reduce(row: OpRow<ReduceAttrs>, x: Tensor, options: ReduceOptions): Tensor {
   checkTensor(row.name, 'x', x)
   const dims = normalizeDims(row.name, options.dim, x.ndim)
-  const y = dims.length === 0 && row !== argmaxRow && row !== argminRow ? x : apply(row, [x], { dims })
+  const picks = row === argmaxRow || row === argminRow
+  if (picks && Array.isArray(options.dim))
+    throw new ArgumentError('ERR_DIM', `${row.name}: takes one dimension, received ${showValue(options.dim)}. Reshape them into one.`)
+  const y = dims.length === 0 && !picks ? x : apply(row, [x], { dims })
   return options.keepdim
     ? y
     : reshape(
@@ -151,10 +155,11 @@ export function reduce(row: OpRow<ReduceAttrs>, x: Tensor, options: ReduceOption
 /** Sum; integers and bool give int32, and an empty sum is 0. */
 export function sum<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('sum', options, reduceNames)
+export function sum(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, rest?: Keep<boolean>): Tensor {
+  const options = along<ReduceOptions>('sum', dim, rest, reduceNames)
   checkTensor('sum', 'x', x)
   return reduce(sumRow, x.dtype === 'bool' ? to(x, 'int32') : x, options)
 }
@@ -162,43 +167,41 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** Greatest element; NaN wins. Ties share the gradient. */
 export function amax<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('amax', options, reduceNames)
-  return reduce(maxRow, x, options)
+export function amax(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, options?: Keep<boolean>): Tensor {
+  return reduce(maxRow, x, along('amax', dim, options, reduceNames))
 }
 
 /** Least element; NaN wins. Ties share the gradient. */
 export function amin<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('amin', options, reduceNames)
-  return reduce(minRow, x, options)
+export function amin(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, options?: Keep<boolean>): Tensor {
+  return reduce(minRow, x, along('amin', dim, options, reduceNames))
 }
 
 /** Position (int32) of the greatest element along `dim`, of the first of equals; in the flattened tensor without `dim`. */
 export function argmax<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
   x: T,
-  dim?: D,
-  options?: { keepdim?: K },
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function argmax(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
-  checkOptions('argmax', options, { keepdim: true })
-  return reduce(argmaxRow, x, { dim, ...options })
+export function argmax(x: Tensor, dim?: number | ReduceBy<number | undefined, boolean>, options?: Keep<boolean>): Tensor {
+  return reduce(argmaxRow, x, along<ReduceBy<number | undefined, boolean>>('argmax', dim, options, reduceNames))
 }
 
 /** Position (int32) of the least element, as `argmax`. */
 export function argmin<T extends Tensor, D extends number | undefined = undefined, K extends boolean = false>(
   x: T,
-  dim?: D,
-  options?: { keepdim?: K },
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function argmin(x: Tensor, dim?: number, options: { keepdim?: boolean } = {}): Tensor {
-  checkOptions('argmin', options, { keepdim: true })
-  return reduce(argminRow, x, { dim, ...options })
+export function argmin(x: Tensor, dim?: number | ReduceBy<number | undefined, boolean>, options?: Keep<boolean>): Tensor {
+  return reduce(argminRow, x, along<ReduceBy<number | undefined, boolean>>('argmin', dim, options, reduceNames))
 }
 
 /** Sums a gradient back to the shape its input had before broadcasting. */
@@ -218,10 +221,11 @@ function countOf(x: Tensor, dim: ReduceOptions['dim']): number {
 /** Arithmetic mean, in float32 for integers; NaN when empty. */
 export function mean<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('mean', options, reduceNames)
+export function mean(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, rest?: Keep<boolean>): Tensor {
+  const options = along<ReduceOptions>('mean', dim, rest, reduceNames)
   checkTensor('mean', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   return div(sum(float, options), countOf(float, options.dim))
@@ -235,10 +239,11 @@ export interface VarianceOptions extends ReduceOptions {
 /** Variance in two passes. */
 export function variance<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K> & { correction?: number },
+  dim?: D | (ReduceBy<D, K> & { correction?: number }),
+  options?: Keep<K> & { correction?: number },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
-  checkOptions('variance', options, varianceNames)
+export function variance(x: Tensor, dim?: ReduceOptions['dim'] | VarianceOptions, rest?: Omit<VarianceOptions, 'dim'>): Tensor {
+  const options = along<VarianceOptions>('variance', dim, rest, varianceNames)
   checkTensor('var', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   const centred = sub(float, mean(float, { dim: options.dim, keepdim: true }))
@@ -250,20 +255,22 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
 /** Standard deviation: the square root of `variance`. The gradient where it is 0 is 0. */
 export function std<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K> & { correction?: number },
+  dim?: D | (ReduceBy<D, K> & { correction?: number }),
+  options?: Keep<K> & { correction?: number },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
-  checkOptions('std', options, varianceNames)
+export function std(x: Tensor, dim?: ReduceOptions['dim'] | VarianceOptions, rest?: Omit<VarianceOptions, 'dim'>): Tensor {
+  const options = along<VarianceOptions>('std', dim, rest, varianceNames)
   return safeSqrt(variance(x, options))
 }
 
 /** log Σ eˣ without overflow; -∞ when empty. */
 export function logsumexp<T extends Tensor, const D extends Dims = undefined, K extends boolean = false>(
   x: T,
-  options?: ReduceBy<D, K>,
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
-export function logsumexp(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkOptions('logsumexp', options, reduceNames)
+export function logsumexp(x: Tensor, dim?: ReduceOptions['dim'] | ReduceOptions, rest?: Keep<boolean>): Tensor {
+  const options = along<ReduceOptions>('logsumexp', dim, rest, reduceNames)
   checkTensor('logsumexp', 'x', x)
   // of no elements there is no greatest
   if (x.size === 0) return log(sum(exp(x), options))

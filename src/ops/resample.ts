@@ -160,7 +160,11 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const mode = options.mode ?? 'nearest'
   const rank = x.ndim - 2
   if (rank < 1 || rank > 3 || (ranks[mode] !== 0 && ranks[mode] !== rank)) {
-    throw new ShapeError('ERR_RANK', `interpolate: mode '${mode}' does not go with x ${showShape(x.shape)}; dimensions are [N, C, …sizes].`)
+    const wanted = ranks[mode] === 0 ? 'one to three sizes behind' : `${ranks[mode]} size${ranks[mode] === 1 ? '' : 's'} behind`
+    throw new ShapeError(
+      'ERR_RANK',
+      `interpolate: mode '${mode}' needs [N, C] and ${wanted}, received ${showShape(x.shape)}. Add dimensions with .unsqueeze(0), or choose another mode.`,
+    )
   }
   if (x.shape.slice(2).includes(0))
     throw new ShapeError('ERR_INTERPOLATE', `interpolate: there is nothing to resample in ${showShape(x.shape)}.`)

@@ -10,6 +10,7 @@ import { normalizeDim, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Resized } from '../types.js'
 import { detach } from './alias.js'
+import { dimOf } from './along.js'
 import { arangeTensor } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
 import { logicalNot, logicalOr, lt, mul, ne, sub, to, where } from './elementwise.js'
@@ -99,15 +100,15 @@ function running(row: OpRow<ScanAttrs>, x: Tensor, dim: number): Tensor {
 }
 
 /** Running sum along `dim`; bool and uint8 give int32. */
-export function cumsum<T extends Tensor>(x: T, dim: number): Tensor<ShapeOf<T>>
-export function cumsum(x: Tensor, dim: number): Tensor {
-  return running(sumRow, x, dim)
+export function cumsum<T extends Tensor>(x: T, dim: number | { dim: number }): Tensor<ShapeOf<T>>
+export function cumsum(x: Tensor, dim: number | { dim: number }): Tensor {
+  return running(sumRow, x, dimOf('cumsum', dim))
 }
 
 /** Running product along `dim`; bool and uint8 give int32. */
-export function cumprod<T extends Tensor>(x: T, dim: number): Tensor<ShapeOf<T>>
-export function cumprod(x: Tensor, dim: number): Tensor {
-  return running(prodRow, x, dim)
+export function cumprod<T extends Tensor>(x: T, dim: number | { dim: number }): Tensor<ShapeOf<T>>
+export function cumprod(x: Tensor, dim: number | { dim: number }): Tensor {
+  return running(prodRow, x, dimOf('cumprod', dim))
 }
 
 /**
@@ -159,15 +160,15 @@ function runningExtreme(op: 'cummax' | 'cummin', x: Tensor, dim: number): Sorted
  *
  *     const { values, indices } = cummax(x, 0)
  */
-export function cummax<T extends Tensor>(x: T, dim: number): Sorted<ShapeOf<T>>
-export function cummax(x: Tensor, dim: number): Sorted<never> {
-  return runningExtreme('cummax', x, dim)
+export function cummax<T extends Tensor>(x: T, dim: number | { dim: number }): Sorted<ShapeOf<T>>
+export function cummax(x: Tensor, dim: number | { dim: number }): Sorted<never> {
+  return runningExtreme('cummax', x, dimOf('cummax', dim))
 }
 
 /** The least element so far along `dim`, as `cummax`. */
-export function cummin<T extends Tensor>(x: T, dim: number): Sorted<ShapeOf<T>>
-export function cummin(x: Tensor, dim: number): Sorted<never> {
-  return runningExtreme('cummin', x, dim)
+export function cummin<T extends Tensor>(x: T, dim: number | { dim: number }): Sorted<ShapeOf<T>>
+export function cummin(x: Tensor, dim: number | { dim: number }): Sorted<never> {
+  return runningExtreme('cummin', x, dimOf('cummin', dim))
 }
 
 /** Differences of neighbours along `dim` (default the last), `n` times (default 1). */

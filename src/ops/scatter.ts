@@ -12,7 +12,7 @@ import { checkTensor } from './dispatch.js'
 import { add, div, eq, gt, logicalNot, logicalOr, maximum, minimum, mul, ne, neg, to, where } from './elementwise.js'
 import type { IndexShape } from './fluent.js'
 import { floorDivide } from './functions.js'
-import { checkIndex, gather, scatterLast, scatterSum } from './gather.js'
+import { checkIndex, checkPositions, gather, scatterLast, scatterSum } from './gather.js'
 import { concat } from './join.js'
 import { expand, narrow, padConstant, reshape } from './movement.js'
 import { argsort } from './sort.js'
@@ -30,8 +30,7 @@ function checkScatter(op: string, x: Tensor, index: Tensor, source: Tensor | num
   const axis = normalizeDim(op, dim, x.ndim)
   if (typeof source !== 'number') checkTensor(op, 'the source', source)
   const wide = typeof source === 'number' ? full(at.shape, source, { dtype: x.dtype }) : source
-  if (wide.dtype !== x.dtype)
-    throw new DTypeError('ERR_DTYPE', `${op}: x is ${x.dtype}, the source ${wide.dtype}. Convert with .to('${x.dtype}').`)
+  checkSourceType(op, x, wide)
   const fits = at.ndim === x.ndim && wide.ndim === x.ndim && at.shape.every((s, i) => s <= wide.shape[i] && (i === axis || s <= x.shape[i]))
   if (!fits) {
     throw new ShapeError(
@@ -186,6 +185,11 @@ export function scatterReduce(
   }
 }
 
+function checkSourceType(op: string, x: Tensor, source: Tensor): void {
+  if (source.dtype === x.dtype) return
+  throw new DTypeError('ERR_DTYPE', `${op}: x is ${x.dtype}, the source ${source.dtype}. Convert with .to('${x.dtype}').`)
+}
+
 /** An index of whole slices as the index of their elements. */
 function ofSlices(op: string, x: Tensor, index: Tensor | readonly number[], source: Tensor, dim: number): Tensor {
   checkTensor(op, 'x', x)
@@ -198,6 +202,8 @@ function ofSlices(op: string, x: Tensor, index: Tensor | readonly number[], sour
       `${op}: a list of ${showShape(at.shape)} positions needs a source like x ${showShape(x.shape)} with that many slices along dim ${axis}, received ${showShape(source.shape)}.`,
     )
   }
+  checkSourceType(op, x, source)
+  checkPositions(op, at, x.shape[axis])
   return expand(
     reshape(
       at,
@@ -224,5 +230,6 @@ export function take<I extends Tensor | readonly number[]>(x: Tensor, index: I):
 export function take(x: Tensor, index: Tensor | readonly number[]): Tensor {
   checkTensor('take', 'x', x)
   const at = checkIndex('take', index)
+  checkPositions('take', at, x.size)
   return reshape(gather(reshape(x, [x.size]), reshape(at, [at.size]), 0), at.shape)
 }

@@ -7,6 +7,7 @@ import { DTypeError, ShapeError } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import { normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
+import { dimOf } from './along.js'
 import { apply, checkTensor } from './dispatch.js'
 import { exp, mul, sub, where } from './elementwise.js'
 import { indexError, oneHot } from './gather.js'
@@ -68,15 +69,15 @@ function overLast(row: typeof softmaxRow, x: Tensor, dim: number): Tensor {
 }
 
 /** eˣ / Σ eˣ along `dim`. */
-export function softmax<T extends Tensor>(x: T, dim?: number): Tensor<ShapeOf<T>>
-export function softmax(x: Tensor, dim = -1): Tensor {
-  return overLast(softmaxRow, x, dim)
+export function softmax<T extends Tensor>(x: T, dim?: number | { dim?: number }): Tensor<ShapeOf<T>>
+export function softmax(x: Tensor, dim?: number | { dim?: number }): Tensor {
+  return overLast(softmaxRow, x, dimOf('softmax', dim, -1))
 }
 
 /** log(softmax(x)) along `dim`, without its cancellation. */
-export function logSoftmax<T extends Tensor>(x: T, dim?: number): Tensor<ShapeOf<T>>
-export function logSoftmax(x: Tensor, dim = -1): Tensor {
-  return overLast(logSoftmaxRow, x, dim)
+export function logSoftmax<T extends Tensor>(x: T, dim?: number | { dim?: number }): Tensor<ShapeOf<T>>
+export function logSoftmax(x: Tensor, dim?: number | { dim?: number }): Tensor {
+  return overLast(logSoftmaxRow, x, dimOf('logSoftmax', dim, -1))
 }
 
 interface CrossEntropyAttrs {

@@ -3,11 +3,12 @@
  * counts as the greatest number, as in PyTorch.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, checkOptions, DTypeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, DTypeError, showShape, showValue } from '../errors.js'
 import { Opcode } from '../ir/format.js'
 import { normalizeDim, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Resized } from '../types.js'
+import { along } from './along.js'
 import { applyAll, checkTensor } from './dispatch.js'
 import { scatterSum } from './gather.js'
 import { reshape } from './movement.js'
@@ -26,7 +27,19 @@ export interface SortOptions {
   /** Whether equals keep their order; they always do. */
   stable?: boolean
 }
-const sortNames = { descending: true, stable: true } as const
+/** With the dimension among them. */
+export interface SortBy extends SortOptions {
+  dim?: number
+}
+const sortNames = { dim: true, descending: true, stable: true } as const
+
+export interface TopkOptions {
+  /** The greatest, default true; else the least. */
+  largest?: boolean
+  /** Whether they come in order; they always do. */
+  sorted?: boolean
+}
+const topkNames = { dim: true, largest: true, sorted: true } as const
 
 /** A tensor's elements in order and their positions (int32) along the sorted dimension. */
 export interface Sorted<S> {
@@ -93,19 +106,19 @@ function ordered(op: string, x: Tensor, dim: number, descending: boolean, count:
  *
  *     const { values, indices } = sort(x, 0, { descending: true })
  */
-export function sort<T extends Tensor>(x: T, dim?: number, options?: SortOptions): Sorted<ShapeOf<T>>
-export function sort(x: Tensor, dim = -1, options: SortOptions = {}): Sorted<never> {
-  checkOptions('sort', options, sortNames)
+export function sort<T extends Tensor>(x: T, dim?: number | SortBy, options?: SortOptions): Sorted<ShapeOf<T>>
+export function sort(x: Tensor, first?: number | SortBy, options?: SortOptions): Sorted<never> {
+  const { dim = -1, descending = false } = along<SortBy>('sort', first, options, sortNames)
   checkTensor('sort', 'x', x)
-  return ordered('sort', x, dim, options.descending ?? false, (n) => n)
+  return ordered('sort', x, dim, descending, (n) => n)
 }
 
 /** The positions (int32) that put the elements in order along `dim` (default the last); as `sort`. */
-export function argsort<T extends Tensor>(x: T, dim?: number, options?: SortOptions): Tensor<ShapeOf<T>>
-export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor {
-  checkOptions('argsort', options, sortNames)
+export function argsort<T extends Tensor>(x: T, dim?: number | SortBy, options?: SortOptions): Tensor<ShapeOf<T>>
+export function argsort(x: Tensor, first?: number | SortBy, options?: SortOptions): Tensor {
+  const { dim = -1, descending = false } = along<SortBy>('argsort', first, options, sortNames)
   checkTensor('argsort', 'x', x)
-  return ordered('argsort', x, dim, options.descending ?? false, (n) => n).indices
+  return ordered('argsort', x, dim, descending, (n) => n).indices
 }
 
 /**
@@ -118,13 +131,13 @@ export function argsort(x: Tensor, dim = -1, options: SortOptions = {}): Tensor 
 export function topk<T extends Tensor, D extends number = -1>(
   x: T,
   k: number,
-  dim?: D,
-  options?: { largest?: boolean; sorted?: boolean },
+  dim?: D | (TopkOptions & { dim?: D }),
+  options?: TopkOptions,
 ): Sorted<Resized<ShapeOf<T>, D>>
-export function topk(x: Tensor, k: number, dim = -1, options: { largest?: boolean; sorted?: boolean } = {}): Sorted<never> {
-  checkOptions('topk', options, { largest: true, sorted: true })
+export function topk(x: Tensor, k: number, first?: number | (TopkOptions & { dim?: number }), options?: TopkOptions): Sorted<never> {
+  const { dim = -1, largest = true } = along<TopkOptions & { dim?: number }>('topk', first, options, topkNames)
   checkTensor('topk', 'x', x)
-  return ordered('topk', x, dim, options.largest ?? true, (n) => {
+  return ordered('topk', x, dim, largest, (n) => {
     if (!Number.isInteger(k) || k < 0 || k > n) {
       throw new ArgumentError(
         'ERR_TOPK',

@@ -8,33 +8,49 @@ import { type ShapeOf, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import type { Reduced } from '../types.js'
 import { detach } from './alias.js'
+import { along } from './along.js'
 import { diagonal } from './diagonal.js'
 import { checkTensor } from './dispatch.js'
 import { abs, add, div, eq, le, logicalAnd, logicalOr, lt, maximum, minimum, mul, ne, sqrt, sub, to, where } from './elementwise.js'
+import type { DimBy, Keep, ReduceBy } from './fluent.js'
 import { gather, scatterSum } from './gather.js'
 import { stack } from './join.js'
 import { matmul } from './matmul.js'
 import { narrow, reshape, transpose, unsqueeze } from './movement.js'
-import { amax, amin, argmax, argmin, mean, sum } from './reduce.js'
+import { amax, amin, argmax, argmin, mean, reduceNames, sum } from './reduce.js'
 import { type Sorted, sort } from './sort.js'
 
-interface Keep {
-  /** Keep the dimension with size 1; default false. */
-  keepdim?: boolean
+/** A dimension, alone or with `keepdim`. */
+type AtDim = number | DimBy<number, boolean>
+
+/** The dimension and whether it is kept; none where nothing is given. */
+function dimAndKeep(op: string, given: AtDim | undefined, options: Keep<boolean> | undefined): Partial<DimBy<number, boolean>> {
+  const by = along<Partial<DimBy<number, boolean>>>(op, given, options, reduceNames)
+  if ((given ?? options) !== undefined && by.dim === undefined)
+    throw new ArgumentError('ERR_OPTIONS', `${op}: options need a dimension, received ${showValue(Object.keys(by))} alone. Add dim: 1.`)
+  return by
 }
 
-function extreme(op: 'max' | 'min', x: Tensor, other: Tensor | number | undefined, options: Keep): Tensor | Sorted<never> {
-  checkOptions(op, options, { keepdim: true })
+function extreme(
+  op: 'max' | 'min',
+  x: Tensor,
+  other: Tensor | AtDim | undefined,
+  options: Keep<boolean> | undefined,
+): Tensor | Sorted<never> {
   checkTensor(op, 'x', x)
-  if (other === undefined) return (op === 'max' ? amax : amin)(x)
-  if (typeof other !== 'number') return (op === 'max' ? maximum : minimum)(x, other)
+  if (other instanceof Tensor) {
+    if (options !== undefined) throw new ArgumentError('ERR_OPTIONS', `${op}: of two tensors there are no options.`)
+    return (op === 'max' ? maximum : minimum)(x, other)
+  }
+  const { dim, keepdim } = dimAndKeep(op, other, options)
+  if (dim === undefined) return (op === 'max' ? amax : amin)(x)
   const wide = x.dtype === 'bool' ? to(x, 'int32') : x
-  const indices: Tensor = (op === 'max' ? argmax : argmin)(wide, other, { keepdim: true })
-  return selected(op, x, other, indices, options)
+  const indices: Tensor = (op === 'max' ? argmax : argmin)(wide, dim, { keepdim: true })
+  return selected(op, x, dim, indices, keepdim)
 }
 
 /** Elements by their positions along `dim`, both with or without that dimension. */
-function selected(op: string, x: Tensor, dim: number, indices: Tensor, { keepdim = false }: Keep): Sorted<never> {
+function selected(op: string, x: Tensor, dim: number, indices: Tensor, keepdim = false): Sorted<never> {
   if (x.ndim === 0) return { values: x, indices }
   const d = normalizeDim(op, dim, x.ndim)
   const values = gather(x, indices, d)
@@ -52,11 +68,11 @@ function selected(op: string, x: Tensor, dim: number, indices: Tensor, { keepdim
 export function max<T extends Tensor>(x: T): Tensor<[]>
 export function max<T extends Tensor, D extends number, K extends boolean = false>(
   x: T,
-  dim: D,
-  options?: { keepdim?: K },
+  dim: D | DimBy<D, K>,
+  options?: Keep<K>,
 ): Sorted<Reduced<ShapeOf<T>, D, K>>
 export function max(x: Tensor, other: Tensor): Tensor
-export function max(x: Tensor, other?: Tensor | number, options: Keep = {}): unknown {
+export function max(x: Tensor, other?: Tensor | AtDim, options?: Keep<boolean>): unknown {
   return extreme('max', x, other, options)
 }
 
@@ -64,11 +80,11 @@ export function max(x: Tensor, other?: Tensor | number, options: Keep = {}): unk
 export function min<T extends Tensor>(x: T): Tensor<[]>
 export function min<T extends Tensor, D extends number, K extends boolean = false>(
   x: T,
-  dim: D,
-  options?: { keepdim?: K },
+  dim: D | DimBy<D, K>,
+  options?: Keep<K>,
 ): Sorted<Reduced<ShapeOf<T>, D, K>>
 export function min(x: Tensor, other: Tensor): Tensor
-export function min(x: Tensor, other?: Tensor | number, options: Keep = {}): unknown {
+export function min(x: Tensor, other?: Tensor | AtDim, options?: Keep<boolean>): unknown {
   return extreme('min', x, other, options)
 }
 
@@ -93,11 +109,11 @@ function needElements(op: string, x: Tensor, dim: number): number {
 export function kthvalue<T extends Tensor, D extends number = -1, K extends boolean = false>(
   x: T,
   k: number,
-  dim?: D,
-  options?: { keepdim?: K },
+  dim?: D | ReduceBy<D, K>,
+  options?: Keep<K>,
 ): Sorted<Reduced<ShapeOf<T>, D, K>>
-export function kthvalue(x: Tensor, k: number, dim = -1, options: Keep = {}): Sorted<never> {
-  checkOptions('kthvalue', options, { keepdim: true })
+export function kthvalue(x: Tensor, k: number, first?: number | ReduceBy<number, boolean>, options?: Keep<boolean>): Sorted<never> {
+  const { dim = -1, keepdim } = along<ReduceBy<number, boolean>>('kthvalue', first, options, reduceNames)
   checkTensor('kthvalue', 'x', x)
   const n = x.shape[normalizeDim('kthvalue', dim, x.ndim)]
   if (!Number.isInteger(k) || k < 1 || k > n) {
@@ -106,7 +122,7 @@ export function kthvalue(x: Tensor, k: number, dim = -1, options: Keep = {}): So
       `kthvalue: k must be an integer from 1 to ${n}, the size of dim ${dim} of ${showShape(x.shape)}, received ${showValue(k)}.`,
     )
   }
-  return selected('kthvalue', x, dim, rankPositions('kthvalue', x, dim, k - 1, false), options)
+  return selected('kthvalue', x, dim, rankPositions('kthvalue', x, dim, k - 1, false), keepdim)
 }
 
 /**
@@ -118,19 +134,30 @@ export function kthvalue(x: Tensor, k: number, dim = -1, options: Keep = {}): So
 export function median<T extends Tensor>(x: T): Tensor<[]>
 export function median<T extends Tensor, D extends number, K extends boolean = false>(
   x: T,
-  dim: D,
-  options?: { keepdim?: K },
+  dim: D | DimBy<D, K>,
+  options?: Keep<K>,
 ): Sorted<Reduced<ShapeOf<T>, D, K>>
-export function median(x: Tensor, dim?: number, options: Keep = {}): unknown {
-  checkOptions('median', options, { keepdim: true })
+export function median(x: Tensor, first?: AtDim, options?: Keep<boolean>): unknown {
   checkTensor('median', 'x', x)
+  const { dim, keepdim } = dimAndKeep('median', first, options)
   if (dim === undefined) return median(reshape(x, [x.size]), 0).values
   if (x.ndim === 0) return median(reshape(x, [1]), 0)
   const n = needElements('median', x, normalizeDim('median', dim, x.ndim))
-  return selected('median', x, dim, rankPositions('median', x, dim, Math.floor((n - 1) / 2), true), options)
+  return selected('median', x, dim, rankPositions('median', x, dim, Math.floor((n - 1) / 2), true), keepdim)
 }
 
 export type Interpolation = 'linear' | 'lower' | 'higher' | 'nearest' | 'midpoint'
+
+export interface QuantileOptions {
+  /** Default: of all elements. */
+  dim?: number
+  /** Keep the dimension with size 1; default false. */
+  keepdim?: boolean
+  /** Default 'linear'. */
+  interpolation?: Interpolation
+}
+
+const quantileNames = { dim: true, keepdim: true, interpolation: true } as const
 
 const interpolations: Record<Interpolation, (fraction: number, below: number) => number> = {
   linear: (fraction) => fraction,
@@ -158,11 +185,11 @@ function between(low: Tensor, high: Tensor, weight: number): Tensor {
 export function quantile(
   x: Tensor,
   q: number | readonly number[],
-  options: { dim?: number; keepdim?: boolean; interpolation?: Interpolation } = {},
+  first?: number | QuantileOptions,
+  rest?: Omit<QuantileOptions, 'dim'>,
 ): Tensor {
-  checkOptions('quantile', options, { dim: true, keepdim: true, interpolation: true })
+  const { dim, keepdim = false, interpolation = 'linear' } = along<QuantileOptions>('quantile', first, rest, quantileNames)
   checkTensor('quantile', 'x', x)
-  const { dim, keepdim = false, interpolation = 'linear' } = options
   const list = typeof q === 'number' ? [q] : q
   if (!Array.isArray(list) || list.length === 0 || !list.every((p) => typeof p === 'number' && p >= 0 && p <= 1))
     throw new ArgumentError('ERR_QUANTILE', `quantile: q must be between 0 and 1, received ${showValue(q)}.`)

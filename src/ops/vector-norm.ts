@@ -7,6 +7,7 @@ import { broadcast } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type { Reduced } from '../types.js'
 import { detach } from './alias.js'
+import { along } from './along.js'
 import { checkTensor } from './dispatch.js'
 import { abs, add, div, lt, mul, pow, sign, square, sub, to, where } from './elementwise.js'
 import type { Dims, ReduceBy } from './fluent.js'
@@ -30,7 +31,7 @@ export function norm<T extends Tensor, const D extends Dims = undefined, K exten
   options?: ReduceBy<D, K> & { p?: number | 'fro' },
 ): Tensor<Reduced<ShapeOf<T>, D, K>>
 export function norm(x: Tensor, options: NormOptions = {}): Tensor {
-  checkOptions('norm', options, { ...reduceNames, p: true })
+  checkOptions('norm', options, { p: true, ...reduceNames })
   checkTensor('norm', 'x', x)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   const { p: order = 2, ...reduced } = options
@@ -79,8 +80,8 @@ export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: 
  *
  *     cosineSimilarity(a, b)               // [N, D], [N, D] → [N]
  */
-export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; eps?: number } = {}): Tensor {
-  checkOptions('cosineSimilarity', options, { dim: true, eps: true })
+export function cosineSimilarity(a: Tensor, b: Tensor, first?: number | { dim?: number; eps?: number }, rest?: { eps?: number }): Tensor {
+  const options = along<{ dim?: number; eps?: number }>('cosineSimilarity', first, rest, { dim: true, eps: true })
   checkTensor('cosineSimilarity', 'a', a)
   checkTensor('cosineSimilarity', 'b', b)
   const { dim = 1, eps = 1e-8 } = options

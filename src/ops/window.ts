@@ -28,18 +28,28 @@ export const layouts: Record<Rank, { readonly input: string; readonly kernel: st
 
 const lists: Record<Rank, string> = { 1: '', 2: ' or a pair of them', 3: ' or three of them' }
 
-/** A number or a list of `rank` of them as a list of integers from `low`. @throws ArgumentError `ERR_CONV_OPTION`. */
-export function sizesOf(op: string, name: string, value: number | readonly number[], rank: Rank, low: number): number[] {
+/** The codes of options that are no sizes, by what takes them. */
+type SizeError = 'ERR_CONV_OPTION' | 'ERR_POOL_OPTION' | 'ERR_FOLD_OPTION'
+
+/** A number or a list of `rank` of them as a list of integers from `low`. @throws ArgumentError with the code. */
+export function sizesOf(
+  op: string,
+  name: string,
+  value: number | readonly number[],
+  rank: Rank,
+  low: number,
+  code: SizeError = 'ERR_CONV_OPTION',
+): number[] {
   const list: readonly number[] = typeof value === 'number' ? new Array<number>(rank).fill(value) : value
   if (!Array.isArray(list) || list.length !== rank || !list.every((v) => Number.isInteger(v) && v >= low)) {
-    throw new ArgumentError('ERR_CONV_OPTION', `${op}: ${name} must be an integer from ${low}${lists[rank]}, received ${showValue(value)}.`)
+    throw new ArgumentError(code, `${op}: ${name} must be an integer from ${low}${lists[rank]}, received ${showValue(value)}.`)
   }
   return [...list]
 }
 
 /** A number or a pair as a pair of integers from `low`. */
-export function pairOf(op: string, name: string, value: Pair, low: number): [number, number] {
-  return sizesOf(op, name, value, 2, low) as [number, number]
+export function pairOf(op: string, name: string, value: Pair, low: number, code?: SizeError): [number, number] {
+  return sizesOf(op, name, value, 2, low, code) as [number, number]
 }
 
 /** @throws ArgumentError, DTypeError or ShapeError unless `x` is a float tensor of `rank` spatial dimensions. */

@@ -64,7 +64,7 @@ export class ReduceLROnPlateau {
       throw new ArgumentError('ERR_SCHEDULE', `${name}: thresholdMode must be 'rel' or 'abs', received ${showValue(thresholdMode)}.`)
     if (!(factor < 1)) throw new ArgumentError('ERR_SCHEDULE', `${name}: factor must be below 1, received ${showValue(factor)}.`)
     checkNumber(name, 'factor', factor, 0)
-    checkCount(name, 'patience', patience, 0)
+    if (patience !== Number.POSITIVE_INFINITY) checkCount(name, 'patience', patience, 0)
     checkCount(name, 'cooldown', cooldown, 0)
     checkNumber(name, 'threshold', threshold)
     this.optimizer = optimizer
