@@ -13,8 +13,8 @@ import { type Callable, type OptionsPlace, publicSurface } from './support/surfa
 const elsewhere = (path: string, { names }: OptionsPlace): boolean =>
   // options of JavaScript's own `Error`
   /Error$/.test(path) ||
-  // data as such: an array and its shape, a state that was handed out before, a user's data set or loader
-  ['data', 'batch', 'state'].some((name) => names.includes(name))
+  // data as such: an array and its shape, a state that was handed out before, what a file held, a user's data set or loader
+  ['data', 'batch', 'state', 'tensors'].some((name) => names.includes(name))
 
 /** The sample's arguments with one more name in the options at a place. */
 function withOption(path: string, { argument, within }: OptionsPlace, name: string): unknown[] {

@@ -220,6 +220,7 @@ const samples: Record<string, () => unknown[]> = {
 /** What methods are called on; of a class without a row here, what its constructor makes of its sample. */
 const instances: Record<string, () => object> = {
   'nn.Module': layer,
+  'optim.Optimizer': sgd,
   Tensor: vector,
 }
 
