@@ -5,7 +5,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { showKind } from '../src/errors.js'
-import { ArgumentError, allclose, batchNorm, ChainruleError, nn, ones, optim, rand, stft, sum, tensor } from '../src/index.js'
+import { ArgumentError, allclose, batchNorm, ChainruleError, manualSeed, nn, ones, optim, rand, stft, sum, tensor } from '../src/index.js'
 import { callableAt, sampleArguments } from './support/samples.js'
 import { type Callable, type OptionsPlace, publicSurface } from './support/surface.js'
 
@@ -99,6 +99,7 @@ describe('the remedy', () => {
 })
 
 describe('PyTorch’s names, which differ by place', () => {
+  manualSeed(1)
   const causal = nn.Transformer.generateSquareSubsequentMask(3)
   const sequence = rand([3, 1, 4])
   const layer = new nn.TransformerEncoderLayer(4, 2, { dimFeedforward: 4, dropout: 0 })
@@ -107,15 +108,16 @@ describe('PyTorch’s names, which differ by place', () => {
     const encoder = new nn.TransformerEncoder(layer, 2)
     const masked = encoder.forward(sequence, { mask: causal })
     expect(allclose(masked, encoder.forward(sequence, { isCausal: true }), { atol: 1e-6 })).toBe(true)
-    expect(allclose(masked, encoder.forward(sequence), { atol: 1e-3 })).toBe(false)
+    expect(allclose(masked, encoder.forward(sequence), { atol: 1e-4 })).toBe(false)
     const bySteps = encoder.layers[1].forward(encoder.layers[0].forward(sequence, { srcMask: causal }), { srcMask: causal })
     expect(allclose(masked, bySteps, { atol: 1e-6 })).toBe(true)
   })
 
   it('srcMask of a whole transformer', () => {
+    manualSeed(2)
     const transformer = new nn.Transformer(4, 2, { numEncoderLayers: 1, numDecoderLayers: 1, dimFeedforward: 4, dropout: 0 })
     const masked = transformer.forward(sequence, sequence, { srcMask: causal })
     expect(allclose(masked, transformer.forward(sequence, sequence, { srcIsCausal: true }), { atol: 1e-6 })).toBe(true)
-    expect(allclose(masked, transformer.forward(sequence, sequence), { atol: 1e-3 })).toBe(false)
+    expect(allclose(masked, transformer.forward(sequence, sequence), { atol: 1e-4 })).toBe(false)
   })
 })
