@@ -171,6 +171,7 @@ napi_value programInfo(napi_env env, napi_callback_info info) {
     napi_set_element(env, slots, at++, number(env, slot.read));
     napi_set_element(env, slots, at++, number(env, slot.written));
   }
+  napi_set_named_property(env, result, "bytes", number(env, static_cast<double>(program->bytes())));
   napi_set_named_property(env, result, "arenaBytes", number(env, static_cast<double>(program->arenaBytes)));
   napi_set_named_property(env, result, "scratchBytes", number(env, static_cast<double>(program->scratchBytes)));
   napi_set_named_property(env, result, "slots", slots);

@@ -23,6 +23,7 @@ export interface AddonInfo {
 
 export interface Addon {
   load(words: Int32Array): ProgramHandle | StatusWords
+  programInfo(program: ProgramHandle): { readonly bytes: number }
   /** With its prologue, unless `whole` is false. */
   runSync(program: ProgramHandle, slots: readonly Slot[], whole?: boolean): 0 | StatusWords
   /** Queue 0 for ordinary calls, 1 for those that go ahead of them. Returns the ticket. */

@@ -68,6 +68,11 @@ export class NativeBackend {
     return program as ProgramHandle
   }
 
+  /** What a program takes of memory. */
+  bytesOf(program: ProgramHandle): number {
+    return this.addon.programInfo(program).bytes
+  }
+
   runSync(program: ProgramHandle, slots: readonly Slot[], whole: boolean, describe: Describe): void {
     const status = this.addon.runSync(program, slots, whole)
     if (status !== 0) throw statusError(status, describe)

@@ -12,6 +12,7 @@ import { Entry } from './entry.js'
 import { explainProgram } from './explain.js'
 import { lines, locator } from './locate.js'
 import { firstDifference, trace } from './trace.js'
+import { checkCacheBytes, Variants } from './variants.js'
 
 export interface CompileOptions {
   /** Run the same code op by op instead; for debugging. Also `CHAINRULE_COMPILE=0`. */
@@ -23,6 +24,11 @@ export interface CompileOptions {
    * could be written unseen, so what depends on them is computed at each call; with `frozen` you promise not to write them that way.
    */
   frozen?: boolean
+  /**
+   * How much memory the function's programs may take together; default 256 MB. There is one for each combination of shapes; beyond this the least
+   * recently used are dropped, with a warning, and compiled again when their shapes come back.
+   */
+  cacheBytes?: number
   /** @internal many shapes are expected */
   anyShape?: boolean
   /** @internal ahead of other programs, where the function only reads */
@@ -43,7 +49,6 @@ export interface Compiled<A extends readonly unknown[], R> {
 /** The compiled form of a function. */
 export type CompiledOf<F extends (...args: never[]) => unknown> = Compiled<CallArguments<Parameters<F>>, ReturnType<F>>
 
-const cacheSize = 16
 const inlineLimit = 50
 const inlineBudget = 1000
 
@@ -69,36 +74,33 @@ function development(): boolean {
 }
 
 class Cache {
-  readonly entries: Entry[] = []
+  readonly variants: Variants
   private readonly fn: (...args: never[]) => unknown
   private readonly name: string
   private readonly shapes = new Set<string>()
   private readonly options: { readonly ahead: boolean; readonly frozen: boolean }
+  /** No warnings about shapes, and about programs that were dropped. */
   private warned: boolean
+  private warnedOfLoss: boolean
 
-  constructor(fn: (...args: never[]) => unknown, name: string, { anyShape = false, ahead = false, frozen = false }: CompileOptions) {
+  constructor(fn: (...args: never[]) => unknown, name: string, options: CompileOptions) {
+    const { anyShape = false, ahead = false, frozen = false } = options
     this.fn = fn
     this.name = name
     this.options = { ahead, frozen }
+    this.variants = new Variants(checkCacheBytes('compile', options.cacheBytes))
     this.warned = anyShape
+    this.warnedOfLoss = anyShape
   }
 
   find(args: FlatArguments): Entry {
-    const { entries } = this
-    for (let i = 0; i < entries.length; i++) {
-      const entry = entries[i]
-      if (entry.matches(args)) {
-        if (i > 0) {
-          entries.splice(i, 1)
-          entries.unshift(entry)
-        }
-        return entry
-      }
-    }
+    const known = this.variants.find(args)
+    if (known !== undefined) return known
+    const start = performance.now()
     const entry = this.build(args)
-    entries.unshift(entry)
-    if (entries.length > cacheSize) entries.pop()
+    const gone = this.variants.add(args, entry, performance.now() - start)
     this.warnAboutShapes(args)
+    if (gone.count > 0) this.warnAboutLoss(gone)
     return entry
   }
 
@@ -127,6 +129,19 @@ class Cache {
       { type: 'ChainruleWarning', code: 'WARN_MANY_SHAPES' },
     )
   }
+
+  private warnAboutLoss({ count, bytes, milliseconds }: ReturnType<Variants['add']>): void {
+    if (this.warnedOfLoss) return
+    this.warnedOfLoss = true
+    const { size, most } = this.variants
+    const megabytes = (n: number): string => `${(n / 1e6).toPrecision(3)} MB`
+    process.emitWarning(
+      `compile(${this.name}): programs for ${size + count} combinations of shapes take more than cacheBytes, ${megabytes(most)} (${megabytes(bytes / count)} each). ` +
+        `The least recently used are dropped, and compiled again in ${Math.ceil(milliseconds / count)} ms each when their shapes come back. ` +
+        'Pad to fewer lengths, keep batches equally large (dropLast), or raise cacheBytes, an option of compile and of fit.',
+      { type: 'ChainruleWarning', code: 'WARN_CACHE_FULL' },
+    )
+  }
 }
 
 /**
@@ -146,7 +161,7 @@ class Cache {
 export function compile<F extends (...args: Tensor[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>
 export function compile<F extends (...args: never[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>
 export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
-  checkOptions('compile', options, { eager: true, name: true, frozen: true, anyShape: true, ahead: true })
+  checkOptions('compile', options, { eager: true, name: true, frozen: true, cacheBytes: true, anyShape: true, ahead: true })
   checkFunction('compile', fn)
   if (fn.constructor.name === 'AsyncFunction') {
     throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
@@ -198,7 +213,7 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
         return explainProgram(options.name ?? fn.name, cache.find(flat).program)
       },
     },
-    variants: { get: () => cache.entries.length },
+    variants: { get: () => cache.variants.size },
   })
   return compiled
 }
@@ -214,4 +229,4 @@ function runInline(entry: Entry, flat: FlatArguments): unknown {
 }
 
 // A tensor is read by argument, so its storage is ordered behind the programs that write it.
-snapshots.take = compile((t: Tensor) => t.clone(), { name: 'read', anyShape: true })
+snapshots.take = compile((t: Tensor) => t.clone(), { name: 'read', anyShape: true, cacheBytes: 2 ** 20 })

@@ -22,6 +22,8 @@ import type { Trace } from './trace.js'
 export interface Program {
   readonly steps: readonly StepSummary[]
   readonly arenaBytes: number
+  /** What it takes of memory beside JavaScript's objects: instructions, weights that kernels transformed, what the prologue makes. */
+  readonly bytes: number
   readonly commitIndex: number
   /** What each slot is bound to. */
   readonly slots: readonly Binding[]
@@ -84,7 +86,8 @@ export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: n
   }
   const native = nativeBackend()
   const runs = native === undefined ? onInterpreter(words, describeStep, encoded.writes) : onNative(native, words, describeStep)
-  return { steps, commitIndex, prologue, prologueSteps: first.length, ...encoded, ...runs }
+  const kept = division?.derived.reduce((sum, b) => sum + b.bytes, 0) ?? 0
+  return { steps, commitIndex, prologue, prologueSteps: first.length, ...encoded, ...runs, bytes: runs.bytes + kept }
 }
 
 /** A program's words, and what it needs to be called. */
@@ -125,10 +128,11 @@ function onNative(
   native: NativeBackend,
   words: Int32Array,
   describe: (i: number) => string,
-): Pick<Program, 'runSync' | 'submit' | 'native'> {
+): Pick<Program, 'runSync' | 'submit' | 'native' | 'bytes'> {
   const handle: ProgramHandle = native.load(words)
   return {
     native: true,
+    bytes: native.bytesOf(handle),
     runSync: (slots, whole) => native.runSync(handle, slots, whole, describe),
     submit: (slots, queue, whole) => native.submit(handle, slots, queue, whole, describe),
   }
@@ -139,10 +143,12 @@ function onInterpreter(
   words: Int32Array,
   describe: (i: number) => string,
   writes: readonly boolean[],
-): Pick<Program, 'runSync' | 'submit' | 'native'> {
+): Pick<Program, 'runSync' | 'submit' | 'native' | 'bytes'> {
   const program = jsProgram(words)
   return {
     native: false,
+    // decoded, a word is a part of an object
+    bytes: words.byteLength * 8,
     runSync: (slots, whole) => program.run(slots, describe, whole),
     submit: (slots, _queue, whole) => {
       const kept = slots.map((s, i) => (writes[i] || s.buffer instanceof SharedArrayBuffer ? s : (s as Uint8Array).slice()))

@@ -1,6 +1,8 @@
 /**
  * What `fit` can be told, and the check that it makes sense.
  */
+
+import { checkCacheBytes } from '../compile/variants.js'
 import { ArgumentError, checkOptions as checkNames, type OptionNames, showKind, showValue } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { Optimizer } from '../optim/optimizer.js'
@@ -61,8 +63,11 @@ export interface FitOptions<M extends Metrics = Metrics> {
   accumulate?: number
   /** Stops the training; the promise then rejects with the signal's reason. */
   signal?: AbortSignal
-  /** Whether to compile the step; default true. Without, all runs op by op, for debugging. */
-  compile?: boolean
+  /**
+   * Whether to compile the step; default true. Without, all runs op by op, for debugging. `{ cacheBytes }` says how much memory the programs for all
+   * shapes of batches may take, as in `compile`.
+   */
+  compile?: boolean | { readonly cacheBytes?: number }
   /** A bar on a terminal, lines, or nothing (`false`); default `'auto'`, or `true`: a bar on a terminal, else lines. Written to stderr. */
   progress?: 'auto' | 'bar' | 'lines' | boolean
 }
@@ -124,8 +129,16 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
   const { progress = 'auto', earlyStopping } = options
   if (!['auto', 'bar', 'lines', true, false].includes(progress))
     throw wrong("progress must be 'auto', 'bar', 'lines', true or false", progress)
+  checkCompile(options.compile)
   if (earlyStopping !== undefined) checkStopping(earlyStopping, options)
   if (options.scheduler !== undefined) checkScheduler(options.scheduler, options)
+}
+
+function checkCompile(given: FitOptions['compile']): void {
+  if (given === undefined || typeof given === 'boolean') return
+  if (typeof given !== 'object' || given === null) throw wrong('compile must be true, false or { cacheBytes }', given)
+  checkNames('fit: compile', given, { cacheBytes: true })
+  checkCacheBytes('fit: compile', given.cacheBytes)
 }
 
 function checkScheduler<M extends Metrics>(given: NonNullable<FitOptions<M>['scheduler']>, options: FitOptions<M>): void {

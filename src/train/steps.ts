@@ -70,7 +70,9 @@ function scalar(what: string, value: unknown): Tensor {
 export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<M>): Steps {
   const { optimizer, loss: lossOf } = options
   const metrics = Object.entries(options.metrics ?? {})
-  const eager = options.compile === false || process.env.CHAINRULE_COMPILE === '0' || gradMode.anomaly
+  const { compile: how = true } = options
+  const cacheBytes = typeof how === 'object' ? how.cacheBytes : undefined
+  const eager = how === false || process.env.CHAINRULE_COMPILE === '0' || gradMode.anomaly
   const forward = (x: Tensor): Tensor => (model as unknown as Forward).forward(x)
 
   const figures = (outputs: Tensor, y: Tensor, loss: Tensor): Figures =>
@@ -159,10 +161,10 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
 
   const update = compile(apply, { name: 'fit, update', eager })
   return {
-    train: compile(learn, { name: 'fit', eager }),
-    gather: compile(collect, { name: 'fit', eager }),
+    train: compile(learn, { name: 'fit', eager, cacheBytes }),
+    gather: compile(collect, { name: 'fit', eager, cacheBytes }),
     apply: (count) => update(count),
-    judge: compile(judge, { name: 'fit, validation', eager }),
+    judge: compile(judge, { name: 'fit, validation', eager, cacheBytes }),
     checkMetrics,
     eager,
   }

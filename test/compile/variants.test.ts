@@ -35,8 +35,48 @@ describe.each(backends)('variants on %s', (which) => {
     expect(list(f.sync(tensor([5])))).toEqual([10])
     expect(f.variants).toBe(3)
     for (let n = 3; n < 40; n++) f.sync(zeros([n]))
-    expect(f.variants).toBeLessThanOrEqual(16)
+    expect(f.variants).toBe(40)
     expect(list(f.sync(tensor([5])))).toEqual([10])
+    expect(f.variants).toBe(40)
+  })
+
+  test('35. programs beyond cacheBytes are dropped, the least recently used first, and are right when they come back', () => {
+    let traced = 0
+    const body = (x: Tensor): Tensor => {
+      traced++
+      return x.mul(2).sum()
+    }
+    const f = compile(body, { name: 'small cache', cacheBytes: 100_000 })
+    const run = (n: number): number => {
+      const before = traced
+      expect(f.sync(zeros([n]).add(1)).item()).toBe(2 * n)
+      return traced - before
+    }
+    for (let n = 1; n <= 30; n++) expect(run(n)).toBe(2)
+    expect(f.variants).toBeLessThan(10)
+    expect(f.variants).toBeGreaterThan(2)
+    expect(run(30)).toBe(0)
+    expect(run(29)).toBe(0)
+    expect(run(1)).toBe(2)
+    // used often, it stays
+    for (let n = 31; n < 60; n++) {
+      run(n)
+      expect(run(1)).toBe(0)
+    }
+    // the one just compiled stays, whatever it takes
+    const one = compile(body, { cacheBytes: 0 })
+    one.sync(zeros([3]))
+    expect(one.variants).toBe(1)
+    const before = traced
+    one.sync(zeros([3]))
+    expect(traced).toBe(before)
+    one.sync(zeros([4]))
+    expect(one.variants).toBe(1)
+    const all = compile(body, { cacheBytes: Number.POSITIVE_INFINITY })
+    for (let n = 1; n <= 30; n++) all.sync(zeros([n]))
+    expect(all.variants).toBe(30)
+    for (const cacheBytes of [-1, Number.NaN, '1 GB' as unknown as number])
+      expect(() => compile(body, { cacheBytes })).toThrow(/compile: cacheBytes is a number of bytes/)
   })
 
   test('27. other values that are no tensors choose the program', () => {
@@ -93,15 +133,36 @@ describe.each(backends)('variants on %s', (which) => {
   })
 })
 
+/** Messages of warnings that `run` gives. */
+async function warningsOf(run: () => void): Promise<string[]> {
+  const seen: string[] = []
+  const listen = (w: Error): void => void seen.push(w.message)
+  process.on('warning', listen)
+  run()
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  process.off('warning', listen)
+  return seen
+}
+
 describe('warnings', () => {
+  it('name the cost when programs are dropped, once', async () => {
+    const f = compile((x: Tensor) => x.add(1), { name: 'dropped', cacheBytes: 60_000 })
+    const seen = await warningsOf(() => {
+      for (let n = 1; n < 20; n++) f.sync(zeros([n]))
+    })
+    const mine = seen.filter((m) => m.includes('compile(dropped): programs'))
+    expect(mine).toHaveLength(1)
+    expect(mine[0]).toMatch(
+      /^compile\(dropped\): programs for \d combinations of shapes take more than cacheBytes, 0\.0600 MB \(0\.0\d+ MB each\)\. .* in \d+ ms each/,
+    )
+    expect((await warningsOf(() => void f.sync(zeros([1])))).filter((m) => m.includes('dropped'))).toEqual([])
+  })
+
   it('name the function and its shapes at the third', async () => {
-    const seen: string[] = []
-    const listen = (w: Error): void => void seen.push(w.message)
-    process.on('warning', listen)
     const f = compile((x: Tensor) => x.add(1), { name: 'myStep' })
-    for (const n of [1, 2, 3, 4, 5]) f.sync(zeros([n]))
-    await new Promise((resolve) => setTimeout(resolve, 10))
-    process.off('warning', listen)
+    const seen = await warningsOf(() => {
+      for (const n of [1, 2, 3, 4, 5]) f.sync(zeros([n]))
+    })
     const mine = seen.filter((m) => m.includes('myStep'))
     expect(mine).toHaveLength(1)
     expect(mine[0]).toContain('[1]; [2]; [3]')

@@ -1,0 +1,90 @@
+/**
+ * The programs of one compiled function, the least recently used of which go when all of them take too much memory. In: arguments of a call, programs.
+ * Out: the program for a call.
+ */
+import { ArgumentError, showValue } from '../errors.js'
+import type { FlatArguments } from './arguments.js'
+import type { Entry } from './entry.js'
+
+/** What programs of one function may take together, if nothing else is said. */
+const usualBytes = 256 * 2 ** 20
+
+/** The option `cacheBytes` of a function that compiles, or what it is by default. */
+export function checkCacheBytes(op: string, bytes: number | undefined = usualBytes): number {
+  if (typeof bytes === 'number' && bytes >= 0) return bytes
+  throw new ArgumentError('ERR_CACHE_BYTES', `${op}: cacheBytes is a number of bytes from 0, or Infinity, received ${showValue(bytes)}.`)
+}
+
+function keyOf({ tensors }: FlatArguments): string {
+  let key = ''
+  for (const { dtype, shape } of tensors) key += `${dtype}${shape.join()};`
+  return key
+}
+
+interface Variant {
+  readonly entry: Entry
+  readonly key: string
+  /** Milliseconds it took to compile. */
+  readonly took: number
+  /** When it was last used, in calls that were not the same as the one before. */
+  used: number
+}
+
+export class Variants {
+  private readonly byShapes = new Map<string, Variant[]>()
+  private latest: Variant | undefined
+  private clock = 0
+  private bytes = 0
+  private count = 0
+
+  constructor(readonly most: number) {}
+
+  get size(): number {
+    return this.count
+  }
+
+  find(args: FlatArguments): Entry | undefined {
+    const { latest } = this
+    if (latest?.entry.matches(args)) return latest.entry
+    const found = this.byShapes.get(keyOf(args))?.find((v) => v !== latest && v.entry.matches(args))
+    if (found === undefined) return undefined
+    this.use(found)
+    return found.entry
+  }
+
+  /** Adds what `find` did not find. Returns what had to go for it, and how long that took to compile. */
+  add(args: FlatArguments, entry: Entry, took: number): { count: number; bytes: number; milliseconds: number } {
+    const variant = { entry, key: keyOf(args), took, used: 0 }
+    const list = this.byShapes.get(variant.key)
+    if (list === undefined) this.byShapes.set(variant.key, [variant])
+    else list.push(variant)
+    this.bytes += entry.bytes
+    this.count++
+    this.use(variant)
+    const gone = { count: 0, bytes: 0, milliseconds: 0 }
+    if (this.bytes <= this.most) return gone
+    // the newest stays, whatever it takes
+    const oldest = [...this.byShapes.values()].flat().sort((a, b) => a.used - b.used)
+    for (const v of oldest.slice(0, -1)) {
+      if (this.bytes <= this.most) break
+      this.remove(v)
+      gone.count++
+      gone.bytes += v.entry.bytes
+      gone.milliseconds += v.took
+    }
+    return gone
+  }
+
+  private use(variant: Variant): void {
+    variant.used = ++this.clock
+    this.latest = variant
+  }
+
+  private remove(variant: Variant): void {
+    const rest = (this.byShapes.get(variant.key) ?? []).filter((v) => v !== variant)
+    if (rest.length === 0) this.byShapes.delete(variant.key)
+    else this.byShapes.set(variant.key, rest)
+    this.bytes -= variant.entry.bytes
+    this.count--
+  }
+}
