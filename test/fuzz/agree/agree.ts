@@ -57,8 +57,7 @@ function during<T>(way: string, fn: () => T): T {
   try {
     return fn()
   } catch (error) {
-    if (error instanceof Error) error.message = `${way}: ${error.message}`
-    throw error
+    throw new Error(`${way}: ${error instanceof Error ? error.stack : error}`, { cause: error })
   }
 }
 

@@ -10,7 +10,7 @@ import { sizeOf } from '../../../src/shape.js'
 import { Storage } from '../../../src/storage.js'
 import { Tensor as TensorClass } from '../../../src/tensor.js'
 import { describe, excess, unit } from './bound.js'
-import { absolute, disturbances, largestOf, wild } from './noise.js'
+import { disturbances, lost, wild } from './noise.js'
 
 /** Rows whose attributes name the result's dtype, and numbers that are drawn: both are compared as whole runs. */
 const left = new Set(['to', 'random', 'checkpoint'])
@@ -43,7 +43,7 @@ export function besideDoubles<T>(fn: () => T): T {
 
 function check(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: unknown): void {
   const factor = rough.has(row.name) ? 16 : 1
-  const floor = (absolute[row.name] ?? 0) * unit * Math.max(...inputs.map(largestOf))
+  const floor = lost(row, inputs, outputs)
   const lenient = wild(row, inputs)
   const expected = inDoubles(row, inputs, outputs, attrs)
   const disturbed: (ArrayLike<number> | undefined)[][] = []

@@ -38,38 +38,43 @@ export function plain(
   return { shape, dtype, fill: 'real', low, high, seed, views: [], base: shape, ...range }
 }
 
+/** How the elements of a tensor lie in memory. */
+export const layouts = ['plain', 'transposed', 'stepped', 'flipped', 'expanded', 'offset'] as const
+export type Layout = (typeof layouts)[number]
+
 /** The same numbers through other strides, drawn. */
 export function strided(input: Input, random: Random): Input {
-  let { base, views } = input
-  const { shape } = input
-  if (shape.length === 0 || sizeOf(shape) === 0) return input
-  for (let n = random.chance(0.25) ? 2 : 1; n > 0; n--) {
-    const dim = random.int(0, base.length - 1)
-    const size = base[dim]
-    const put = (x: number): number[] => base.map((s, d) => (d === dim ? x : s))
-    const kind = random.pick(['transposed', 'stepped', 'flipped', 'expanded', 'offset'])
-    if (kind === 'transposed' && base.length > 1) {
-      const order = random.shuffle(base.map((_, d) => d))
-      views = [['permute', order], ...views]
-      const inner: number[] = []
-      for (const [to, from] of order.entries()) inner[from] = base[to]
-      base = inner
-    } else if (kind === 'stepped') {
-      const step = random.int(1, 3)
-      const lead = random.int(0, 2)
-      views = [['slice', dim, lead, lead + (size - 1) * step + 1, step], ...views]
-      base = put(lead + size * step)
-    } else if (kind === 'flipped') {
-      views = [['slice', dim, -1, undefined, -1], ...views]
-    } else if (kind === 'expanded' && size > 1) {
-      views = [['expand', base], ...views]
-      base = put(1)
-    } else if (base.length < 6) {
-      views = [['at', 1], ...views]
-      base = [2, ...base]
-    }
+  let out = input
+  for (let n = random.chance(0.25) ? 2 : 1; n > 0; n--) out = laidOut(out, random.pick(layouts.slice(1)), random)
+  return out
+}
+
+/** The same numbers in another layout, where the shape allows it. */
+export function laidOut(input: Input, layout: Layout, random: Random): Input {
+  const { shape, base, views } = input
+  if (base.length === 0 || sizeOf(shape) === 0) return input
+  const sizes = base.flatMap((s, d) => (s > 1 || layout !== 'expanded' ? [d] : []))
+  if (sizes.length === 0) return input
+  const dim = random.pick(sizes)
+  const size = base[dim]
+  const put = (x: number): number[] => base.map((s, d) => (d === dim ? x : s))
+  const step = random.int(1, 3)
+  const lead = random.int(0, 2)
+  const order = random.shuffle(base.map((_, d) => d))
+  switch (layout) {
+    case 'plain':
+      return input
+    case 'transposed':
+      return { ...input, views: [['permute', order], ...views], base: base.map((_, d) => base[order.indexOf(d)]) }
+    case 'stepped':
+      return { ...input, views: [['slice', dim, lead, lead + (size - 1) * step + 1, step], ...views], base: put(lead + size * step) }
+    case 'flipped':
+      return { ...input, views: [['slice', dim, -1, undefined, -1], ...views] }
+    case 'expanded':
+      return { ...input, views: [['expand', base], ...views], base: put(1) }
+    case 'offset':
+      return base.length > 6 ? input : { ...input, views: [['at', 1], ...views], base: [2, ...base] }
   }
-  return { ...input, base, views }
 }
 
 /** Whether every element has memory of its own, so that it can be written. */

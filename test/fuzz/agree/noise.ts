@@ -24,8 +24,26 @@ const exact = new Set(
   ]),
 )
 
-/** Rows that round a number near one on the way: so many units of the operand, or of one, are lost whatever the result is. */
-export const absolute: Readonly<Record<string, number>> = { gelu: 4, geluSlope: 4 }
+/**
+ * What is lost whatever the result is, because something larger is rounded on the way: by activations a number near one, by norms the mean,
+ * which is then taken from numbers of its own size and the rest multiplied by 1/√variance.
+ */
+export function lost(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]): number {
+  const product = (...list: readonly Tensor[]): number => list.reduce((p, t) => p * largestOf(t), 4 * unit)
+  switch (row.name) {
+    case 'gelu':
+    case 'geluSlope':
+      return product(inputs[0])
+    case 'normRows':
+      return product(...inputs, outputs[2])
+    case 'normalize':
+    case 'normRowsGrad':
+    case 'normalizeGrad':
+      return product(...inputs)
+    default:
+      return 0
+  }
+}
 
 /** The largest finite magnitude, at least 1. */
 export function largestOf(t: Tensor): number {
@@ -63,7 +81,8 @@ export function disturbed<T>(seed: number, size: number, fn: () => T): T {
     if (row.view !== undefined || exact.has(row.name)) return
     if (row.name === 'random') return disturbDrawn(outputs[0], attrs as { kind: string; b: number }, size, next)
     for (const t of outputs) if (t.dtype === 'float32') disturb(t, size, next)
-    if (absolute[row.name] !== undefined) displace(outputs[0], 8 * absolute[row.name] * unit * largestOf(inputs[0]), next)
+    const displaced = lost(row, inputs, outputs)
+    if (displaced > 0) displace(outputs[0], 8 * displaced, next)
   }
   ofLeaves = (t) => disturb(t, size, next)
   try {

@@ -15,6 +15,8 @@ export interface Fuzzer<Case> {
   readonly about: string
   /** Seconds after which a check counts as a hang; 30 by default. */
   readonly patience?: number
+  /** How many cases there are, where all can be tried. */
+  readonly total?: number
   /** Draws a case. Nothing else may be drawn from: no clock, no `Math.random`. */
   generate(random: Random): Case
   /** Throws where there is a fault. */

@@ -13,7 +13,8 @@ export interface Reports {
 
 /** Runs the cases of a plan; returns how many. */
 export async function runPlan<Case>(fuzzer: Fuzzer<Case>, plan: Plan, reports: Reports): Promise<number> {
-  const { seed, first, step, cases, faults } = plan
+  const { seed, first, step, faults } = plan
+  const cases = Math.min(plan.cases, fuzzer.total ?? plan.cases)
   const until = performance.now() + plan.duration
   let ran = 0
   let found = 0

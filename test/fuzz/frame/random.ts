@@ -2,7 +2,11 @@
 export class Random {
   private state: number
 
-  constructor(seed: number, index: number) {
+  constructor(
+    seed: number,
+    /** The case's number, for fuzzers that walk through all there are. */
+    readonly index: number,
+  ) {
     // neighbouring indices must not give neighbouring streams
     this.state = mix(mix(seed | 0) ^ mix(index + 0x9e3779b9))
   }

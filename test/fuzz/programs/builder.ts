@@ -65,6 +65,11 @@ export class Builder {
       const other = strided(input, random)
       if (kind === 'argument' || writable(other)) input = other
     }
+    return this.add(kind, input)
+  }
+
+  /** A source as it is given. */
+  add(kind: Source['kind'], input: Input): number {
     this.nodes.push({ kind, input })
     this.values.push(make(input))
     return this.nodes.length - 1
