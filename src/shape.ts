@@ -22,16 +22,21 @@ export function checkShape(op: string, shape: Shape): Shape {
   if (!Array.isArray(shape)) {
     throw new ArgumentError('ERR_SHAPE_INVALID', `${op}: a shape is an array of sizes, received ${showValue(shape)}. Write it in brackets.`)
   }
-  if (shape.length > maxRank) {
-    throw new ShapeError('ERR_RANK_TOO_HIGH', `${op}: at most ${maxRank} dimensions, received ${showShape(shape)}.`)
-  }
   for (const d of shape) {
     if (!Number.isInteger(d) || d < 0) {
       throw new ShapeError('ERR_SHAPE_INVALID', `${op}: sizes are integers from 0, received ${showShape(shape)}.`)
     }
   }
-  checkSize(op, shape)
+  checkResult(op, shape)
   return shape
+}
+
+/** Checks the shape of an op's result, whose sizes are known to be integers: its rank and its size. */
+export function checkResult(op: string, shape: Shape): void {
+  if (shape.length > maxRank) {
+    throw new ShapeError('ERR_RANK_TOO_HIGH', `${op}: at most ${maxRank} dimensions, received ${showShape(shape)}.`)
+  }
+  checkSize(op, shape)
 }
 
 /** At most 2^31 - 1 elements; the sizes beside a 0 keep to that too, so that strides do. */

@@ -46,9 +46,9 @@ void packWeights(void* argument, int64_t chunk, std::byte* scratch) {
   const float* w = dataOf(p.weights, *job.run) + g * p.weightGroup + q * kTileColumns * p.weightOut;
   float* to = job.weights + f.weights + panel * steps * kTileColumns;
   const int64_t kw = p.weights.size[3], wh = p.weights.stride[2], ww = p.weights.stride[3], area = p.weights.size[2] * kw;
-  const bool flat = ww == 1 && (wh == kw || p.weights.size[2] == 1), inOrder = f.taps == area && p.tableAt(f.kernel)[1] == 0;
+  const bool flat = p.weights.packed(2), inOrder = f.taps == area && p.tableAt(f.kernel)[1] == 0;
   // The kernel of one channel after the other is the order of k, and contiguous in memory.
-  if (flat && inOrder && !p.padded && p.weightIn == area) return packRight(to, 0, w, p.weightOut, 1, lanes, steps);
+  if (flat && inOrder && !p.padded && (p.inChannels == 1 || p.weightIn == area)) return packRight(to, 0, w, p.weightOut, 1, lanes, steps);
   // All taps of a channel, in the order they have in memory; then those of the phase to where they belong.
   const bool fits = area * kTileColumns * 4 <= int64_t{kThreadScratchBytes};
   float* all = reinterpret_cast<float*>(scratch);

@@ -19,6 +19,16 @@ constexpr int32_t kConvAttributes = 7;
 struct Planes {
   int32_t buffer;
   int64_t offset, size[4], stride[4];
+
+  /// Whether all of the dimensions from d on is one run without gaps.
+  bool packed(int d) const {
+    int64_t step = 1;
+    for (int i = 3; i >= d; i--) {
+      if (size[i] > 1 && stride[i] != step) return false;
+      step *= size[i];
+    }
+    return true;
+  }
 };
 Planes planesOf(const View& v);
 inline const float* dataOf(const Planes& p, const Run& run) { return static_cast<const float*>(run.buffers[p.buffer]) + p.offset; }

@@ -26,8 +26,7 @@ Operand asOperand(const View& v, const void*) {
   o.offset = v.offset;
   o.batch[0] = v.stride[0];
   o.m = v.stride[1];
-  o.n = v.stride[3];
-  o.h = v.stride[2] == v.shape[3] * v.stride[3] || v.shape[2] == 1 ? 0 : v.stride[2];
+  o.setAlong(v.shape[2], v.shape[3], v.stride[2], v.stride[3]);
   return o;
 }
 

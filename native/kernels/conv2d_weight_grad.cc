@@ -48,6 +48,7 @@ float* partialOf(const WeightGradJob& job, int64_t imageGroup, int64_t group) {
 /// Lines [i0, i1) of gy's channels o … of one image into a right panel, k along pixels.
 void packPixels(const WeightGradPlan& p, const float* gy, int64_t lanes, int64_t i0, int64_t i1, float* to) {
   const int64_t columns = p.gy.size[3], h = p.gy.stride[2], w = p.gy.stride[3];
+  if (columns == 1) return packRight(to, 0, gy + i0 * h, p.gy.stride[1], h, lanes, i1 - i0);
   if (h == columns * w) return packRight(to, 0, gy + i0 * h, p.gy.stride[1], w, lanes, (i1 - i0) * columns);
   for (int64_t i = i0; i < i1; i++) packRight(to + (i - i0) * columns * kTileColumns, 0, gy + i * h, p.gy.stride[1], w, lanes, columns);
 }
@@ -122,7 +123,7 @@ void sumPartials(void* argument, int64_t chunk, std::byte*) {
   const int64_t blocks = ceilDiv(p.rows, kSumRows), group = chunk / blocks, first = chunk % blocks * kSumRows;
   const int64_t step = p.a.groups * p.rows * p.width, kw = p.gw.size[3], oStep = p.gw.stride[0];
   float* gw = const_cast<float*>(dataOf(p.gw, *job.run)) + group * p.outChannels * oStep;
-  const bool flat = p.gw.stride[3] == 1 && p.gw.stride[2] == kw && p.gw.stride[1] == p.taps;
+  const bool flat = p.gw.packed(1);
   for (int64_t r = first; r < smaller(p.rows, first + kSumRows); r += kWidth) {
     const int64_t rows = smaller(kWidth, p.rows - r);
     for (int64_t o = 0; o < p.outChannels; o += kWidth) {

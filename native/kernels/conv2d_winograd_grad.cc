@@ -106,7 +106,7 @@ void finalChunk(void* argument, int64_t chunk, std::byte* scratch) {
   const int64_t c0 = chunk * kFinalChannels, channels = smaller(kFinalChannels, p.inChannels - c0), step = p.sumStep();
   const int64_t groups = p.phased ? 1 : p.groups;
   float *sum = reinterpret_cast<float*>(scratch), *half = sum + kPoints * kWidth, *taps = half + 3 * kPatch * kWidth;
-  const bool flat = p.gw.stride[3] == 1 && p.gw.stride[2] == 3 && p.gw.stride[1] == 9;
+  const bool flat = p.gw.packed(1);
   for (int64_t o = 0; o < p.outChannels; o += kWidth) {
     for (int64_t c = 0; c < channels; c++) {
       for (int64_t i = 0; i < kPoints; i++) {

@@ -12,9 +12,12 @@ constexpr int64_t kTallBlock = 512;  ///< rows
 constexpr int64_t kSharedLimit = int64_t{64} << 20;
 static_assert(kLocalRightBytes + kLocalLeftBytes + kLocalTileBytes + int64_t{kRowsScratchBytes} <= int64_t{kThreadScratchBytes});
 
+/// How the views are seen as matrices: which of their dimensions are the batch, the rows and the columns.
 struct Seen {
-  bool swap;  ///< C^T = B^T · A^T
-  int32_t rank;
+  bool swap;          ///< C^T = B^T · A^T
+  int32_t batchRank;  ///< dimensions before the rows that are not folded into them
+  int32_t rows, columns;
+  int64_t m;
 };
 
 Operand asOperand(const View& v, const void* context) {
@@ -23,32 +26,39 @@ Operand asOperand(const View& v, const void* context) {
   o.buffer = v.buffer;
   o.dtype = v.dtype;
   o.offset = v.offset;
-  for (int32_t d = 0; d + 2 < v.rank; d++) o.batch[d] = v.stride[d];
-  o.m = v.stride[v.rank - 2];
-  o.n = v.stride[v.rank - 1];
-  if (seen.swap) {
-    const int64_t m = o.m;
-    o.m = o.n;
-    o.n = m;
-  }
+  for (int32_t d = 0; d < seen.batchRank; d++) o.batch[d] = v.stride[d];
+  o.m = v.stride[seen.rows];
+  o.setAlong(v.shape[seen.columns], v.stride[seen.columns]);
   return o;
 }
 
-/// Folds batch dimensions into M where B is the same for all and everything else goes on in the same steps.
-void foldBatch(GemmPlan& p) {
-  Operand* o = reinterpret_cast<Operand*>(reinterpret_cast<char*>(&p.product) + p.product.operands);
-  const int32_t all = p.product.inputCount + p.product.outputCount;
-  while (p.batchRank > 0) {
-    const int32_t d = p.batchRank - 1;
-    const int64_t size = p.batchShape[d];
-    if (size != 1) {
-      if (p.b.batch[d] != 0 || p.a.batch[d] != p.m * p.a.m) return;
-      for (int32_t i = 0; i < all; i++)
-        if (o[i].batch[d] != p.m * o[i].m) return;
-    }
-    p.m *= size;
-    p.batchRank--;
+/// Columns of C are to lie side by side. A single column is better a row, so that the other operand is read once, in its order.
+bool swaps(const View& c) {
+  const int32_t rows = c.rank - 2, columns = c.rank - 1;
+  if (c.shape[columns] == 1) return c.rank == 2 && c.stride[rows] == 1;
+  return !c.unit(columns) && c.unit(rows);
+}
+
+/// Folds batch dimensions into the rows where the right operand is the same for all and everything else goes on in the same steps.
+Seen seeMatrices(const Instruction& instruction) {
+  const View& c = instruction.outputs[0];
+  const bool swap = swaps(c);
+  const int32_t rows = c.rank - (swap ? 1 : 2);
+  Seen seen{swap, c.rank - 2, rows, c.rank - (swap ? 2 : 1), c.shape[rows]};
+  const View& right = instruction.inputs[swap ? 0 : 1];
+  for (; seen.batchRank > 0; seen.batchRank--) {
+    const int32_t d = seen.batchRank - 1;
+    if (c.shape[d] == 1) continue;
+    auto goesOn = [&](const View& v) { return seen.m == 1 || v.stride[d] == seen.m * v.stride[seen.rows]; };
+    bool folds = right.stride[d] == 0;
+    for (int32_t i = 0; i < instruction.inputCount; i++)
+      folds = folds && (&instruction.inputs[i] == &right || goesOn(instruction.inputs[i]));
+    for (int32_t i = 0; i < instruction.outputCount; i++) folds = folds && goesOn(instruction.outputs[i]);
+    if (!folds) break;
+    if (seen.m == 1) seen.rows = d;
+    seen.m *= c.shape[d];
   }
+  return seen;
 }
 
 /// How many chunks are worth while for this much work.
@@ -162,9 +172,7 @@ Status prepareGemm(Instruction& instruction) {
     status.code = StatusCode::unsupported;
     return status;
   }
-  Seen seen{};
-  seen.rank = r;
-  seen.swap = c.stride[r - 1] != 1 && (c.stride[r - 2] == 1 || c.shape[r - 1] == 1);
+  const Seen seen = seeMatrices(instruction);
   std::byte* block = makeProduct(instruction, sizeof(GemmPlan), offsetof(GemmPlan, product), 2, instruction.attributes, asOperand, &seen);
   if (!block) {
     status.code = StatusCode::outOfMemory;
@@ -172,19 +180,14 @@ Status prepareGemm(Instruction& instruction) {
   }
   GemmPlan& p = *reinterpret_cast<GemmPlan*>(block);
   instruction.plan = block;
-  p.m = c.shape[r - 2];
-  p.n = c.shape[r - 1];
+  p.m = seen.m;
+  p.n = c.shape[seen.columns];
   p.k = a.shape[r - 1];
   p.a = asOperand(seen.swap ? b : a, &seen);
   p.b = asOperand(seen.swap ? a : b, &seen);
-  if (seen.swap) {
-    const int64_t m = p.m;
-    p.m = p.n;
-    p.n = m;
-  }
-  p.batchRank = r - 2;
+  p.b.m = (seen.swap ? a : b).stride[seen.swap ? r - 1 : r - 2];  // k; its rows are not those that were folded
+  p.batchRank = seen.batchRank;
   for (int32_t d = 0; d < p.batchRank; d++) p.batchShape[d] = c.shape[d];
-  foldBatch(p);
   p.batch = 1;
   for (int32_t d = 0; d < p.batchRank; d++) p.batch *= p.batchShape[d];
   if (p.batch == 0 || p.m == 0 || p.n == 0) {

@@ -16,7 +16,8 @@ constexpr int64_t sizeOf(DType t) {
   return t == DType::float32 || t == DType::int32 ? 4 : t == DType::float64 ? 8 : t == DType::uint8 || t == DType::boolean ? 1 : 2;
 }
 
-/// A strided window on a buffer. Offset, shape and stride count elements.
+/// A strided window on a buffer. Offset, shape and stride count elements. Strides that lead nowhere, of dimensions of one element and
+/// of empty views, are 0 (settleStrides): nothing may be read into them.
 struct View {
   int32_t buffer;
   DType dtype;
@@ -25,7 +26,18 @@ struct View {
   int64_t offset;
   int64_t shape[kMaxRank];
   int64_t stride[kMaxRank];
+
+  /// Whether neighbours along dimension d lie side by side, or there are none.
+  bool unit(int32_t d) const { return stride[d] == 1 || shape[d] <= 1; }
 };
+
+/// Every view goes through this when it is made, before a kernel sees it: what a size of 1 leaves to chance says 0.
+inline void settleStrides(View& view) {
+  bool empty = false;
+  for (int32_t d = 0; d < view.rank; d++) empty = empty || view.shape[d] == 0;
+  for (int32_t d = 0; d < view.rank; d++)
+    if (empty || view.shape[d] == 1) view.stride[d] = 0;
+}
 
 enum class StatusCode : int32_t {
   ok = 0,

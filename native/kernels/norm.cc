@@ -22,9 +22,9 @@ struct Cube {
   int64_t a, g, b, strideA, strideG, strideB;
   Cube(const Run& run, const View& v)
       : p(run.data<float>(v)), a(v.shape[0]), g(v.shape[1]), b(v.shape[2]), strideA(v.stride[0]), strideG(v.stride[1]), strideB(v.stride[2]) {}
-  bool direct() const { return b >= kDirect && (strideB == 1 || b == 1); }
+  bool direct() const { return b >= kDirect && strideB == 1; }
   /// One element a group and sample, groups side by side.
-  bool columns() const { return b == 1 && strideG == 1; }
+  bool columns() const { return b == 1 && (strideG == 1 || g == 1); }
 };
 
 /// `n` elements `stride` apart, side by side.

@@ -19,7 +19,7 @@ struct Plan {
 /// A vector of K numbers side by side; strided ones are copied to `copy`.
 const float* dense(const Run& run, const View& v, float* copy) {
   const float* p = run.data<float>(v);
-  if (v.stride[0] == 1 || v.shape[0] <= 1) return p;
+  if (v.unit(0)) return p;
   for (int64_t i = 0; i < v.shape[0]; i++) copy[i] = p[i * v.stride[0]];
   return copy;
 }
@@ -121,7 +121,7 @@ void forwardRows(const Job& job, int64_t chunk) {
 
 void forwardChunk(void* argument, int64_t chunk, std::byte*) {
   const Job& job = *static_cast<const Job*>(argument);
-  job.instruction->inputs[0].stride[1] == 1 ? forwardRows<true>(job, chunk) : forwardRows<false>(job, chunk);
+  job.instruction->inputs[0].unit(1) ? forwardRows<true>(job, chunk) : forwardRows<false>(job, chunk);
 }
 
 /// One row of the gradient: its operands and what is the same for all its elements.
@@ -223,7 +223,7 @@ void backwardRows(const Job& job, int64_t chunk) {
 
 void backwardChunk(void* argument, int64_t chunk, std::byte*) {
   const Job& job = *static_cast<const Job*>(argument);
-  const bool unit = job.instruction->inputs[0].stride[1] == 1 && job.instruction->inputs[1].stride[1] == 1;
+  const bool unit = job.instruction->inputs[0].unit(1) && job.instruction->inputs[1].unit(1);
   unit ? backwardRows<true>(job, chunk) : backwardRows<false>(job, chunk);
 }
 

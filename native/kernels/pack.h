@@ -71,6 +71,7 @@ inline void packVectors(float* dst, const float* src, int64_t laneStep, int64_t 
 /// time: a line of one panel alone is a cache line, or half of one, out of each page.
 inline void packRight(float* dst, int64_t panelStep, const float* src, int64_t laneStep, int64_t kStep, int64_t columns, int64_t count) {
   constexpr int64_t kTogether = 4;
+  if (columns == 1) laneStep = 1;  // there is no other to step to
   while (columns > 0) {
     if (laneStep == 1 && columns >= kTogether * kTileColumns) {
       for (int64_t i = 0; i < count; i++) {

@@ -173,7 +173,7 @@ void globalGradChunk(void* argument, int64_t chunk, std::byte*) {
   for (int64_t plane = job.first(chunk); plane < job.last(chunk, g.planes); plane++) {
     const float share = job.run->data<float>(gs)[planeOffset(gs, g, plane)] / cells;
     float* x = job.run->data<float>(xs) + planeOffset(xs, g, plane);
-    if (xs.stride[3] == 1 && xs.stride[2] == g.width) {
+    if (xs.unit(3) && (g.height == 1 || xs.stride[2] == g.width)) {
       alongUnits(g.height * g.width, [&](int64_t i, int64_t have) { put(x + i, set1(share), have); });
     } else {
       for (int64_t h = 0; h < g.height; h++)

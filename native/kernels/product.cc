@@ -41,19 +41,31 @@ Sum matchSum(const int32_t* words, int32_t operands) {
   return sum;
 }
 
-/// Whether the finish can do the sum: its order is along n, along m, full, and each at most once.
+/// The places of the finish, in its order.
+enum class Place { alongN, alongM, full, none };
+
+/// The first place from `least` on where the operand can be added.
+Place placeOf(const Operand& o, Place least) {
+  if (least <= Place::alongN && o.dense() && o.m == 0) return Place::alongN;
+  if (least <= Place::alongM && o.constant()) return Place::alongM;
+  if (least <= Place::full && o.dense()) return Place::full;
+  return Place::none;
+}
+
+/// Whether the product can be put where the output is, by whole vectors.
+bool takesProduct(const Operand& output) { return output.dtype == DType::float32 && output.dense(); }
+
+/// Whether the finish can do the sum: each of its places once at most, in order.
 bool asFinish(ProductPlan& p, const Sum& sum) {
-  if (!sum.matched || p.outputCount != 1 || p.output(0).dtype != DType::float32 || p.output(0).n != 1 || p.output(0).h != 0) return false;
-  int32_t last = -1;
+  if (!sum.matched || p.outputCount != 1 || !takesProduct(p.output(0))) return false;
+  Place least = Place::alongN;
   for (int32_t i = 0; i < sum.count; i++) {
     const int32_t which = sum.value[i] - 1;
     const Operand& o = p.input(which);
-    if (o.dtype != DType::float32) return false;
-    const bool flat = o.h == 0;  // lines of pixels follow each other, or the step is 0 throughout
-    const int32_t place = o.n == 0 && flat ? 1 : o.n == 1 && o.m == 0 && flat ? 0 : o.n == 1 && flat ? 2 : 3;
-    if (place == 3 || place <= last) return false;
-    (place == 0 ? p.alongN : place == 1 ? p.alongM : p.full) = which;
-    last = place;
+    const Place place = o.dtype == DType::float32 ? placeOf(o, least) : Place::none;
+    if (place == Place::none) return false;
+    (place == Place::alongN ? p.alongN : place == Place::alongM ? p.alongM : p.full) = which;
+    least = static_cast<Place>(static_cast<int>(place) + 1);
   }
   p.relu = sum.relu;
   p.plain = sum.count == 0 && !sum.relu;
@@ -89,8 +101,8 @@ std::byte* makeBlock(const Instruction& instruction, size_t headBytes, size_t pr
 
 }  // namespace
 
-std::byte* makeProduct(const Instruction& instruction, size_t headBytes, size_t productOffset, int32_t firstInput,
-                       const int32_t* epilogue, AsOperand asOperand, const void* context) {
+std::byte* makeProduct(const Instruction& instruction, size_t headBytes, size_t productOffset, int32_t firstInput, const int32_t* epilogue,
+                       AsOperand asOperand, const void* context) {
   const int32_t inputs = instruction.inputCount - firstInput, outputs = instruction.outputCount;
   std::byte* block = makeBlock(instruction, headBytes, productOffset, firstInput, asOperand, context, nullptr);
   if (!block) return nullptr;
@@ -111,7 +123,7 @@ std::byte* makeProduct(const Instruction& instruction, size_t headBytes, size_t 
   ProductPlan& p = *reinterpret_cast<ProductPlan*>(block + productOffset);
   const int32_t* results = epilogue + 3 + 2 * epilogue[0] + 4 * epilogue[1];
   for (int32_t i = 0; i < outputs; i++) {
-    if (p.output(i).dtype != DType::float32 || p.output(i).n != 1 || p.output(i).h != 0) continue;
+    if (!takesProduct(p.output(i))) continue;
     if (p.target < 0 || results[i] == 0) p.target = i;
     if (results[i] == 0) break;
   }
@@ -151,7 +163,7 @@ void runRows(const ProductPlan& plan, const Run& run, const int64_t* index, int3
     const Operand& o = *plan.operand(i);
     along[i + 1] = o.n;
     begin[i] = addressOf(o, run, batchStep(o, index, rank));
-    if (o.h != 0) flat = false;
+    if (o.along == Along::lines) flat = false;
   }
   Bound* bound = nullptr;
   for (int64_t m = m0; m < m1; m++, product += step) {
@@ -164,8 +176,8 @@ void runRows(const ProductPlan& plan, const Run& run, const int64_t* index, int3
       address[0] = const_cast<float*>(product + done);
       for (int32_t i = 0; i < all; i++) {
         const Operand& o = *plan.operand(i);
-        const int64_t lines = o.h != 0 ? line * o.h + column * o.n : (flat ? n : line * width + column) * o.n;
-        address[i + 1] = begin[i] + (m * o.m + lines) * sizeOf(o.dtype);
+        const int64_t place = o.along == Along::lines ? line * o.line + column * o.n : n * o.n;
+        address[i + 1] = begin[i] + (m * o.m + place) * sizeOf(o.dtype);
       }
       // Bound once: later stretches differ only in where they begin.
       if (!bound) {

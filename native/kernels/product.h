@@ -9,32 +9,56 @@ namespace chainrule::CHAINRULE_ISA {
 
 constexpr int kMaxBatchRank = kMaxRank - 2;
 
+/// How an operand's numbers lie along n, by its strides and its sizes.
+enum class Along : int32_t {
+  single,    ///< n has one index, so that all of the following is true
+  constant,  ///< one number for all n
+  dense,     ///< side by side
+  strided,   ///< a fixed step apart
+  lines,     ///< in lines, whose steps are none of the above together
+};
+
 /// A view seen as a batch of matrices: where it begins and the steps of each index. Convolution takes the pixels of an
-/// image as n, and `h` is the step of a whole line of pixels where those are not `width` steps of n.
+/// image as n; only of `lines` is `n` the step within a line, and `line` the step from one line to the next.
 struct Operand {
   int32_t buffer;
   DType dtype;
   int64_t offset;
   int64_t batch[kMaxBatchRank];
-  int64_t m, n, h;
+  int64_t m, n, line;
+  Along along;
+
+  bool constant() const { return along == Along::constant || along == Along::single; }
+  bool dense() const { return along == Along::dense || along == Along::single; }
+
+  /// `count` numbers, `step` apart.
+  void setAlong(int64_t count, int64_t step) {
+    n = step;
+    along = count <= 1 ? Along::single : step == 0 ? Along::constant : step == 1 ? Along::dense : Along::strided;
+  }
+  /// The pixels of an image, in order: `lines` of `width`.
+  void setAlong(int64_t lines, int64_t width, int64_t lineStep, int64_t step) {
+    if (width == 1) return setAlong(lines, lineStep);
+    if (lines == 1 || lineStep == width * step) return setAlong(lines * width, step);
+    n = step, line = lineStep;
+    along = Along::lines;
+  }
 };
 
 enum class ProductKind : int32_t { finish, rows };
 
 struct ProductPlan {
   ProductKind kind;
-  int32_t inputCount;   ///< of the epilogue
+  int32_t inputCount;  ///< of the epilogue
   int32_t outputCount;
-  int32_t target;       ///< the output whose memory takes the product, -1: none, use scratch
+  int32_t target;                ///< the output whose memory takes the product, -1: none, use scratch
   int32_t alongN, alongM, full;  ///< epilogue inputs that the finish adds, or -1
   bool relu;
-  bool plain;           ///< nothing to finish
-  int64_t operands;     ///< offset in bytes from this to Operand[inputCount + outputCount]
-  int64_t micro;        ///< likewise to the MicroPlan (rows only)
+  bool plain;        ///< nothing to finish
+  int64_t operands;  ///< offset in bytes from this to Operand[inputCount + outputCount]
+  int64_t micro;     ///< likewise to the MicroPlan (rows only)
 
-  const Operand* operand(int32_t i) const {
-    return reinterpret_cast<const Operand*>(reinterpret_cast<const char*>(this) + operands) + i;
-  }
+  const Operand* operand(int32_t i) const { return reinterpret_cast<const Operand*>(reinterpret_cast<const char*>(this) + operands) + i; }
   const Operand& input(int32_t i) const { return *operand(i); }
   const Operand& output(int32_t i) const { return *operand(inputCount + i); }
   const MicroPlan* program() const { return reinterpret_cast<const MicroPlan*>(reinterpret_cast<const char*>(this) + micro); }
@@ -45,8 +69,8 @@ using AsOperand = Operand (*)(const View& view, const void* context);
 
 /// Allocates a block of `headBytes` for the family's plan, whose ProductPlan lies at `productOffset`, with what the product needs
 /// behind it. `firstInput` is the first of the epilogue's inputs. nullptr when out of memory.
-std::byte* makeProduct(const Instruction& instruction, size_t headBytes, size_t productOffset, int32_t firstInput,
-                       const int32_t* epilogue, AsOperand asOperand, const void* context);
+std::byte* makeProduct(const Instruction& instruction, size_t headBytes, size_t productOffset, int32_t firstInput, const int32_t* epilogue,
+                       AsOperand asOperand, const void* context);
 
 /// An instruction without an epilogue, with one float32 output.
 std::byte* makePlainProduct(const Instruction& instruction, size_t headBytes, size_t productOffset, AsOperand asOperand,

@@ -26,7 +26,7 @@ struct RowCopies {
       at[i] = -1;
       if (i >= instruction.inputCount) continue;
       const View& v = instruction.inputs[i];
-      if (v.dtype != DType::float32 || v.rank == 0 || v.shape[v.rank - 1] <= 1 || v.stride[v.rank - 1] == 1) continue;
+      if (v.dtype != DType::float32 || v.rank == 0 || v.unit(v.rank - 1)) continue;
       int64_t count = 1;
       for (int32_t d = 0; d < v.rank; d++) count *= v.shape[d];
       at[i] = scratch.floats(count);

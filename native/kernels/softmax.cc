@@ -189,7 +189,7 @@ void lossChunk(void* argument, int64_t chunk, std::byte*) {
     float* row = x + r * xs.stride[0];
     const int32_t t = targets[r];
     y[r * ys.stride[0]] = t == ignored         ? 0.0f
-                          : xs.stride[1] == 1 ? lossOf(Row<true>{row, 1}, columns, t)
+                          : xs.unit(1)         ? lossOf(Row<true>{row, 1}, columns, t)
                                               : lossOf(Row<false>{row, xs.stride[1]}, columns, t);
   }
 }
@@ -197,7 +197,7 @@ void lossChunk(void* argument, int64_t chunk, std::byte*) {
 template <bool unit>
 void gradRow(Row<unit> x, const View& ys, float* y, int64_t n, int32_t target, float g) {
   const float top = maxOf(x, n);
-  if (ys.stride[1] == 1) {
+  if (ys.unit(1)) {
     const Row<true> out{y, 1};
     scaleRow(out, g / sumExp<true>(x, out, top, n), n);
   } else {
@@ -223,7 +223,7 @@ void gradChunk(void* argument, int64_t chunk, std::byte*) {
     const int32_t t = targets[r];
     if (t == ignored) {
       for (int64_t i = 0; i < columns; i++) out[i * ys.stride[1]] = 0.0f;
-    } else if (xs.stride[1] == 1) {
+    } else if (xs.unit(1)) {
       gradRow(Row<true>{row, 1}, ys, out, columns, t, g[r * gs.stride[0]]);
     } else {
       gradRow(Row<false>{row, xs.stride[1]}, ys, out, columns, t, g[r * gs.stride[0]]);

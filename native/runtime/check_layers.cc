@@ -90,7 +90,7 @@ bool Checker::attention(bool gradient) {
                       : gradient && i > 0 ? is(out, keys, i == 1 ? size : width, which)
                                           : is(out, rows, gradient ? size : width, which);
     const int last = out.rank - 1;
-    if (!fits || !require(out.shape[last] <= 1 || out.stride[last] == 1, Check::contiguous, which)) return false;
+    if (!fits || !require(elementCount(out) == 0 || out.unit(last), Check::contiguous, which)) return false;
   }
   return true;
 }

@@ -20,6 +20,15 @@ constexpr int32_t kRegionFlag = 1, kKeepFlag = 2;
 
 constexpr size_t roundUp(size_t bytes) { return (bytes + 15) & ~size_t{15}; }
 
+/// Whether all outputs are empty, and there are no indices to look at. Such an instruction is checked as all others, but neither planned
+/// nor run: kernels divide by the sizes of what they make.
+bool producesNothing(const Instruction& instruction) {
+  if (isIndexOperand(instruction.opcode, 1)) return false;
+  for (int32_t o = 0; o < instruction.outputCount; ++o)
+    if (elementCount(instruction.outputs[o]) != 0) return false;
+  return true;
+}
+
 Status atInstruction(Status status, int32_t index) {
   status.instruction = index;
   return status;
@@ -157,6 +166,7 @@ Status Program::Decoder::decodeView(const int32_t*& at, const int32_t* end, View
     (stride < 0 ? low : high) += (extent - 1) * stride;
   }
   at += 2 * rank;
+  settleStrides(view);
   if (output && !distinctIndices(view)) return malformed(Check::selfOverlap, which);
   const int64_t width = sizeOf(view.dtype);
   const BufferInfo& info = program.buffers[buffer];
@@ -224,7 +234,7 @@ Status Program::Decoder::decodeInstruction(const int32_t*& at, int32_t index) {
 
   const KernelFamily& family = program.kernels->families[start[0]];
   if (!family.run) return {StatusCode::unsupported, 0, {start[0], 0}};
-  if (family.prepare) {
+  if (family.prepare && !producesNothing(instruction)) {
     program.prepared_ = index + 1;
     if (Status status = family.prepare(instruction); !status.ok()) return status;
   }
@@ -278,29 +288,23 @@ Status Program::Decoder::checkRegions() const {
   return {};
 }
 
-/// Groups regions, and leaves out instructions that produce nothing. A skipped or committing instruction splits a region, which is always
-/// allowed.
+/// Groups regions, and leaves out instructions that produce nothing. Such an instruction splits a region, which is always allowed, and so
+/// do the ends of the prologue and of what can fail: steps do not reach over them, whatever is left out beside them.
 void Program::Decoder::makeSteps() {
   bool open = false;
-  program.mainStep = -1;
   for (int32_t i = 0; i < program.instructionCount; ++i) {
     const Instruction& instruction = program.instructions[i];
-    bool nothing = true;
-    for (int32_t o = 0; o < instruction.outputCount; ++o) nothing = nothing && elementCount(instruction.outputs[o]) == 0;
-    if (nothing) {
-      open = false;
-      continue;
-    }
     if (i == header[11]) program.mainStep = program.stepCount;
-    const bool joins = open && instruction.region && i != program.commitIndex && i != header[11];
-    if (joins) {
+    if (i == header[11] || i == program.commitIndex || producesNothing(instruction)) open = false;
+    if (producesNothing(instruction)) continue;
+    if (open && instruction.region) {
       ++program.steps[program.stepCount - 1].count;
     } else {
       program.steps[program.stepCount++] = {i, 1};
     }
     open = program.kernels->families[static_cast<int>(instruction.opcode)].runRegion != nullptr;
   }
-  if (program.mainStep < 0) program.mainStep = program.stepCount;
+  if (header[11] == program.instructionCount) program.mainStep = program.stepCount;
 }
 
 Status Program::decodeAll(const int32_t* source, int64_t count) {

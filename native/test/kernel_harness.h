@@ -153,6 +153,8 @@ struct TestInstruction {
   }
   void prepare(const KernelFamily& f) {
     family = &f;
+    for (View& v : inputs) settleStrides(v);
+    for (View& v : outputs) settleStrides(v);
     instruction.inputs = inputs.data(), instruction.outputs = outputs.data(), instruction.attributes = attributes.data();
     instruction.inputCount = static_cast<int32_t>(inputs.size()), instruction.outputCount = static_cast<int32_t>(outputs.size());
     instruction.attributeCount = static_cast<int32_t>(attributes.size());

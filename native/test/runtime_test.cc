@@ -80,6 +80,63 @@ void skipsEmptyAndGroupsRegions() {
   EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok() && program.stepCount == 4);
 }
 
+/// Instructions that produce nothing may stand anywhere: at the beginning and end of the prologue, of the rest, of the commit phase.
+void emptyInstructionsMoveNothing() {
+  for (int empty = 0; empty < 16; ++empty) {
+    Builder b;
+    const int32_t x = b.slot(), first = b.slot(), second = b.slot(), state = b.slot(), none = b.slot();
+    const Words add = binaryMicro(MapOp::add);
+    int32_t count = 0, prologue = 0, commit = 0;
+    auto emptyIf = [&](int bit) {
+      if (empty >> bit & 1) b.add(Opcode::map, {dense(x, {0, 4})}, {dense(none, {0, 4})}, identityMicro()), ++count;
+    };
+    auto doubles = [&](int32_t from, int32_t to) {
+      b.add(Opcode::map, {dense(from, {4}), dense(from, {4})}, {dense(to, {4})}, add), ++count;
+    };
+    emptyIf(0);
+    doubles(x, first);
+    prologue = count;
+    emptyIf(1);
+    doubles(first, second);
+    commit = count;
+    emptyIf(2);
+    doubles(second, state);
+    emptyIf(3);
+    Words words = b.words(commit);
+    words[11] = prologue;
+    Program program;
+    EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+    EXPECT(program.stepCount == 3 && program.mainStep == 1);
+    SlotSet slots(program);
+    Arena arena;
+    Caller caller;
+    for (int run = 0; run < 3; ++run) {
+      for (int i = 0; i < 4; ++i) slots.at<float>(x)[i] = static_cast<float>(run + 1), slots.at<float>(state)[i] = -1;
+      EXPECT(runProgram(program, slots.data(), arena, caller, nullptr, run == 0).ok());
+      EXPECT(slots.at<float>(state)[3] == 8);  // later runs find what the first made of x
+    }
+    words[11] = count;  // nothing but a prologue
+    words[7] = count;
+    EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok() && program.mainStep == 3);
+  }
+}
+
+/// Strides that lead nowhere are 0, whatever the words say.
+void settlesStrides() {
+  Builder b;
+  const int32_t x = b.slot(), y = b.slot(), z = b.slot();
+  b.add(Opcode::map, {{x, DType::float32, 3, {1, 4, 1}, {-7, 1, 1 << 30}}}, {{y, DType::float32, 0, {1, 4, 1}, {4, 1, 1}}},
+        identityMicro());
+  b.add(Opcode::map, {{x, DType::float32, 0, {2, 0}, {5, 1}}}, {{z, DType::float32, 0, {2, 0}, {1, 1}}}, identityMicro());
+  const Words words = b.words();
+  Program program;
+  EXPECT(program.decode(words.data(), static_cast<int64_t>(words.size()), testKernels()).ok());
+  const View &in = program.instructions[0].inputs[0], &out = program.instructions[0].outputs[0];
+  EXPECT(in.stride[0] == 0 && in.stride[1] == 1 && in.stride[2] == 0 && out.stride[0] == 0 && out.stride[1] == 1 && out.stride[2] == 0);
+  EXPECT(program.instructions[1].inputs[0].stride[0] == 0 && program.instructions[1].outputs[0].stride[1] == 0);
+  EXPECT(program.slots[x].bytes == 28 && program.stepCount == 1);
+}
+
 /// A run without the prologue finds what a whole run left, in slots and in the kernels' own memory.
 void leavesOutThePrologue() {
   Builder b;
@@ -170,6 +227,8 @@ int main() {
   addsNumbers();
   refusesBadSlots();
   skipsEmptyAndGroupsRegions();
+  emptyInstructionsMoveNothing();
+  settlesStrides();
   leavesOutThePrologue();
   cancels();
   fallsBack();

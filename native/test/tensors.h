@@ -144,6 +144,8 @@ struct Call {
   ~Call() { free(instruction.plan); }
   Call(const Call&) = delete;
   Status prepare(const KernelFamily& family) {
+    for (View& v : inputs) settleStrides(v);
+    for (View& v : outputs) settleStrides(v);
     instruction.inputs = inputs.data();
     instruction.outputs = outputs.data();
     instruction.attributes = attributes.data();

@@ -2,7 +2,7 @@
  * Diagonals and triangles of matrices: diagonal, diag, trace, tril, triu. A diagonal is a view; its transpose writes one into zeros.
  */
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { contiguousStrides, copyStrided, normalizeDim } from '../shape.js'
+import { checkShape, contiguousStrides, copyStrided, normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { arangeTensor } from './creation.js'
 import { apply, checkTensor } from './dispatch.js'
@@ -83,7 +83,8 @@ export function diagEmbed(x: Tensor, offset = 0): Tensor {
   checkOffset('diagEmbed', offset)
   if (x.ndim === 0) throw new ShapeError('ERR_RANK', 'diagEmbed: needs at least one dimension, received a single number.')
   const n = x.shape[x.ndim - 1] + Math.abs(offset)
-  return apply(embedRow, [x], { offset, dim1: x.ndim - 1, dim2: x.ndim, into: [...x.shape.slice(0, -1), n, n] })
+  const into = checkShape('diagEmbed', [...x.shape.slice(0, -1), n, n])
+  return apply(embedRow, [x], { offset, dim1: x.ndim - 1, dim2: x.ndim, into })
 }
 
 /** The diagonal of a matrix, or the matrix with a vector on its diagonal. */

@@ -7,7 +7,16 @@ import { isFloat, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, DTypeError, deepStack, ShapeError, StateError, showKind, showShape } from '../errors.js'
 import type { Instruction, View } from '../ir/format.js'
 import { encodeOne } from '../ir/format.js'
-import { broadcastStrides, contiguousStrides, copyStrided, distinctIndices, isContiguous, sameShape, sizeOf } from '../shape.js'
+import {
+  broadcastStrides,
+  checkResult,
+  contiguousStrides,
+  copyStrided,
+  distinctIndices,
+  isContiguous,
+  sameShape,
+  sizeOf,
+} from '../shape.js'
 import { Storage } from '../storage.js'
 import { type GradNode, Tensor } from '../tensor.js'
 import { type Meta, tracing } from '../tracing.js'
@@ -35,6 +44,7 @@ export function apply<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out
 /** Applies an op; returns all its outputs. */
 export function applyAll<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, out?: Tensor): Tensor[] {
   const metas = row.infer(inputs, attrs)
+  for (let i = 0; i < metas.length; i++) checkResult(row.name, metas[i].shape)
   if (out !== undefined) checkOut(row, inputs, out, metas[0])
   let outputs: Tensor[]
   const { recorder } = tracing

@@ -24,6 +24,11 @@ export function canFail(opcode: Opcode): boolean {
   )
 }
 
+/** Whether the opcode looks at the values of indices, also where it makes nothing. */
+export function checksIndices(opcode: Opcode): boolean {
+  return canFail(opcode) && opcode !== Opcode.linalg
+}
+
 /** Checks one instruction and reads its attributes. */
 export function checkInstruction(operands: Operands, reader: Reader): Attributes {
   const check = new Checker(operands, reader)

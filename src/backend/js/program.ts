@@ -11,6 +11,7 @@ import { contiguousStrides, isContiguous, sizeOf } from '../../shape.js'
 import type { Slot } from '../binding.js'
 import { type Dense, type Loop, loopOf } from '../registry.js'
 import { type Describe, refused, StatusCode, statusError } from '../status.js'
+import { checksIndices } from './check.js'
 import { type DecodedInstruction, type DecodedProgram, decodeProgram } from './decode.js'
 import { dtypeOf, isIdentity, type MapRun, prepareCopy, prepareMap } from './micro.js'
 
@@ -115,8 +116,8 @@ function bytesOf({ buffer, byteOffset, byteLength }: Slot, most: number): Uint8A
 
 function prepare(instruction: DecodedInstruction): Step {
   const { opcode, inputs, outputs, epilogue } = instruction
-  // the native runtime leaves out what produces nothing, before it looks at indices
-  if (outputs.every((v) => sizeOf(v.shape) === 0)) return () => undefined
+  // as the native runtime does: without results and without indices to look at there is nothing to do
+  if (!checksIndices(opcode) && outputs.every((v) => sizeOf(v.shape) === 0)) return () => undefined
   if (opcode === Opcode.map && epilogue !== undefined) {
     const run = prepareMap(epilogue, outputs[0].shape, inputs, outputs)
     return (memory) => {

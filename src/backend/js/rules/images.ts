@@ -35,14 +35,17 @@ export function convWeightGrad(check: Checker): Attributes {
   return { scalars: check.scalars }
 }
 
-/** Rounding up is allowed as long as every window starts inside the input or the padding before it. */
+/**
+ * Rounding up is allowed as long as every window starts inside the input or the padding before it, also where not even the first lies inside the
+ * padded input whole.
+ */
 function window(check: Checker, size: number, out: number, kernel: number, stride: number, padding: number, dilation: number): void {
   const reach = dilation * (kernel - 1) + 1
   const room = size + 2 * padding - reach
-  check.require(padding < reach && room >= 0, 'a window larger than the padded input')
+  check.require(padding < reach, 'padding as large as the window of a pooling')
   const up = Math.ceil(room / stride) + 1
   const fits = out === Math.floor(room / stride) + 1 || (out === up && (out - 1) * stride < size + padding)
-  check.require(fits, 'sizes of a pooling do not fit')
+  check.require(out >= 1 && fits, 'sizes of a pooling do not fit')
 }
 
 export function maxPool(check: Checker): Attributes {
