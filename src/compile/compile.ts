@@ -2,6 +2,7 @@
  * `compile`: turns a function of tensors into one that runs as a single native call, on a background thread or in place. Programs are
  * kept per shapes of the arguments and per everything else the trace saw.
  */
+import { setImmediate as immediate } from 'node:timers/promises'
 import { nativeBackend } from '../backend/select.js'
 import { checkFunction, checkOptions, StateError, showShape } from '../errors.js'
 import { gradMode } from '../ops/dispatch.js'
@@ -11,6 +12,7 @@ import { type CallArguments, type FlatArguments, flattenArguments, type NumbersA
 import { Entry } from './entry.js'
 import { explainProgram } from './explain.js'
 import { lines, locator } from './locate.js'
+import type { Phases } from './program.js'
 import { firstDifference, trace } from './trace.js'
 import { checkCacheBytes, Variants } from './variants.js'
 
@@ -40,6 +42,13 @@ export interface Compiled<A extends readonly unknown[], R> {
   (...args: A): Promise<R>
   /** Runs on the calling thread and returns the result. */
   sync(...args: A): R
+  /**
+   * Compiles for arguments like these without a call, in steps of a few milliseconds between which the event loop answers: before the first request
+   * of a server, or the first batch of another shape. Only shapes and types of the arguments count. Calls made meanwhile wait for nothing.
+   *
+   *     await f.prepare(zeros([1, 3, 224, 224]))
+   */
+  prepare(...args: A): Promise<void>
   /** The program for these arguments as text: instructions, shapes, bytes, FLOPs, what was fused, memory. */
   explain(...args: A): string
   /** @internal */
@@ -73,6 +82,14 @@ function development(): boolean {
   return process.env.NODE_ENV !== 'production'
 }
 
+/** Does the phases one behind the other. */
+function finish<T>(phases: Phases<T>): T {
+  for (;;) {
+    const { done, value } = phases.next()
+    if (done) return value
+  }
+}
+
 class Cache {
   readonly variants: Variants
   private readonly fn: (...args: never[]) => unknown
@@ -97,17 +114,51 @@ class Cache {
     const known = this.variants.find(args)
     if (known !== undefined) return known
     const start = performance.now()
-    const entry = this.build(args)
-    const gone = this.variants.add(args, entry, performance.now() - start)
+    return this.add(args, finish(this.build(args)), performance.now() - start)
+  }
+
+  /** Compiles what is not there yet, in turns of the event loop. */
+  async prepare(args: FlatArguments): Promise<void> {
+    if (this.variants.find(args) !== undefined) return
+    const phases = this.build(args)
+    const { enabled } = gradMode
+    let took = 0
+    for (;;) {
+      const start = performance.now()
+      const before = gradMode.enabled
+      gradMode.enabled = enabled
+      try {
+        const { done, value } = phases.next()
+        took += performance.now() - start
+        if (done) {
+          // a call may have been here first
+          if (this.variants.find(args) === undefined) this.add(args, value, took)
+          return
+        }
+      } catch (error) {
+        // something may have changed between the traces: without a pause there is no doubt
+        if (!(error instanceof StateError && error.code === 'ERR_TRACE_DIFFERS')) throw error
+        this.find(args)
+        return
+      } finally {
+        gradMode.enabled = before
+      }
+      await immediate()
+    }
+  }
+
+  private add(args: FlatArguments, entry: Entry, took: number): Entry {
+    const gone = this.variants.add(args, entry, took)
     this.warnAboutShapes(args)
     if (gone.count > 0) this.warnAboutLoss(gone)
     return entry
   }
 
-  private build(args: FlatArguments): Entry {
+  private *build(args: FlatArguments): Phases<Entry> {
     const { fn, options } = this
     const first = trace(fn, args, false)
-    if (!development()) return new Entry(args, first, { ...options, locate: undefined })
+    if (!development()) return yield* Entry.build(args, first, { ...options, locate: undefined })
+    yield
     const second = trace(fn, args, false)
     if (firstDifference(first, second) !== undefined) {
       const known = firstDifference(first, second, lines(fn, args))
@@ -116,7 +167,8 @@ class Cache {
         `compile(${this.name}): two traces of the function differ: ${known}. A compiled function must do the same each time: no Math.random, dates, counters or tensors made inside from data.`,
       )
     }
-    return new Entry(args, first, { ...options, locate: locator(fn, args, first) })
+    // the later one, since modes and gradients may have changed in between
+    return yield* Entry.build(args, second, { ...options, locate: locator(fn, args, second) })
   }
 
   private warnAboutShapes(args: FlatArguments): void {
@@ -207,6 +259,7 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
         return cache.find(flat).runAtomic(flat)
       },
     },
+    prepare: { value: async (...args: unknown[]) => (direct() ? undefined : cache.prepare(flattenArguments(args))) },
     explain: {
       value: (...args: unknown[]) => {
         const flat = flattenArguments(args)

@@ -11,12 +11,13 @@ import { drawBlocks, getRandomState, setRandomState } from '../random.js'
 import { isContiguous, sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
+import type { Meta } from '../tracing.js'
 import { type FlatArguments, mapTree } from './arguments.js'
 import { Backlog } from './backlog.js'
 import { totalCost } from './cost.js'
 import { type GradChange, Gradients, settleGrads, showGrads, showQueuedGrads, takeBackGrads } from './gradients.js'
 import type { Locate } from './locate.js'
-import { buildProgram, type Program } from './program.js'
+import { buildProgram, type Phases, type Program } from './program.js'
 import type { Prologue } from './prologue.js'
 import { type Trace, valueOfTraced } from './trace.js'
 
@@ -74,30 +75,42 @@ const backlogs = [new Backlog(), new Backlog()] as const
 /** What a queued call takes beside arguments and results, roughly. */
 const callBytes = 2048
 
+export interface EntryOptions {
+  readonly ahead: boolean
+  readonly frozen: boolean
+  readonly locate: Locate | undefined
+}
+
 export class Entry {
-  readonly program: Program
+  program!: Program
   /** Without the graph, and with `place` where the function returned a tensor. */
   readonly trace: Omit<Trace, 'graph'>
   /** What it takes of memory, roughly. */
-  readonly bytes: number
+  bytes = 0
   /** Microseconds a run is estimated to take, the prologue left out. */
-  private microseconds: number
-  private readonly prologueMicroseconds: number
+  private microseconds = 0
+  private prologueMicroseconds = 0
   /** Ahead of other programs where this one only reads. */
   private readonly queue: 0 | 1
   private readonly keys: readonly ArgumentKey[]
   private readonly statics: readonly unknown[]
   private readonly numberCount: number
   private readonly gradEnabled: boolean
-  private readonly outputBytes: number
-  private readonly outputMetas: { shape: readonly number[]; dtype: Tensor['dtype'] }[] = []
-  private readonly gradients: Gradients
+  private outputBytes = 0
+  private outputMetas: readonly Meta[] = []
+  private gradients!: Gradients
 
-  constructor(args: FlatArguments, trace: Trace, options: { ahead: boolean; frozen: boolean; locate: Locate | undefined }) {
+  private constructor(args: FlatArguments, trace: Omit<Trace, 'graph'>, queue: 0 | 1) {
     this.keys = args.tensors.map((t) => keyOf(t, args.tensors))
     this.statics = args.statics
     this.numberCount = args.numbers.length
     this.gradEnabled = gradMode.enabled
+    this.trace = trace
+    this.queue = queue
+  }
+
+  /** In phases, between which anything may happen: arguments and modes are those of the trace, which was made just before. */
+  static *build(args: FlatArguments, trace: Trace, options: EntryOptions): Phases<Entry> {
     const outputs: ReturnType<typeof valueOfTraced>[] = []
     const result = mapTree(trace.result, (leaf) => {
       if (!(leaf instanceof Tensor && leaf.traced)) return leaf
@@ -105,20 +118,26 @@ export class Entry {
       return place
     })
     const { graph, ...seen } = trace
-    this.trace = { ...seen, result }
-    for (const { shape, dtype } of outputs) this.outputMetas.push({ shape, dtype })
-    this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
-    this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
-    this.program = buildProgram(trace, outputs, args.numbers.length, { ...options, queue: this.queue })
+    const queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
+    const entry = new Entry(args, { ...seen, result }, queue)
+    entry.complete(outputs, yield* buildProgram(trace, outputs, args.numbers.length, { ...options, queue }))
     graph.release()
-    const { steps, slots, prologueSteps } = this.program
+    return entry
+  }
+
+  private complete(outputs: readonly Meta[], program: Program): void {
+    this.outputMetas = outputs.map(({ shape, dtype }) => ({ shape, dtype }))
+    this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
+    this.program = program
+    const { steps, slots, prologueSteps } = program
+    const { grads, argumentLeaves } = this.trace
     this.gradients = new Gradients(
-      trace.grads,
+      grads,
       slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : [])),
-      trace.argumentLeaves,
+      argumentLeaves,
     )
     const nodes = steps.reduce((sum, s) => sum + s.nodes.length, 0)
-    this.bytes = this.program.bytes + entryBytes + steps.length * stepBytes + nodes * nodeBytes
+    this.bytes = program.bytes + entryBytes + steps.length * stepBytes + nodes * nodeBytes
     const costs = steps.map((s) => s.cost)
     this.microseconds = totalCost(costs.slice(prologueSteps)).microseconds
     this.prologueMicroseconds = totalCost(costs.slice(0, prologueSteps)).microseconds

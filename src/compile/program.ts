@@ -68,14 +68,23 @@ export interface ProgramOptions {
   readonly locate: Locate | undefined
 }
 
+/** Work that may be interrupted where it yields, so that the event loop answers in between, or done at once. */
+export type Phases<T> = Generator<void, T, void>
+
 /** Builds and loads the program of a trace whose returned tensors are `outputs`. */
-export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: number, options: ProgramOptions): Program {
+export function* buildProgram(trace: Trace, outputs: readonly Value[], numbers: number, options: ProgramOptions): Phases<Program> {
   const { queue, frozen, locate } = options
+  // of now, whatever another caller forces in between
+  const native = nativeBackend()
+  yield
   const lowered = lower(trace, outputs, numbers)
+  yield
   const division = divide(lowered)
   const prologue = division && new Prologue(division.sources, division.derived, queue, frozen)
   const first = division === undefined ? [] : schedule(division.prologue).steps
+  yield
   const main = schedule(division?.rest ?? lowered)
+  yield
   const all = [...first, ...main.steps]
   const commitIndex = first.length + main.commitIndex
   const { words, ...encoded } = encode(all, commitIndex, first.length)
@@ -84,7 +93,7 @@ export function buildProgram(trace: Trace, outputs: readonly Value[], numbers: n
     const step = steps[i] as StepSummary | undefined
     return step === undefined ? 'program' : `${describe(step)}${locate?.(step.nodes[0]) ?? ''}`
   }
-  const native = nativeBackend()
+  yield
   const runs = native === undefined ? onInterpreter(words, describeStep, encoded.writes) : onNative(native, words, describeStep)
   const kept = division?.derived.reduce((sum, b) => sum + b.bytes, 0) ?? 0
   return { steps, commitIndex, prologue, prologueSteps: first.length, ...encoded, ...runs, bytes: runs.bytes + kept }

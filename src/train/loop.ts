@@ -134,6 +134,8 @@ class Training<M extends Metrics> {
   /** Batches an optimizer step, and how many are in the gradients now. */
   private readonly accumulate: number
   private gathered = 0
+  /** Shapes of batches that programs were made for. */
+  private readonly prepared = new Set<string>()
   /** Training losses of the last steps, for the advice when they run away. */
   private readonly trail: number[] = []
   /** Steps queued, and steps whose loss is known. */
@@ -262,6 +264,11 @@ class Training<M extends Metrics> {
           complete = true
           break
         }
+        const preparing = this.prepare(item.value, learnt !== undefined)
+        if (preparing !== undefined) {
+          await preparing
+          if (this.leaving()) break
+        }
         const seen = this.queue(item.value, pending, epoch, learnt !== undefined)
         if (seen !== undefined) await seen
         const depth = this.depth(item.value)
@@ -277,6 +284,16 @@ class Training<M extends Metrics> {
     }
     if (complete && means.done === 0) throw noBatches(what, epoch)
     return complete && !this.leaving()
+  }
+
+  /** For a batch of new shapes: compiles in turns of the event loop. What is wrong with the batch, the step will say. */
+  private prepare({ x, y }: Batch, learning: boolean): Promise<void> | undefined {
+    const key = `${learning} ${this.gathered > 0} ${x.shape.join()} ${y.shape.join()}`
+    if (this.prepared.has(key)) return undefined
+    this.prepared.add(key)
+    const { judge, gather, train } = this.steps
+    const step = !learning ? judge : this.accumulate === 1 ? train : gather
+    return step.prepare(x, y).catch(() => {})
   }
 
   /** Queues a step. What is returned, if anything, has to be awaited before the next one. */

@@ -26,15 +26,21 @@ export interface Figures {
   readonly metrics: readonly MetricState[]
 }
 
+/** What is done with a batch; `prepare` compiles for batches like it. */
+export interface BatchStep {
+  (x: Tensor, y: Tensor): Promise<Figures>
+  prepare(x: Tensor, y: Tensor): Promise<void>
+}
+
 export interface Steps {
   /** Updates the parameters. */
-  train(x: Tensor, y: Tensor): Promise<Figures>
+  readonly train: BatchStep
   /** Adds to the gradients only. */
-  gather(x: Tensor, y: Tensor): Promise<Figures>
+  readonly gather: BatchStep
   /** Updates the parameters by the gradients of `count` batches. */
   apply(count: number): Promise<void>
   /** Changes nothing. */
-  judge(x: Tensor, y: Tensor): Promise<Figures>
+  readonly judge: BatchStep
   /** Throws for metrics that are no means over samples and say nothing of it, found by a batch. */
   checkMetrics(x: Tensor, y: Tensor): void
   /** Whether code of the user sees the batches themselves. */
