@@ -167,7 +167,7 @@ test('options that make no sense', async () => {
   const wrong = async (options: object, message: string): Promise<void> => {
     await expect(fit(model, [x, y], { ...base, ...options })).rejects.toThrow(message)
   }
-  await wrong({ epochs: -1 }, 'epochs must be a whole number from 0, received 0')
+  await wrong({ epochs: -1 }, 'epochs must be a whole number from 0, received -1')
   await wrong({ batchSize: 1.5 }, 'batchSize must be')
   await wrong({ epoch: 3 }, "unknown option 'epoch'")
   await wrong({ loss: undefined }, 'loss must be a function')
