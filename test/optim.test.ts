@@ -312,12 +312,12 @@ describe('wrong input', () => {
       'SGD: nesterov needs a momentum above 0 and no dampening, received momentum 0 and dampening 0.',
     ],
     [
-      'momentum later',
+      'nesterov later',
       () => {
-        new optim.SGD([p]).groups[0].momentum = 0.9
+        ;(new optim.SGD([p]).groups[0] as { nesterov: boolean }).nesterov = true
       },
       'ERR_HYPERPARAMETER',
-      'SGD: momentum was 0 at construction, so there is no memory for it. Make a new optimizer with a momentum.',
+      "SGD: nesterov is fixed at construction. Make a new optimizer, and load the old one's stateDict() if it fits.",
     ],
   ]
   test.each(cases)('%s', (_, run, code, message) => {

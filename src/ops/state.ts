@@ -95,7 +95,8 @@ export function tensorSlot(target: Tensor): StateSlot {
 
 type Values = ReadonlyMap<string, Tensor | StateArray>
 
-function entriesOf(op: string, source: StateSource): Values {
+/** @internal the entries of whatever a state is given as */
+export function entriesOf(op: string, source: StateSource): Values {
   if (source instanceof Map) return source
   if (source === null || typeof source !== 'object' || Array.isArray(source) || source instanceof Tensor) {
     throw new ArgumentError('ERR_STATE_DICT', `${op}: needs tensors by name, an object or a Map, received ${showKind(source)}.`)

@@ -19,13 +19,13 @@ export interface AdamOptions extends MomentOptions {
 
 /** A group of `Adam` or `AdamW`: `lr`, `weightDecay`, `betas` and `eps` may be changed between steps. */
 export class AdamGroup extends MomentGroup {
-  readonly amsgrad: boolean
+  declare readonly amsgrad: boolean
   /** @internal */ readonly maxExpAvgSq: readonly Tensor[] | undefined
 
   /** @internal */
   constructor(name: string, params: readonly Tensor[], options: Required<AdamOptions>) {
     super(name, params, options)
-    this.amsgrad = options.amsgrad
+    this.fix({ amsgrad: options.amsgrad })
     this.maxExpAvgSq = options.amsgrad ? this.keep('max_exp_avg_sq') : undefined
   }
 

@@ -40,6 +40,7 @@ export class Hyper<D extends Derived> {
   private readonly range: HyperRange
   private readonly derived: D
   private readonly followers: Hyper<Derived>[] = []
+  private readonly listeners: ((value: number) => void)[] = []
   private number = 0
 
   constructor(name: string, value: number, range: HyperRange, derived: D) {
@@ -65,9 +66,16 @@ export class Hyper<D extends Derived> {
     const refused = this.refuse(value)
     if (refused !== undefined) throw new ArgumentError('ERR_HYPERPARAMETER', `${this.name} ${refused}.`)
     refuseInTrace(`${this.name} =`)
+    for (const listener of this.listeners) listener(value)
     this.number = value
     this.write(Object.values(this.derived).map((f) => f(value)))
     for (const follower of this.followers) follower.set(value)
+  }
+
+  /** @internal calls `listener` with the value, now and before each change */
+  whenSet(listener: (value: number) => void): void {
+    listener(this.number)
+    this.listeners.push(listener)
   }
 
   /** @internal more numbers derived from this one */

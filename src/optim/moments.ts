@@ -41,10 +41,7 @@ export class BetaGroup extends ParameterGroup {
   /** @internal */
   constructor(name: string, params: readonly Tensor[], options: Required<OptimizerOptions> & { betas: readonly [number, number] }) {
     super(name, params, options)
-    const { betas } = options
-    if (!Array.isArray(betas) || betas.length !== 2) {
-      throw new ArgumentError('ERR_HYPERPARAMETER', `${name}: betas must be a pair such as [0.9, 0.999], received ${showValue(betas)}.`)
-    }
+    const betas = this.checkPair(options.betas)
     this.beta1 = this.hyper('beta1', 'betas[0]', betas[0], below1, fromBeta)
     this.beta2 = this.hyper('beta2', 'betas[1]', betas[1], below1, fromBeta)
     this.expAvg = this.keep('exp_avg')
@@ -53,9 +50,24 @@ export class BetaGroup extends ParameterGroup {
   get betas(): readonly [number, number] {
     return [this.beta1.value, this.beta2.value]
   }
-  set betas([first, second]: readonly [number, number]) {
+  set betas(pair: readonly [number, number]) {
+    const [first, second] = this.checkPair(pair)
+    const before = this.beta1.value
     this.beta1.set(first)
-    this.beta2.set(second)
+    try {
+      this.beta2.set(second)
+    } catch (error) {
+      this.beta1.set(before)
+      throw error
+    }
+  }
+
+  private checkPair(betas: readonly [number, number]): readonly [number, number] {
+    if (Array.isArray(betas) && betas.length === 2) return betas
+    throw new ArgumentError(
+      'ERR_HYPERPARAMETER',
+      `${this.optimizer}: betas must be a pair such as [0.9, 0.999], received ${showValue(betas)}.`,
+    )
   }
 }
 

@@ -33,9 +33,10 @@ export interface MuonOptions extends OptimizerOptions {
 
 const fromMomentum = { value: (x: number): number => x, rest: (x: number): number => 1 - x }
 
-/** A group of `Muon`: `lr`, `weightDecay` and `momentum` may be changed between steps. */
+/** A group of `Muon`: `lr`, `weightDecay`, `momentum` and `eps` may be changed between steps. */
 export class MuonGroup extends ParameterGroup {
   declare momentum: number
+  declare eps: number
   /** @internal */ readonly pace: Hyper<typeof fromMomentum>
   /** @internal */ readonly floor: Hyper<typeof plain>
   /** @internal */ readonly buffers: readonly Tensor[]
@@ -64,7 +65,7 @@ export class MuonGroup extends ParameterGroup {
     this.options = options
     this.pace = this.hyper('momentum', 'momentum', options.momentum, { low: 0 }, fromMomentum)
     this.floor = this.hyper('eps', 'eps', options.eps, { low: 0 }, plain)
-    this.expose({ momentum: this.pace })
+    this.expose({ momentum: this.pace, eps: this.floor })
     this.buffers = this.keep('momentum_buffer')
   }
 }

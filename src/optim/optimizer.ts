@@ -10,7 +10,16 @@ import { assign } from '../ops/assign.js'
 import { add, mul, neg } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
 import { clone, narrow, reshape } from '../ops/movement.js'
-import { loadState, refuseInTrace, type StateDict, type StateSlot, type StateSource, stateZeros, tensorSlot } from '../ops/state.js'
+import {
+  entriesOf,
+  loadState,
+  refuseInTrace,
+  type StateDict,
+  type StateSlot,
+  type StateSource,
+  stateZeros,
+  tensorSlot,
+} from '../ops/state.js'
 import { Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { gradientOf, tensorList } from './gradient.js'
@@ -59,9 +68,9 @@ type AnyHyper = Hyper<Record<string, (x: number) => number>>
 /** Some parameters, their hyper-parameters and their state. Numbers may be changed at any time between steps: `group.lr = 0.01`. */
 export class ParameterGroup {
   readonly params: readonly Tensor[]
-  readonly maximize: boolean
+  declare readonly maximize: boolean
   /** @internal the rate before any schedule changed it */
-  initialLr: number | undefined
+  initialLr: number | undefined = undefined
   /** @internal one number for each parameter, float32 `[params.length]`, by PyTorch's names */
   readonly counters = new Map<string, Tensor>()
   /** @internal steps taken by each parameter: parameters without a gradient are skipped and do not count */
@@ -72,14 +81,17 @@ export class ParameterGroup {
   readonly hypers = new Map<string, AnyHyper>()
   /** @internal */ readonly rate: Hyper<typeof plain>
   /** @internal */ readonly decay: Hyper<typeof plain> | undefined
-  private readonly optimizer: string
+  /** Whose group it is, for messages. */
+  protected readonly optimizer: string
+  /** Keys of state that need not be there. */
+  private readonly later = new Set<string>()
 
   /** @internal */
   constructor(optimizer: string, params: readonly Tensor[], options: { lr: number; maximize: boolean; weightDecay: number | undefined }) {
     checkObject(optimizer, options)
     this.optimizer = optimizer
     this.params = tensorList(optimizer, params)
-    this.maximize = options.maximize
+    this.fix({ maximize: options.maximize })
     this.steps = this.counter('step', 0)
     this.rate = this.hyper('lr', 'lr', options.lr, positive, plain)
     if (options.weightDecay !== undefined) this.decay = this.hyper('weight_decay', 'weightDecay', options.weightDecay, positive, plain)
@@ -132,6 +144,39 @@ export class ParameterGroup {
     if (value !== 0) noGrad(() => made.forEach((t) => void assign(t, value)))
     this.state.set(key, made)
     return made
+  }
+
+  /** @internal a tensor for each parameter from the moment a hyper-parameter is not 0, which may be after construction */
+  keepUnlessZero(key: string, hyper: { whenSet(listener: (value: number) => void): void }): void {
+    this.later.add(key)
+    hyper.whenSet((value) => void (value !== 0 && !this.state.has(key) && this.keep(key)))
+  }
+
+  /**
+   * @internal For a `stateDict()` with these names: makes what it has and this group may have, and returns what this group has and it may lack, which then is zeros.
+   * `first` is the number of the group's first parameter.
+   */
+  makeRoom(first: number, names: ReadonlySet<string>): Map<string, Tensor> {
+    const absent = new Map<string, Tensor>()
+    for (const key of this.later) {
+      const given = this.params.some((_, k) => names.has(`state.${first + k}.${key}`))
+      if (given && !this.state.has(key)) this.keep(key)
+      if (!given) this.state.get(key)?.forEach((t, k) => void absent.set(`state.${first + k}.${key}`, t))
+    }
+    return absent
+  }
+
+  /** @internal options that are fixed at construction: they decide what is kept, so setting one later would mean nothing */
+  fix(options: Readonly<Record<string, unknown>>): void {
+    for (const [name, value] of Object.entries(options)) {
+      const set = (): never => {
+        throw new ArgumentError(
+          'ERR_HYPERPARAMETER',
+          `${this.optimizer}: ${name} is fixed at construction. Make a new optimizer, and load the old one's stateDict() if it fits.`,
+        )
+      }
+      Object.defineProperty(this, name, { enumerable: true, get: () => value, set })
+    }
   }
 
   /** @internal a number for each parameter */
@@ -298,15 +343,18 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     return this.groups.flatMap(({ state, counters }) => [...[...state.values()].flat(), ...counters.values()])
   }
 
+  /** The groups, each with the number of its first parameter. */
+  private numbered(): [group: G, first: number][] {
+    let next = 0
+    return this.groups.map((group) => {
+      next += group.params.length
+      return [group, next - group.params.length]
+    })
+  }
+
   /** @internal what a `stateDict()` consists of */
   protected entries(): Map<string, StateEntry> {
-    let first = 0
-    return new Map(
-      this.groups.flatMap((group, i) => {
-        first += group.params.length
-        return group.entries(first - group.params.length, i)
-      }),
-    )
+    return new Map(this.numbered().flatMap(([group, first], i) => group.entries(first, i)))
   }
 
   /**
@@ -327,7 +375,14 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
    */
   loadStateDict(dict: StateSource): void {
     refuseInTrace('loadStateDict')
-    noGrad(() => loadState('loadStateDict', this.entries(), dict))
+    const names = new Set<string>(entriesOf('loadStateDict', dict).keys())
+    const absent = new Map(this.numbered().flatMap(([group, first]) => [...group.makeRoom(first, names)]))
+    const entries = this.entries()
+    for (const name of absent.keys()) entries.delete(name)
+    noGrad(() => {
+      loadState('loadStateDict', entries, dict)
+      for (const t of absent.values()) assign(t, 0)
+    })
   }
 
   /** Like `Adam(lr: 0.001, weightDecay: 0, 4 parameters)`. */
@@ -351,5 +406,6 @@ export function makeGroups<O extends object, G>(
   make: (params: readonly Tensor[], options: O) => G,
 ): G[] {
   refuseInTrace(op)
-  return groupsOf(op, given, options).map((group) => make(group.params, group.options))
+  // a misspelt name would be a field that nobody reads
+  return groupsOf(op, given, options).map((group) => Object.preventExtensions(make(group.params, group.options)))
 }

@@ -67,7 +67,7 @@ const fromDecay = { log: (x: number): number => x * Math.log(0.96) }
 /** A group of `NAdam`: `momentumDecay` may be changed between steps as well. */
 export class NAdamGroup extends MomentGroup {
   declare momentumDecay: number
-  readonly decoupledWeightDecay: boolean
+  declare readonly decoupledWeightDecay: boolean
   /** @internal products of all momentums so far, one for each parameter */
   readonly products: Tensor
   /** @internal */ readonly fading: Hyper<typeof fromDecay>
@@ -75,7 +75,7 @@ export class NAdamGroup extends MomentGroup {
   /** @internal */
   constructor(params: readonly Tensor[], options: Required<NAdamOptions>) {
     super('NAdam', params, options)
-    this.decoupledWeightDecay = options.decoupledWeightDecay
+    this.fix({ decoupledWeightDecay: options.decoupledWeightDecay })
     this.fading = this.hyper('momentum_decay', 'momentumDecay', options.momentumDecay, { low: 0 }, fromDecay)
     this.expose({ momentumDecay: this.fading })
     this.products = this.counter('mu_product', 1)
@@ -150,13 +150,13 @@ const fromBeta2 = {
 
 /** A group of `RAdam`. */
 export class RAdamGroup extends MomentGroup {
-  readonly decoupledWeightDecay: boolean
+  declare readonly decoupledWeightDecay: boolean
   /** @internal */ readonly variance: Hyper<typeof fromBeta2>
 
   /** @internal */
   constructor(params: readonly Tensor[], options: Required<RAdamOptions>) {
     super('RAdam', params, options)
-    this.decoupledWeightDecay = options.decoupledWeightDecay
+    this.fix({ decoupledWeightDecay: options.decoupledWeightDecay })
     this.variance = this.beta2.also('RAdam: betas[1]', fromBeta2)
   }
 

@@ -100,25 +100,29 @@ export class RMSpropGroup extends ParameterGroup {
   declare alpha: number
   declare eps: number
   declare momentum: number
-  readonly centered: boolean
+  declare readonly centered: boolean
   /** @internal */ readonly share: Hyper<typeof fromShare>
   /** @internal */ readonly floor: Hyper<typeof plain>
   /** @internal */ readonly pace: Hyper<typeof plain>
   /** @internal */ readonly squares: readonly Tensor[]
   /** @internal */ readonly means: readonly Tensor[] | undefined
-  /** @internal */ readonly buffers: readonly Tensor[] | undefined
 
   /** @internal */
   constructor(params: readonly Tensor[], options: Required<RMSpropOptions>) {
     super('RMSprop', params, options)
-    this.centered = options.centered
+    this.fix({ centered: options.centered })
     this.share = this.hyper('alpha', 'alpha', options.alpha, { low: 0 }, fromShare)
     this.floor = this.hyper('eps', 'eps', options.eps, { low: 0 }, plain)
     this.pace = this.hyper('momentum', 'momentum', options.momentum, { low: 0 }, plain)
     this.expose({ alpha: this.share, eps: this.floor, momentum: this.pace })
     this.squares = this.keep('square_avg')
-    this.buffers = options.momentum > 0 ? this.keep('momentum_buffer') : undefined
+    this.keepUnlessZero('momentum_buffer', this.pace)
     this.means = options.centered ? this.keep('grad_avg') : undefined
+  }
+
+  /** @internal */
+  get buffers(): readonly Tensor[] | undefined {
+    return this.pace.isZero ? undefined : this.state.get('momentum_buffer')
   }
 }
 
@@ -154,6 +158,7 @@ export class RMSprop extends Optimizer<RMSpropGroup> {
   }
 
   protected update(group: RMSpropGroup, updates: readonly Update[]): void {
+    const { buffers } = group
     const lr = group.rate.tensors.value
     const steps = group.countSteps(updates)
     for (const { p, g, index } of updates) {
@@ -167,9 +172,9 @@ export class RMSprop extends Optimizer<RMSpropGroup> {
         assign(group.means[index], mean)
       }
       let move = div(d, add(sqrt(spread), group.floor.tensors.value))
-      if (group.buffers !== undefined) {
-        move = add(mul(group.buffers[index], group.pace.tensors.value), move)
-        assign(group.buffers[index], move)
+      if (buffers !== undefined) {
+        move = add(mul(buffers[index], group.pace.tensors.value), move)
+        assign(buffers[index], move)
       }
       assign(p, sub(p, mul(move, lr)))
       assign(group.squares[index], v)

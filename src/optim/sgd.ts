@@ -11,7 +11,7 @@ import { entry, makeGroups, Optimizer, type OptimizerOptions, type OptimizerPara
 export interface SGDOptions extends OptimizerOptions {
   /** Learning rate; default 1e-3. */
   lr?: number
-  /** Default 0: no momentum, and no memory for it. */
+  /** Default 0: no momentum, and no memory for it until it is set. */
   momentum?: number
   /** Share of the gradient kept out of the momentum; default 0. */
   dampening?: number
@@ -23,9 +23,9 @@ export interface SGDOptions extends OptimizerOptions {
 
 /** A group of `SGD`: `lr`, `weightDecay` and `momentum` may be changed between steps. */
 export class SGDGroup extends ParameterGroup {
-  readonly nesterov: boolean
-  readonly dampening: number
-  /** @internal */ readonly buffers: readonly Tensor[] | undefined
+  declare readonly nesterov: boolean
+  declare readonly dampening: number
+  declare momentum: number
   /** @internal */ readonly pace: Hyper<typeof plain>
 
   /** @internal */
@@ -40,23 +40,15 @@ export class SGDGroup extends ParameterGroup {
         `SGD: nesterov needs a momentum above 0 and no dampening, received momentum ${momentum} and dampening ${dampening}.`,
       )
     }
-    this.nesterov = nesterov
-    this.dampening = dampening
+    this.fix({ nesterov, dampening })
     this.pace = this.hyper('momentum', 'momentum', momentum, { low: 0 }, plain)
-    this.buffers = momentum === 0 ? undefined : this.keep('momentum_buffer')
+    this.expose({ momentum: this.pace })
+    this.keepUnlessZero('momentum_buffer', this.pace)
   }
 
-  get momentum(): number {
-    return this.pace.value
-  }
-  set momentum(value: number) {
-    if (value !== 0 && this.buffers === undefined) {
-      throw new ArgumentError(
-        'ERR_HYPERPARAMETER',
-        'SGD: momentum was 0 at construction, so there is no memory for it. Make a new optimizer with a momentum.',
-      )
-    }
-    this.pace.set(value)
+  /** @internal */
+  get buffers(): readonly Tensor[] | undefined {
+    return this.pace.isZero ? undefined : this.state.get('momentum_buffer')
   }
 }
 

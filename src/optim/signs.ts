@@ -3,14 +3,14 @@
  */
 import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
-import { gt, lt, maximum, minimum, mul, sign, sub, where } from '../ops/elementwise.js'
+import { eq, gt, lt, maximum, minimum, mul, sign, sub, where } from '../ops/elementwise.js'
 import type { Tensor } from '../tensor.js'
 import { type Hyper, plain } from './hyper.js'
 import { BetaGroup, towards } from './moments.js'
-import { makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'
+import { entry, makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'
 
 export interface RpropOptions {
-  /** The first step size; default 1e-2. */
+  /** The first step size; default 1e-2. It may be set until the first step. */
   lr?: number
   /** Factors of the step sizes after a change of sign and without; default [0.5, 1.2]. */
   etas?: readonly [number, number]
@@ -20,12 +20,17 @@ export interface RpropOptions {
   maximize?: boolean
 }
 
-function checkPair(name: string, pair: readonly [number, number], fits: (a: number, b: number) => boolean, rule: string): void {
-  if (Array.isArray(pair) && pair.length === 2 && fits(pair[0], pair[1])) return
+type Pair = readonly [number, number]
+
+function checkPair(name: string, pair: Pair, fits: (a: number, b: number) => boolean, rule: string): Pair {
+  if (Array.isArray(pair) && pair.length === 2 && fits(pair[0], pair[1])) return pair
   throw new ArgumentError('ERR_HYPERPARAMETER', `Rprop: ${name} must be ${rule}, received ${showValue(pair)}.`)
 }
 
-/** A group of `Rprop`. */
+const checkEtas = (pair: Pair): Pair => checkPair('etas', pair, (a, b) => a > 0 && a < 1 && b > 1, 'a pair around 1 such as [0.5, 1.2]')
+const checkSizes = (pair: Pair): Pair => checkPair('stepSizes', pair, (a, b) => a >= 0 && a <= b, 'a pair in order such as [1e-6, 50]')
+
+/** A group of `Rprop`: `etas` and `stepSizes` may be changed between steps, `lr` until the first. */
 export class RpropGroup extends ParameterGroup {
   /** @internal */ readonly shrink: Hyper<typeof plain>
   /** @internal */ readonly grow: Hyper<typeof plain>
@@ -38,14 +43,32 @@ export class RpropGroup extends ParameterGroup {
   constructor(params: readonly Tensor[], options: Required<RpropOptions>) {
     super('Rprop', params, { ...options, weightDecay: undefined })
     const { etas, stepSizes } = options
-    checkPair('etas', etas, (a, b) => a > 0 && a < 1 && b > 1, 'a pair around 1 such as [0.5, 1.2]')
-    checkPair('stepSizes', stepSizes, (a, b) => a >= 0 && a <= b, 'a pair in order such as [1e-6, 50]')
+    checkEtas(etas)
+    checkSizes(stepSizes)
     this.shrink = this.hyper('eta_minus', 'etas[0]', etas[0], { low: 0 }, plain)
     this.grow = this.hyper('eta_plus', 'etas[1]', etas[1], { low: 0 }, plain)
     this.least = this.hyper('step_size_min', 'stepSizes[0]', stepSizes[0], { low: 0 }, plain)
     this.most = this.hyper('step_size_max', 'stepSizes[1]', stepSizes[1], { low: 0 }, plain)
     this.previous = this.keep('prev')
     this.sizes = this.keep('step_size', options.lr)
+  }
+
+  get etas(): Pair {
+    return [this.shrink.value, this.grow.value]
+  }
+  set etas(pair: Pair) {
+    const [shrink, grow] = checkEtas(pair)
+    this.shrink.set(shrink)
+    this.grow.set(grow)
+  }
+
+  get stepSizes(): Pair {
+    return [this.least.value, this.most.value]
+  }
+  set stepSizes(pair: Pair) {
+    const [least, most] = checkSizes(pair)
+    this.least.set(least)
+    this.most.set(most)
   }
 }
 
@@ -68,12 +91,15 @@ export class Rprop extends Optimizer<RpropGroup> {
   protected update(group: RpropGroup, updates: readonly Update[]): void {
     const { shrink, grow, least, most } = group
     const steps = group.countSteps(updates)
+    // the first step takes the rate as it is then
+    const fresh = eq(group.steps, 0)
     for (const { p, g, index } of updates) {
       const d = group.descent(g)
       const turn = mul(d, group.previous[index])
       const turned = lt(turn, 0)
       const factor = where(gt(turn, 0), grow.tensors.value, where(turned, shrink.tensors.value, 1))
-      const size = minimum(maximum(mul(group.sizes[index], factor), least.tensors.value), most.tensors.value)
+      const before = where(entry(fresh, index), group.rate.tensors.value, group.sizes[index])
+      const size = minimum(maximum(mul(before, factor), least.tensors.value), most.tensors.value)
       // after a change of sign the element waits
       const kept = where(turned, 0, d)
       assign(p, sub(p, mul(sign(kept), size)))

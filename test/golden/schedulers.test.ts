@@ -1,6 +1,6 @@
 /** Learning-rate schedules against PyTorch's values, in double precision. */
 import { describe, expect, test } from 'vitest'
-import { nn, optim, tensor } from '../../src/index.js'
+import { ArgumentError, nn, optim, StateError } from '../../src/index.js'
 import { camelOptions, casesOf, type Options } from '../support/golden.js'
 
 interface ScheduleCase {
@@ -76,7 +76,8 @@ describe.each(['schedulers', 'schedulers-options'])('%s', (group) => {
       const plateau = c.op === 'ReduceLROnPlateau'
       return [optimizer, plateau ? new lrScheduler.ReduceLROnPlateau(optimizer, spelled(c.options)) : schedulers[c.op](optimizer, spelled(c.options))]
     }
-    const advance = (s: ReturnType<typeof make>[1], i: number): void => s.step((c.metrics?.[i] ?? tensor(0)) as number)
+    const advance = (s: ReturnType<typeof make>[1], i: number): void =>
+      s instanceof lrScheduler.ReduceLROnPlateau ? s.step((c.metrics as number[])[i]) : s.step()
     const [first, before] = make()
     const half = Math.floor(c.lr.length / 2)
     for (let i = 0; i < half; i++) advance(before, i)
@@ -91,5 +92,54 @@ describe.each(['schedulers', 'schedulers-options'])('%s', (group) => {
       advance(before, i)
       advance(after, i)
     }
+  })
+})
+
+interface EpochCase extends ScheduleCase {
+  /** What `step` is called with, `null` for nothing. */
+  readonly epochs: readonly (number | null)[]
+  readonly last_epoch: number
+}
+
+describe('step(epoch)', () => {
+  test.each(casesOf<EpochCase>('schedulers-epochs').map((c) => [c.name, c] as const))('%s', (_, c) => {
+    const optimizer = makeOptimizer(c)
+    const scheduler = schedulers[c.op](optimizer, spelled(c.options))
+    c.epochs.forEach((epoch, i) => {
+      if (epoch === null) scheduler.step()
+      else scheduler.step(epoch)
+      same(optimizer.lr, c.lr[i], `rate ${i}`)
+      same(scheduler.getLastLr()[0], c.lr[i], `last rate ${i}`)
+    })
+    expect(scheduler.lastEpoch).toBe(c.last_epoch)
+  })
+
+  test('what is no epoch is refused, and nothing changes', () => {
+    const make = (): optim.SGD => new optim.SGD([new nn.Parameter([1])], { lr: 0.1, momentum: 0.9 })
+    for (const c of casesOf<EpochCase>('schedulers-epochs')) {
+      const optimizer = makeOptimizer(c)
+      const scheduler = schedulers[c.op](optimizer, spelled(c.options))
+      scheduler.step()
+      const before = [optimizer.lr, scheduler.lastEpoch, ...scheduler.getLastLr()]
+      const parts = c.op === 'CosineAnnealingWarmRestarts' ? [] : [2.5]
+      for (const epoch of [-1, Number.NaN, Infinity, '3', null, ...parts])
+        expect(() => scheduler.step(epoch as number), `${c.op} ${epoch}`).toThrow(ArgumentError)
+      expect([optimizer.lr, scheduler.lastEpoch, ...scheduler.getLastLr()]).toEqual(before)
+    }
+    const optimizer = make()
+    expect(() => new lrScheduler.OneCycleLR(optimizer, 0.3, { totalSteps: 5 }).step(6)).toThrow(StateError)
+    const step = new lrScheduler.StepLR(optimizer, 3)
+    for (const scheduler of [
+      new lrScheduler.SWALR(make(), 0.05),
+      new lrScheduler.SequentialLR(optimizer, [step, new lrScheduler.StepLR(optimizer, 4)], [3]),
+      new lrScheduler.ChainedScheduler([step]),
+    ]) {
+      expect(() => scheduler.step(3)).toThrow(/step\(\) takes no epoch/)
+      expect(scheduler.lastEpoch).toBe(0)
+    }
+    const plateau = new lrScheduler.ReduceLROnPlateau(make())
+    plateau.step(1, 7)
+    expect(plateau.lastEpoch).toBe(7)
+    expect(() => plateau.step(1, -1)).toThrow(ArgumentError)
   })
 })

@@ -87,7 +87,8 @@ export class SequentialLR extends Composite {
     this.schedulers[this.at(0)].restart()
     this.note()
   }
-  override step(): void {
+  override step(epoch?: number): void {
+    if (epoch !== undefined) this.refuseEpoch()
     this.lastEpoch++
     const index = this.at(this.lastEpoch)
     if (index > 0 && this.milestones[index - 1] === this.lastEpoch) this.schedulers[index].restart()
@@ -117,7 +118,8 @@ export class ChainedScheduler extends Composite {
     })
     this.begin()
   }
-  override step(): void {
+  override step(epoch?: number): void {
+    if (epoch !== undefined) this.refuseEpoch()
     this.lastEpoch++
     for (const s of this.schedulers) s.step()
     this.note()

@@ -38,6 +38,8 @@ export class CosineAnnealingLR extends LRScheduler {
 /**
  * Half cosines from the initial rate to `etaMin` (default 0), over `t0` epochs, then over `tMult` (default 1) times as many, and so on. Source: Loshchilov and
  * Hutter 2017, `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts`.
+ *
+ *     scheduler.step(epoch + batch / batches)      // parts of an epoch, after each batch
  */
 export class CosineAnnealingWarmRestarts extends LRScheduler {
   readonly t0: number
@@ -59,13 +61,23 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
     this.length = this.t0
     super.restart()
   }
-  override step(): void {
+  protected override advance(): void {
+    super.advance()
     this.within++
     if (this.within >= this.length) {
-      this.within %= this.length
+      this.within -= this.length
       this.length *= this.tMult
     }
-    super.step()
+  }
+  protected override jump(epoch: number): void {
+    this.lastEpoch = Math.floor(checkNumber('CosineAnnealingWarmRestarts', "step()'s epoch", epoch, 0, Number.MAX_SAFE_INTEGER))
+    this.within = epoch
+    this.length = this.t0
+    while (this.within >= this.length && this.tMult > 1) {
+      this.within -= this.length
+      this.length *= this.tMult
+    }
+    if (this.tMult === 1) this.within %= this.length
   }
   protected rate(_group: ParameterGroup, base: number): number {
     return this.etaMin + (base - this.etaMin) * wave(this.within / this.length)
@@ -277,14 +289,22 @@ export class OneCycleLR extends LRScheduler {
     this.begin()
   }
 
-  override step(): void {
-    if (this.lastEpoch >= this.totalSteps) {
-      throw new StateError(
-        'ERR_SCHEDULE_OVER',
-        `OneCycleLR: the cycle has ${this.totalSteps} steps, and this would be one more. Give it as many as the training has.`,
-      )
-    }
-    super.step()
+  protected override advance(): void {
+    this.checkOver(this.lastEpoch + 1)
+    super.advance()
+  }
+
+  protected override jump(epoch: number): void {
+    if (Number.isInteger(epoch)) this.checkOver(epoch)
+    super.jump(epoch)
+  }
+
+  private checkOver(next: number): void {
+    if (next <= this.totalSteps) return
+    throw new StateError(
+      'ERR_SCHEDULE_OVER',
+      `OneCycleLR: the cycle has ${this.totalSteps} steps, and this would be step ${next}. Give it as many as the training has.`,
+    )
   }
 
   protected rate(group: ParameterGroup, _base: number, _first: boolean, index: number): number {

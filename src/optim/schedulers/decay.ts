@@ -200,6 +200,9 @@ export class SWALR extends LRScheduler {
     this.anneal = annealStrategy === 'cos' ? (part) => (1 - Math.cos(Math.PI * part)) / 2 : (part) => part
     this.begin()
   }
+  protected override jump(): never {
+    this.refuseEpoch()
+  }
   private share(epoch: number): number {
     return this.anneal(Math.max(0, Math.min(1, epoch / Math.max(1, this.annealEpochs))))
   }

@@ -81,13 +81,13 @@ export class ReduceLROnPlateau {
     return mode === 'min' ? value < best - threshold : value > best + threshold
   }
 
-  /** Takes the figure of an epoch: a number, or a tensor with one. */
-  step(metrics: number | Tensor): void {
+  /** Takes the figure of an epoch: a number, or a tensor with one; the epoch is the next, or the one given. */
+  step(metrics: number | Tensor, epoch?: number): void {
     const value = metrics instanceof Tensor ? metrics.item() : metrics
     if (typeof value !== 'number')
       throw new ArgumentError('ERR_SCHEDULE', `ReduceLROnPlateau: step() needs the figure of the epoch, received ${showValue(value)}.`)
     const { factor, patience, cooldown, eps } = this.options
-    this.lastEpoch++
+    this.lastEpoch = epoch === undefined ? this.lastEpoch + 1 : checkCount('ReduceLROnPlateau', "step()'s epoch", epoch, 0)
     if (this.better(value)) {
       this.best = value
       this.bad = 0

@@ -87,10 +87,37 @@ export abstract class LRScheduler {
     this.lastEpoch = 0
   }
 
-  /** Sets the rates of the next epoch (or step). */
-  step(): void {
+  /**
+   * Sets the rates of the next epoch (or step); with `epoch`, those of that epoch, whatever went before.
+   *
+   * @throws ArgumentError `ERR_SCHEDULE` unless `epoch` is a whole number from 0 (`CosineAnnealingWarmRestarts`: a number from 0), or for schedules that take none.
+   */
+  step(epoch?: number): void {
+    if (epoch === undefined) {
+      this.advance()
+      this.apply((group, i) => this.rate(group, this.baseLrs[i], false, i))
+    } else {
+      this.jump(epoch)
+      this.apply((group, i) => this.closed(group, this.baseLrs[i], i))
+    }
+  }
+
+  /** Counts one more epoch. */
+  protected advance(): void {
     this.lastEpoch++
-    this.apply((group, i) => this.rate(group, this.baseLrs[i], false, i))
+  }
+
+  /** Goes to an epoch. */
+  protected jump(epoch: number): void {
+    this.lastEpoch = checkCount(this.constructor.name, "step()'s epoch", epoch, 0)
+  }
+
+  /** Refuses to go to an epoch: the rates follow from those before. */
+  protected refuseEpoch(): never {
+    throw new ArgumentError(
+      'ERR_SCHEDULE',
+      `${this.constructor.name}: step() takes no epoch, since what it sets goes on from what was before. Call step() once for each epoch.`,
+    )
   }
 
   /** @internal */
