@@ -310,12 +310,13 @@ function writeStates(
 ): { steps: Step[]; copies: Step[] } {
   const rename = new Map<Buf, Buf>()
   const copies: Step[] = []
+  const places = new Places(steps)
   for (const r of results) {
     if (r.target.kind !== 'state') continue
     const { storage } = r.target
     const state = captures.get(storage) ?? new Buf(storage.byteLength, r.value.dtype, { kind: 'capture', storage })
     const { buffer } = r.view
-    if (isWhole(r.view) && buffer.binding === undefined && !rename.has(buffer) && writableInPlace(steps, buffer, state)) {
+    if (isWhole(r.view) && buffer.binding === undefined && !rename.has(buffer) && places.writableInPlace(buffer, state)) {
       rename.set(buffer, state)
     } else {
       const target: View<Buf> = {
@@ -339,17 +340,35 @@ function writeStates(
   }
 }
 
-/** True when only a map makes `buffer`, and no later step reads the old state, and the map itself reads it element for element. */
-function writableInPlace(steps: readonly Step[], buffer: Buf, state: Buf): boolean {
-  const at = steps.findIndex((s) => s.instruction.outputs.some((v) => v.buffer === buffer))
-  if (at < 0 || steps[at].instruction.opcode !== Opcode.map || buffer.parts || buffer.bytes !== state.bytes) return false
-  // everything from here on must be such a map, so that nothing that can fail comes after the write
-  for (let i = at; i < steps.length; i++) if (steps[i].instruction.opcode !== Opcode.map) return false
-  const made = steps[at].instruction.outputs.find((v) => v.buffer === buffer) as View<Buf>
-  const aligned = steps[at].instruction.inputs.every((v) => v.buffer !== state || sameView({ ...v, buffer }, made))
-  if (!aligned) return false
-  for (let i = at + 1; i < steps.length; i++) if (steps[i].instruction.inputs.some((v) => v.buffer === state)) return false
-  return true
+/** Where the buffers of steps in running order are made and read. */
+class Places {
+  private readonly made = new Map<Buf, number>()
+  private readonly lastRead = new Map<Buf, number>()
+  /** From here on all steps are maps. */
+  private readonly onlyMaps: number
+
+  constructor(private readonly steps: readonly Step[]) {
+    let onlyMaps = 0
+    for (const [i, { instruction }] of steps.entries()) {
+      for (const v of instruction.outputs) if (!this.made.has(v.buffer)) this.made.set(v.buffer, i)
+      for (const v of instruction.inputs) this.lastRead.set(v.buffer, i)
+      if (instruction.opcode !== Opcode.map) onlyMaps = i + 1
+    }
+    this.onlyMaps = onlyMaps
+  }
+
+  /**
+   * True when only a map makes `buffer`, and no later step reads the old state, and the map itself reads it element for element. All steps from there on
+   * must be maps, so that nothing that can fail comes after the write.
+   */
+  writableInPlace(buffer: Buf, state: Buf): boolean {
+    const at = this.made.get(buffer)
+    if (at === undefined || at < this.onlyMaps || buffer.parts || buffer.bytes !== state.bytes) return false
+    const { inputs, outputs } = this.steps[at].instruction
+    const made = outputs.find((v) => v.buffer === buffer) as View<Buf>
+    const aligned = inputs.every((v) => v.buffer !== state || sameView({ ...v, buffer }, made))
+    return aligned && (this.lastRead.get(state) ?? 0) <= at
+  }
 }
 
 /** Consecutive maps that do not touch each other's results may run as one parallel region. */

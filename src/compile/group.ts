@@ -133,13 +133,20 @@ export class Group {
 
   /** All buffers the instruction reads. */
   reads(): Buf[] {
-    const used = new Set<View<Buf>>(this.base?.inputs)
+    const used = new Set<Buf>()
+    for (const v of this.base?.inputs ?? []) used.add(v.buffer)
+    const seen = this.ops.map(() => false)
+    const pending: number[] = []
     const note = (r: Ref): void => {
-      if (r.kind === 'input') used.add(this.inputs[r.i])
+      if (r.kind === 'input') used.add(this.inputs[r.i].buffer)
+      else if (r.kind === 'op' && !seen[r.i]) {
+        seen[r.i] = true
+        pending.push(r.i)
+      }
     }
-    for (const i of this.liveOrder()) this.ops[i].args.forEach(note)
     for (const o of this.outputs) note(o.ref)
-    return [...used].map((v) => v.buffer)
+    for (let i = pending.pop(); i !== undefined; i = pending.pop()) this.ops[i].args.forEach(note)
+    return [...used]
   }
 
   /** Whether a map could join: its operands made here are read element for element, and all views fit one shape. */

@@ -193,7 +193,14 @@ class Lowering {
 /** Matrix products that are only read with their last two dimensions swapped (weight gradients of `x · Wᵀ`). */
 function transposedProducts(live: ReadonlySet<Node>, wanted: readonly Value[]): Set<Node> {
   const readers = new Map<Node, Node[]>()
-  for (const node of live) for (const v of node.inputs) readers.set(v.node, [...(readers.get(v.node) ?? []), node])
+  for (const node of live) {
+    for (const v of node.inputs) {
+      if (v.node.name !== 'matmul') continue
+      const list = readers.get(v.node)
+      if (list === undefined) readers.set(v.node, [node])
+      else list.push(node)
+    }
+  }
   const direct = new Set(wanted.map((v) => v.node))
   const swaps = (n: Node): boolean => {
     if (n.name !== 'permute') return false

@@ -44,18 +44,23 @@ function lifetimes(steps: readonly Step[]): Life[] {
 export function plan(steps: readonly Step[]): Plan {
   const lives = lifetimes(steps).sort((a, b) => b.units - a.units || a.first - b.first)
   const offsets = new Map<Buf, number>()
-  const placed: (Life & { offset: number })[] = []
+  /** By offset. */
+  const placed: (Life & { readonly offset: number })[] = []
   let arenaUnits = 0
   for (const life of lives) {
-    const rivals = placed.filter((p) => p.first <= life.last && life.first <= p.last).sort((a, b) => a.offset - b.offset)
+    const { units, first, last } = life
     let offset = 0
-    for (const r of rivals) {
-      if (offset + life.units <= r.offset) break
-      offset = Math.max(offset, r.offset + r.units)
+    let at = 0
+    for (; at < placed.length; at++) {
+      const p = placed[at]
+      if (offset + units <= p.offset) break
+      if (p.first <= last && first <= p.last && p.offset + p.units > offset) offset = p.offset + p.units
     }
     offsets.set(life.buffer, offset)
-    placed.push({ ...life, offset })
-    arenaUnits = Math.max(arenaUnits, offset + life.units)
+    while (at > 0 && placed[at - 1].offset > offset) at--
+    while (at < placed.length && placed[at].offset <= offset) at++
+    placed.splice(at, 0, { ...life, offset })
+    arenaUnits = Math.max(arenaUnits, offset + units)
   }
   return { offsets, arenaUnits }
 }

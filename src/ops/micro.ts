@@ -9,9 +9,16 @@ import { broadcastStrides, sameShape } from '../shape.js'
 
 export { defineMicro, type MicroSignature, microOperations, tableHash } from '../backend/registry.js'
 
+const numbers = new Map<string, number>()
+
 /** The number of a micro-operation in programs. */
 export function microNumber(name: string): number {
-  return microOperations().findIndex((o) => o.name === name)
+  let number = numbers.get(name)
+  if (number === undefined) {
+    number = microOperations().findIndex((o) => o.name === name)
+    if (number >= 0) numbers.set(name, number)
+  }
+  return number
 }
 
 /** The type of value an operation yields. */
