@@ -19,7 +19,7 @@ export interface Excess {
 }
 
 /**
- * The first element of `actual` that is farther from `expected` than rounding explains: than its distance from the disturbed values, a tenth
+ * The first element of `actual` that is farther from `expected` than rounding explains: than three times its distance from the disturbed values, a tenth
  * of what is usual for such elements, and `units` units in the last place.
  */
 export function excess(
@@ -38,7 +38,7 @@ export function excess(
     const [e, a] = [expected[i], actual[i]]
     if (e === a || (Number.isNaN(e) && Number.isNaN(a))) continue
     let allowed = units * unit * Math.abs(e) + usual + tiny
-    for (const d of disturbed) allowed = Math.max(allowed, spread(e, d[i]) + units * unit * Math.abs(e) + usual)
+    for (const d of disturbed) allowed = Math.max(allowed, 3 * spread(e, d[i]) + units * unit * Math.abs(e) + usual)
     if (!Number.isFinite(e) || !Number.isFinite(a)) {
       if (lenient) continue
       // at the edge of overflow either may happen, and where the disturbed results differ in kind anything may
@@ -87,11 +87,13 @@ export function difference(
   return undefined
 }
 
-/** Where two values differ, in words. With `lenient`, numbers that are not finite on one side are not compared. */
+/** Where two values differ, in words. With `lenient`, numbers that are not finite on
+ * one side are not compared, nor what was chosen by such. */
 export function compare(expected: Value, actual: Value, disturbed: readonly Value[], lenient: boolean): string | undefined {
   if (expected.dtype !== actual.dtype || expected.shape.join() !== actual.shape.join())
     return `${expected.name} is ${actual.dtype} [${actual.shape}], expected ${expected.dtype} [${expected.shape}]`
   const data = disturbed.map((v) => v.data)
+  if (lenient && !rounds(expected)) return undefined
   const found = rounds(expected) ? excess(expected.data, actual.data, data, 16, lenient) : difference(expected.data, actual.data, data)
   return found === undefined ? undefined : `${expected.name}, ${describe(found, expected.shape)}`
 }

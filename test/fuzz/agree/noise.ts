@@ -24,12 +24,35 @@ const exact = new Set(
   ]),
 )
 
+/** Rows that add up many terms, whose rounding is a share of the terms and not of the result. */
+const sums = new Set(
+  [
+    'sum',
+    'cumsum',
+    'scatterAdd',
+    'matmul',
+    'conv2d',
+    'conv2dInputGrad',
+    'conv2dWeightGrad',
+    'avgPool2d',
+    'avgPool2dGrad',
+    'moments',
+  ].concat(
+    ['normSums', 'linearRecurrence', 'attention', 'attentionGrad', 'recurrent', 'recurrentGrad', 'crossEntropyGrad', 'ctcGrad'],
+    ['fft forward', 'fft inverse', 'fft fromReal', 'fft toReal', 'det'],
+  ),
+)
+
 /**
- * What is lost whatever the result is, because something larger is rounded on the way: by activations a number near one, by norms the mean,
- * which is then taken from numbers of its own size and the rest multiplied by 1/√variance.
+ * What is lost whatever the result is, because something larger is rounded on the way: by sums their terms, by activations a number near
+ * one, by norms the mean, which is then taken from numbers of its own size and the rest multiplied by 1/√variance.
  */
 export function lost(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]): number {
-  const product = (...list: readonly Tensor[]): number => list.reduce((p, t) => p * largestOf(t), 4 * unit)
+  const product = (...list: readonly Tensor[]): number => list.reduce((p, t) => p * Math.min(1e4, largestOf(t)), 4 * unit)
+  if (sums.has(row.name)) {
+    const terms = inputs.reduce((n, t) => n + t.size, 0) / Math.max(1, outputs[0].size)
+    return product(...inputs) * Math.sqrt(Math.min(64, Math.max(1, terms)))
+  }
   switch (row.name) {
     case 'gelu':
     case 'geluSlope':
@@ -82,7 +105,7 @@ export function disturbed<T>(seed: number, size: number, fn: () => T): T {
     if (row.name === 'random') return disturbDrawn(outputs[0], attrs as { kind: string; b: number }, size, next)
     for (const t of outputs) if (t.dtype === 'float32') disturb(t, size, next)
     const displaced = lost(row, inputs, outputs)
-    if (displaced > 0) displace(outputs[0], 8 * displaced, next)
+    if (displaced > 0) for (const t of outputs) if (t.dtype === 'float32') displace(t, 8 * displaced, next)
   }
   ofLeaves = (t) => disturb(t, size, next)
   try {

@@ -62,7 +62,7 @@ function* plainer(p: Program): Iterable<Program> {
   for (const [i, n] of p.nodes.entries()) {
     if (!isSource(n)) continue
     const { input } = n
-    if (n.kind !== 'argument' && !p.nodes.some((w) => w.kind === 'write' && w.target === i))
+    if (n.kind !== 'argument' && n.kind !== 'state' && !p.nodes.some((w) => w.kind === 'write' && w.target === i))
       yield { ...put(i, { ...n, kind: 'argument' }), changed: p.changed.filter((c) => c !== i) }
     if (input.views.length > 0) yield put(i, { ...n, input: { ...input, views: [], base: input.shape } })
     if (input.fill === 'special') yield put(i, { ...n, input: { ...input, fill: 'real' } })
