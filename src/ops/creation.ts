@@ -185,6 +185,9 @@ export function indexTensor(list: readonly number[]): Tensor {
 const tables = new Map<string, Tensor>()
 /** More than any one function uses: one whose own are forgotten while it is traced would be another at its second trace. */
 const mostTables = 1024
+/** Of their memory, in a process that meets ever new lists. */
+const mostTableBytes = 256 * 2 ** 20
+let tableBytes = 0
 
 /**
  * @internal A vector of fixed contents, such as the positions that a resampling reads: made once for each `key`, so that every trace of a
@@ -198,9 +201,14 @@ export function tableTensor(key: string, dtype: 'int32' | 'float32' | 'float64',
     t = writeAll(Tensor.contiguous(Storage.allocateShared(values.length * itemSize(dtype)), [values.length], dtype), (data) =>
       data.set(values),
     )
+    tableBytes += t.storage.byteLength
   }
   tables.delete(name)
   tables.set(name, t)
-  if (tables.size > mostTables) tables.delete(tables.keys().next().value as string)
+  for (const [oldest, { storage }] of tables) {
+    if (tables.size === 1 || (tables.size <= mostTables && tableBytes <= mostTableBytes)) break
+    tables.delete(oldest)
+    tableBytes -= storage.byteLength
+  }
   return t
 }

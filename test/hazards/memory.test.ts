@@ -40,4 +40,13 @@ describe('resident memory does not grow', () => {
       expect(peaks.all - end, show(end, peaks.all)).toBeLessThan(128 * megabyte)
     },
   )
+
+  // programs, gradients, arenas, tables: what belongs to a shape is bounded, and goes with its program
+  it.each([
+    ['200 shapes', 1000, 10_000],
+    ['200 shapes, few of them kept', 400, 1200],
+  ] as const)('by what shapes leave behind: %s', { timeout: 120_000 }, async (how, before, steps) => {
+    const { warm, end } = await measure(how, before, steps, ['--expose-gc', '--no-warnings'])
+    expect(end - warm, show(warm, end)).toBeLessThan(Math.max(0.05 * warm, 10 * megabyte))
+  })
 })

@@ -4,11 +4,26 @@
  */
 import { training } from './training.mjs'
 
-const { noGrad } = await import(process.env.CHAINRULE_BUNDLE)
+const { compile, noGrad } = await import(process.env.CHAINRULE_BUNDLE)
 const [way, before, steps] = process.argv.slice(2)
 const { step, body, x, y } = training(128, 32)
 
+/** Steps whose batches have 200 lengths, in no order. */
+function lengths(options) {
+  const stepOf = compile(body, options)
+  const [inputs, labels] = [x.expand([200, 32, 64]).reshape([6400, 64]), y.expand([200, 32]).reshape([6400])]
+  const batches = Array.from({ length: 200 }, (_, n) => [inputs.narrow(0, 0, n + 1), labels.narrow(0, 0, n + 1)])
+  let n = 0
+  return () => {
+    n = (n + 73) % 200
+    const [a, b] = batches[n]
+    return n % 2 === 0 ? stepOf.sync(a, b, 0.01) : stepOf(a, b, 0.01)
+  }
+}
+
 const ways = {
+  '200 shapes': lengths(),
+  '200 shapes, few of them kept': lengths({ cacheBytes: 500_000 }),
   'compiled, never yielding': () => void step.sync(x, y, 0.01),
   'compiled, awaited': () => step(x, y, 0.01),
   'eager, never yielding': () => void body(x, y, 0.01),
