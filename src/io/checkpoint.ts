@@ -19,6 +19,7 @@ import { type GeneratorState, getRandomState, setRandomState } from '../random.j
 import type { Tensor } from '../tensor.js'
 import { checkPath, type FilePath } from './path.js'
 import { loadSafetensors, type Safetensors, saveSafetensors, type WriteSafetensorsOptions } from './safetensors.js'
+import { decodeValue, encodeValue, type Storable } from './values.js'
 import type { StoredArray } from './wire.js'
 
 /** Files of version 1 will be read by every later release; a file of a later version is refused with a message. */
@@ -31,9 +32,6 @@ export interface SaveOptions extends Pick<WriteSafetensorsOptions, 'floatType'> 
   /** Strings kept in the file's header. */
   metadata?: Readonly<Record<string, string>>
 }
-
-/** What may be written as JSON. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
 export interface Checkpoint {
   model: Module
@@ -50,15 +48,18 @@ export interface SaveCheckpoint extends Checkpoint {
   /** Counters of your own; default 0. */
   epoch?: number
   step?: number
-  /** Anything else that JSON can hold. */
-  extra?: Json
+  /**
+   * Anything else, which comes back as it is: numbers (also infinite), strings, dates, typed arrays, and arrays, plain objects, maps and sets of them. Anything else in
+   * there is refused by its place.
+   */
+  extra?: Storable
 }
 
 /** What a checkpoint held beside tensors. */
 export interface LoadedCheckpoint {
   readonly epoch: number
   readonly step: number
-  readonly extra: Json | undefined
+  readonly extra: Storable
 }
 
 interface Progress {
@@ -67,7 +68,7 @@ interface Progress {
   readonly random: GeneratorState
   readonly loader?: LoaderState
   readonly scheduler?: SchedulerState
-  readonly extra?: Json
+  readonly extra?: unknown
 }
 
 /** Copies of named tensors as they are after everything queued so far. */
@@ -159,7 +160,7 @@ function stateOf({ tensors }: Safetensors, prefix: string): Map<string, StoredAr
  *
  *     for await (const { epoch } of fit(model, loader, options)) await saveCheckpoint('last.ckpt', { model, optimizer, loader, epoch })
  *
- * @throws ArgumentError; DataError `ERR_FILE_WRITE`.
+ * @throws ArgumentError, `ERR_CHECKPOINT` with the place of what cannot be kept in `extra`; DataError `ERR_FILE_WRITE`.
  */
 export async function saveCheckpoint(path: FilePath, checkpoint: SaveCheckpoint): Promise<void> {
   const name = checkPath('saveCheckpoint', path)
@@ -170,23 +171,19 @@ export async function saveCheckpoint(path: FilePath, checkpoint: SaveCheckpoint)
     if (!Number.isSafeInteger(value) || value < 0)
       throw new ArgumentError('ERR_CHECKPOINT', `saveCheckpoint: ${name} must be a whole number from 0, received ${String(value)}.`)
   }
+  const kept = extra === undefined ? undefined : encodeValue('saveCheckpoint', 'extra', extra)
   const tensors = snapshot(() => ({ ...modelState(model, 'model.'), ...(optimizer && optimizerState(optimizer)) }), hasDouble(model))
   // read now: the copies are queued, and what is queued before them has drawn its numbers
-  const progress: Progress = { epoch, step, random: getRandomState(), loader: loader?.state(), scheduler: scheduler?.stateDict(), extra }
-  const metadata = { [versionKey]: String(formatVersion), [kindKey]: 'checkpoint', [progressKey]: jsonOf(progress) }
-  await saveSafetensors(name, await tensors, { metadata })
-}
-
-function jsonOf(progress: Progress): string {
-  try {
-    return JSON.stringify(progress)
-  } catch (cause) {
-    throw new ArgumentError(
-      'ERR_CHECKPOINT',
-      'saveCheckpoint: extra cannot be written as JSON. Use numbers, strings, arrays and plain objects.',
-      { cause },
-    )
+  const progress: Progress = {
+    epoch,
+    step,
+    random: getRandomState(),
+    loader: loader?.state(),
+    scheduler: scheduler?.stateDict(),
+    extra: kept,
   }
+  const metadata = { [versionKey]: String(formatVersion), [kindKey]: 'checkpoint', [progressKey]: JSON.stringify(progress) }
+  await saveSafetensors(name, await tensors, { metadata })
 }
 
 /**
@@ -228,7 +225,7 @@ export async function loadCheckpoint(path: FilePath, checkpoint: Checkpoint): Pr
   if (progress.scheduler !== undefined) scheduler?.loadStateDict(progress.scheduler)
   model.loadStateDict(state)
   setRandomState(progress.random)
-  return { epoch: progress.epoch, step: progress.step, extra: progress.extra }
+  return { epoch: progress.epoch, step: progress.step, extra: progress.extra as Storable }
 }
 
 function checkSchedule(path: string, scheduler: LRScheduler | ReduceLROnPlateau, { scheduler: state }: Progress): void {
@@ -257,6 +254,7 @@ function progressOf(path: string, { metadata }: Safetensors): Progress {
   let progress: Partial<Progress>
   try {
     progress = JSON.parse(text)
+    if (progress?.extra !== undefined) progress = { ...progress, extra: decodeValue(progress.extra) }
   } catch (cause) {
     throw wrong('has damaged counters', cause)
   }

@@ -2,6 +2,7 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import vm from 'node:vm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   ArgumentError,
@@ -21,6 +22,7 @@ import {
   saveCheckpoint,
   saveSafetensors,
   type Tensor,
+  zeros,
 } from '../../src/index.js'
 import { mlp, points, setup, weights } from '../train/helpers.js'
 
@@ -154,8 +156,97 @@ describe('checkpoints', () => {
     await saveSafetensors(at('odd.safetensors'), {}, { metadata: { 'chainrule.kind': 'checkpoint', 'chainrule.progress': '{"epoch":-1}' } })
     await refused('odd.safetensors', {}, 'damaged counters')
     await expect(saveCheckpoint(at('never'), { model, epoch: -1 })).rejects.toThrow(ArgumentError)
-    await expect(saveCheckpoint(at('never'), { model, extra: { n: 1n } as never })).rejects.toThrow('extra cannot be written')
     await expect(loadCheckpoint(at('odd.safetensors'), { model: mine.model })).rejects.toThrow(DataError)
+  })
+})
+
+describe('extra', () => {
+  const model = new nn.Linear(1, 1)
+  const trip = async (extra: unknown): Promise<unknown> => {
+    await saveCheckpoint(at('extra.ckpt'), { model, extra: extra as never })
+    return (await loadCheckpoint(at('extra.ckpt'), { model })).extra
+  }
+
+  test('comes back as it went in', async () => {
+    const shared = [1, 2]
+    const extra = {
+      best: Infinity,
+      worst: -Infinity,
+      missing: Number.NaN,
+      zero: -0,
+      count: 2n ** 80n,
+      note: undefined,
+      nothing: null,
+      when: new Date(1e12),
+      never: new Date(Number.NaN),
+      seen: new Map<unknown, unknown>([
+        [1, { a: new Set([1, 'b', undefined]) }],
+        [{ k: 1 }, undefined],
+      ]),
+      curve: Float32Array.of(1, Number.NaN, -0),
+      bytes: new Uint8Array(Uint8Array.of(1, 2, 3, 4).buffer, 1, 2),
+      big: BigInt64Array.of(-5n),
+      clamped: Uint8ClampedArray.of(300),
+      memory: Float64Array.of(1, 2).buffer,
+      rows: [[1], [], [undefined, 'x']],
+      twice: [shared, shared],
+      $type: 'number',
+      value: { $type: { $type: 'Map' } },
+      'strange key': true,
+      text: 'ä\u2028"\\',
+    }
+    const back = (await trip(extra)) as typeof extra
+    expect(back).toEqual(extra)
+    expect(Object.keys(back)).toEqual(Object.keys(extra))
+    expect('note' in back).toBe(true)
+    expect(Object.is(back.zero, -0)).toBe(true)
+    expect(0.3 < back.best).toBe(true)
+    expect(JSON.parse('{"__proto__": {"a": 1}}')).toEqual(await trip(JSON.parse('{"__proto__": {"a": 1}}')))
+    for (const single of [null, 3, Infinity, 'text', true, new Map(), []]) expect(await trip(single)).toEqual(single)
+    expect(await trip(undefined)).toBeUndefined()
+    expect(await trip(vm.runInNewContext('({ a: new Map([[1, Float32Array.of(2)]]), d: new Date(5) })'))).toEqual({
+      a: new Map([[1, Float32Array.of(2)]]),
+      d: new Date(5),
+    })
+  })
+
+  test('what cannot be kept is refused by its place, and no file is written', async () => {
+    const circle: Record<string, unknown> = { a: [] }
+    ;(circle.a as unknown[]).push(circle)
+    class Own {
+      x = 1
+    }
+    const cases: [extra: unknown, said: string][] = [
+      [{ best: () => 1 }, 'extra.best cannot be saved: it is a function.'],
+      [{ list: [0, { 'a b': Symbol('s') }] }, 'extra.list[1]["a b"] cannot be saved: it is a symbol.'],
+      [{ weights: zeros([1]) }, 'extra.weights cannot be saved: it is an instance of '],
+      [{ own: new Own() }, 'extra.own cannot be saved: it is an instance of Own.'],
+      [new Map([['k', new Own()]]), 'extra (value 0) cannot be saved'],
+      [circle, 'extra.a[0] cannot be saved: it contains itself.'],
+      [new DataView(new ArrayBuffer(2)), 'extra cannot be saved: it is a DataView.'],
+      [{ [Symbol('s')]: 1 }, 'extra cannot be saved: it has keys that are symbols.'],
+    ]
+    for (const [extra, said] of cases) {
+      const run = saveCheckpoint(at('refused.ckpt'), { model, extra: extra as never })
+      await expect(run).rejects.toMatchObject({ code: 'ERR_CHECKPOINT', message: expect.stringContaining(said) })
+    }
+    await expect(loadCheckpoint(at('refused.ckpt'), { model })).rejects.toThrow(DataError)
+  })
+
+  test('a file with values that were never written', async () => {
+    for (const extra of [
+      '{"$type":"Odd"}',
+      '{"$type":"bigint","value":"x"}',
+      '{"$type":"Float64Array","value":"AAA="}',
+      '{"$type":"Map","value":3}',
+    ]) {
+      const progress = `{"epoch":0,"step":0,"random":{"seed":1,"position":0},"extra":${extra}}`
+      await saveSafetensors(at('odd.ckpt'), {}, { metadata: { 'chainrule.kind': 'checkpoint', 'chainrule.progress': progress } })
+      await expect(loadCheckpoint(at('odd.ckpt'), { model })).rejects.toMatchObject({
+        code: 'ERR_CHECKPOINT',
+        message: expect.stringContaining('has damaged counters'),
+      })
+    }
   })
 })
 
