@@ -6,7 +6,7 @@
  */
 
 import { noGrad } from '../autograd/backward.js'
-import { type FieldLike, toField } from '../data/collate.js'
+import { collate, type Field, type FieldLike, toField } from '../data/collate.js'
 import { ArrayDataset, type BulkDataset, DataLoader, type ItemDataset } from '../data/loader.js'
 import { CounterRandom } from '../data/rng.js'
 import { pairOf, targetDType } from '../data/tensors.js'
@@ -281,8 +281,16 @@ function copyRows(
 function datasetSource(what: string, data: BulkDataset | ItemDataset, options: BatchOptions): BatchSource {
   const { batchSize = defaultBatch, shuffle = options.training, dropLast = false } = options
   let epoch = 0
+  // class labels as long as all targets so far were plain whole numbers, as in a pair of arrays
+  let labels = true
+  const stack = (samples: (readonly FieldLike[])[]): Field[] => {
+    labels &&=
+      samples.every((sample) => Array.isArray(sample) && sample.length === 2) && targetDType(samples.map(([, y]) => y)) !== undefined
+    return collate(samples, labels ? ['float32', 'int32'] : [])
+  }
   const loader = (seed: number): DataLoader => {
-    const made = new DataLoader(data as BulkDataset<never>, { batchSize, shuffle, dropLast, seed }) as unknown as DataLoader
+    const own = { batchSize, shuffle, dropLast, seed, collate: stack }
+    const made = new DataLoader(data as ItemDataset, own) as unknown as DataLoader
     made.epoch = epoch
     return made
   }

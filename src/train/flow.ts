@@ -271,10 +271,41 @@ function judge(loss: number, layers: readonly LayerFlow[]): string[] {
       found.push(
         `${percent(l.saturated)} of the outputs of ${l.name} (${l.type}) are saturated, where no gradient passes. Scale its inputs down, or normalize them.`,
       )
-    if (l.updateRatio !== undefined && l.updateRatio > 0.1)
-      found.push(`A step moves ${l.name} by ${percent(l.updateRatio)} of its size: the learning rate is too high.`)
-    if (l.updateRatio !== undefined && l.updateRatio < 1e-6 && (l.gradNorm ?? 0) > 0)
-      found.push(`A step moves ${l.name} by ${l.updateRatio.toExponential(1)} of its size: it hardly learns. Raise the learning rate.`)
+  }
+  found.push(...judgeSteps(layers, first !== last && (first?.gradRms ?? 0) < 1e-3 * (last?.gradRms ?? 0)))
+  return found
+}
+
+/** `a, b, c and 3 more`. */
+function listed(layers: readonly LayerFlow[]): string {
+  const names = layers.slice(0, 4).map((l) => l.name)
+  return layers.length > 4 ? `${names.join(', ')} and ${layers.length - 4} more` : names.join(', ')
+}
+
+/** Mean square roots of gradients that no learning rate makes up for. */
+const vanished = 1e-7
+
+/** What the sizes of gradients and steps mean, each piece of advice once. `vanish`: that gradients vanish towards the input was said. */
+function judgeSteps(layers: readonly LayerFlow[], vanish: boolean): string[] {
+  const found: string[] = []
+  const fast = layers.filter((l) => (l.updateRatio ?? 0) > 0.1)
+  const slow = layers.filter((l) => (l.updateRatio ?? 1) < 1e-6 && (l.gradNorm ?? 0) > 0)
+  const gone = layers.filter((l) => (l.gradRms ?? 1) < vanished)
+  if (fast.length > 0) {
+    const most = Math.max(...fast.map((l) => l.updateRatio as number))
+    found.push(`A step moves ${listed(fast)} by up to ${percent(most)} of the weights' size: the learning rate is too high.`)
+  }
+  if (vanish) return found
+  if (gone.length > 0)
+    found.push(
+      `Gradients have vanished in ${listed(gone)}: below ${vanished}. Look at what lies behind: saturated or dead units, a loss of tiny numbers. Use normalization, residual connections, or another initialization.`,
+    )
+  const lazy = slow.filter((l) => !gone.includes(l))
+  if (lazy.length > 0) {
+    const least = Math.min(...lazy.map((l) => l.updateRatio as number))
+    found.push(
+      `A step moves ${listed(lazy)} by as little as ${least.toExponential(1)} of the weights' size: hardly anything is learnt. Raise the learning rate.`,
+    )
   }
   return found
 }

@@ -170,6 +170,30 @@ test('no epochs left: nothing happens, and the history is empty', async () => {
   await expect(fit(model, [x, y], { ...setup(model), epochs: -1 })).rejects.toThrow('epochs must be a whole number from 0, received -1')
 })
 
+describe('labels of data sets that hand out samples', () => {
+  const rows = Array.from({ length: 20 }, (_, i) => [i / 20, 1 - i / 20])
+  const seen = async (target: (i: number) => unknown, loss: (o: Tensor, t: Tensor) => Tensor): Promise<string[]> => {
+    const dtypes: string[] = []
+    const data = { length: 20, get: (i: number) => [rows[i], target(i)] as never }
+    const watch = (o: Tensor, t: Tensor): Tensor => {
+      dtypes.push(t.dtype)
+      return loss(o, t)
+    }
+    const model = mlp()
+    await fit(model, data, { ...setup(model), loss: watch, batchSize: 5, shuffle: false, compile: false, validation: data })
+    return [...new Set(dtypes)]
+  }
+
+  test('whole numbers are int32, as in a pair of arrays; others float32, and typed arrays what they are', async () => {
+    expect(await seen((i) => i % 3, losses.crossEntropy)).toEqual(['int32'])
+    const mean = (o: Tensor, t: Tensor): Tensor => o.mean().sub(t.to('float32').mean()).square()
+    expect(await seen((i) => i + 0.5, mean)).toEqual(['float32'])
+    expect(await seen((i) => Float32Array.of(i), mean)).toEqual(['float32'])
+    // one that is not whole, and none of the later ones is a label
+    expect(await seen((i) => (i === 7 ? 0.5 : i), mean)).toEqual(['int32', 'float32'])
+  })
+})
+
 describe('early stopping', () => {
   test('ends when nothing improves, with the best weights', async () => {
     const model = mlp()

@@ -231,6 +231,30 @@ describe('gradientFlow', () => {
     expect(flow.findings.join()).toContain('Gradients vanish towards the input')
   })
 
+  test('advice is given once, and where gradients have vanished a higher rate is none', () => {
+    manualSeed(2)
+    const stack = (layer: () => nn.Layer, n = 18): nn.Sequential =>
+      new nn.Sequential(
+        ...(Array.from({ length: n }, () => [new nn.Linear(8, 8), layer()]).flat() as nn.Layer[]),
+        new nn.Linear(8, 1),
+      ) as never
+    const sigmoids = stack(() => new nn.Sigmoid())
+    const deep = report(sigmoids as never, { optimizer: new optim.SGD(sigmoids.parameters(), { lr: 0.01 }) })
+    expect(deep.findings.filter((f) => f.includes('Gradients vanish towards the input'))).toHaveLength(1)
+    expect(deep.findings.join()).not.toContain('learning rate')
+    // sound gradients, a rate that is too low: one sentence for all
+    const sound = stack(() => new nn.Tanh(), 5)
+    const slow = report(sound as never, { optimizer: new optim.Adam(sound.parameters(), { lr: 1e-9 }) })
+    expect(slow.findings).toHaveLength(1)
+    expect(slow.findings[0]).toMatch(/^A step moves 0, 2, 4, 6 and 2 more by as little as .* Raise the learning rate\.$/)
+    // all gradients are tiny alike
+    const tiny = gradientFlow(sound, () => losses.mseLoss(sound.forward(data as never) as Tensor, target).mul(1e-12), {
+      optimizer: new optim.SGD(sound.parameters(), { lr: 0.01 }),
+    })
+    expect(tiny.findings).toHaveLength(1)
+    expect(tiny.findings[0]).toContain('Gradients have vanished in 0, 2, 4, 6 and 2 more')
+  })
+
   test('exploding, saturated, dead, unused', () => {
     manualSeed(3)
     const wide = new nn.Sequential(
