@@ -6,6 +6,7 @@ import { hasEpilogue, identityMicro, Opcode, type View } from '../ir/format.js'
 import { lowerMicro } from '../ops/micro.js'
 import { contiguousStrides } from '../shape.js'
 import type { Storage } from '../storage.js'
+import type { Effort } from './effort.js'
 import { Group, sameView, throughView } from './group.js'
 import { Buf, isWhole, type Lowered, type Result, type Step } from './lower.js'
 
@@ -55,7 +56,11 @@ class Scheduler {
   private readonly readers: Map<Buf, number>
   private readonly needed: ReadonlySet<Buf>
 
-  constructor(readers: Map<Buf, number>, needed: ReadonlySet<Buf>) {
+  constructor(
+    readers: Map<Buf, number>,
+    needed: ReadonlySet<Buf>,
+    private readonly effort: Effort,
+  ) {
     this.readers = readers
     this.needed = needed
   }
@@ -67,6 +72,7 @@ class Scheduler {
 
   add(step: Step): void {
     const { instruction } = step
+    this.effort.spend(1 + instruction.inputs.length)
     if (instruction.opcode === Opcode.map && this.joinExisting(step)) return
     const merged = instruction.opcode === Opcode.reduce ? this.withPrologue(step) : step
     const parts = instruction.outputs.some((v) => v.buffer.parts)
@@ -107,9 +113,11 @@ class Scheduler {
     for (const v of instruction.outputs) after = Math.max(after, this.writer.get(v.buffer) ?? -1)
     const candidates = [latest, ...instruction.inputs.flatMap((v) => this.readersOf.get(v.buffer)?.slice(-4) ?? [])]
     for (const at of candidates) {
+      this.effort.spend(1)
       if (at < floor || at < latest || at <= after) continue
       const group = this.slots[at]
       if (group === undefined || (at !== latest && !group.isMap)) continue
+      this.effort.spend(group.viewCount)
       if (!this.fits(group) || !group.accepts(instruction)) continue
       const inside = group.outputs.map((o) => o.view.buffer).filter((b) => instruction.inputs.some((v) => v.buffer === b))
       for (const b of new Set(inside)) this.joinedReads.set(b, (this.joinedReads.get(b) ?? 0) + 1)
@@ -127,6 +135,7 @@ class Scheduler {
     const sources = new Set(instruction.inputs.map((v) => this.writer.get(v.buffer) ?? -1))
     for (const w of sources) {
       const earlier = this.slots[w]
+      this.effort.spend(1)
       if (w < this.floor || w >= at || earlier === undefined || !group.acceptsEarlier(earlier)) continue
       if (group.opCount + earlier.opCount > maxOps || group.viewCount + earlier.viewCount > maxViews) continue
       const readBetween = earlier.outputs.some((o) => this.readersOf.get(o.view.buffer)?.some((r) => r > w && r < at))
@@ -199,7 +208,7 @@ class Scheduler {
 }
 
 /** Schedules everything: computing first, updates of state last, then the copies that are left. */
-export function schedule(lowered: Lowered): Schedule {
+export function schedule(lowered: Lowered, effort: Effort): Schedule {
   const { results } = lowered
   const { steps, results: unique } = separateResults(inlineComparisons(lowered.steps, results), results)
   const update = updateSteps(steps, unique)
@@ -207,6 +216,7 @@ export function schedule(lowered: Lowered): Schedule {
   const scheduler = new Scheduler(
     countReaders([...steps, ...copies]),
     new Set([...unique.map((r) => r.view.buffer), ...boundResults(steps)]),
+    effort,
   )
   for (const s of steps) if (!update.has(s)) scheduler.add(s)
   for (const c of copies) scheduler.add(c)

@@ -2,6 +2,7 @@
  * Memory planning: places the temporary buffers of a program in one arena so that those alive at the same time do not overlap. In: steps in
  * running order. Out: offsets in units of 64 bytes.
  */
+import type { Effort } from './effort.js'
 import type { Buf, Step } from './lower.js'
 
 export interface Plan {
@@ -41,7 +42,7 @@ function lifetimes(steps: readonly Step[]): Life[] {
 /**
  * Places large buffers first, each at the lowest free offset among those alive with it.
  */
-export function plan(steps: readonly Step[]): Plan {
+export function plan(steps: readonly Step[], effort: Effort): Plan {
   const lives = lifetimes(steps).sort((a, b) => b.units - a.units || a.first - b.first)
   const offsets = new Map<Buf, number>()
   /** By offset. */
@@ -56,6 +57,7 @@ export function plan(steps: readonly Step[]): Plan {
       if (offset + units <= p.offset) break
       if (p.first <= last && first <= p.last && p.offset + p.units > offset) offset = p.offset + p.units
     }
+    effort.spend(1 + at / 64)
     offsets.set(life.buffer, offset)
     while (at > 0 && placed[at - 1].offset > offset) at--
     while (at < placed.length && placed[at].offset <= offset) at++

@@ -10,6 +10,7 @@ import type { NativeBackend } from '../backend/native.js'
 import { nativeBackend } from '../backend/select.js'
 import { encodeProgram } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
+import { Effort } from './effort.js'
 import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
 import type { Locate } from './locate.js'
@@ -79,15 +80,16 @@ export function* buildProgram(trace: Trace, outputs: readonly Value[], numbers: 
   yield
   const lowered = lower(trace, outputs, numbers)
   yield
-  const division = divide(lowered)
+  const effort = new Effort(lowered.steps.length)
+  const division = divide(lowered, effort)
   const prologue = division && new Prologue(division.sources, division.derived, queue, frozen)
-  const first = division === undefined ? [] : schedule(division.prologue).steps
+  const first = division === undefined ? [] : schedule(division.prologue, effort).steps
   yield
-  const main = schedule(division?.rest ?? lowered)
+  const main = schedule(division?.rest ?? lowered, effort)
   yield
   const all = [...first, ...main.steps]
   const commitIndex = first.length + main.commitIndex
-  const { words, ...encoded } = encode(all, commitIndex, first.length)
+  const { words, ...encoded } = encode(all, commitIndex, first.length, effort)
   const steps = all.map(summarize)
   const describeStep = (i: number): string => {
     const step = steps[i] as StepSummary | undefined
@@ -104,8 +106,8 @@ interface Encoded extends Pick<Program, 'arenaBytes' | 'slots' | 'writes'> {
   readonly words: Int32Array
 }
 
-function encode(steps: readonly Step[], commitIndex: number, prologue: number): Encoded {
-  const memory = plan(steps)
+function encode(steps: readonly Step[], commitIndex: number, prologue: number, effort: Effort): Encoded {
+  const memory = plan(steps, effort)
   const buffers = collectBuffers(steps)
   const fallbacks = gradientFallbacks(buffers)
   const external = buffers.filter((b) => b.binding !== undefined)

@@ -7,6 +7,7 @@ import { Opcode } from '../ir/format.js'
 import { sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { elementsOf } from './cost.js'
+import type { Effort } from './effort.js'
 import type { Buf, Lowered, Step } from './lower.js'
 
 export interface Division {
@@ -32,11 +33,12 @@ function spreads({ instruction }: Step): boolean {
 }
 
 /** The steps that depend on nothing but `unwritten` buffers and each other. */
-function independentSteps(steps: readonly Step[], unwritten: ReadonlyMap<Buf, Storage>): Set<Step> {
+function independentSteps(steps: readonly Step[], unwritten: ReadonlyMap<Buf, Storage>, effort: Effort): Set<Step> {
   const chosen = new Set(steps.filter((s) => !spreads(s) || isTrifle(s)))
   // a buffer written in parts belongs to one side as a whole, so that a refusal may reach back
   for (let before = -1; before !== chosen.size; ) {
     before = chosen.size
+    effort.spend(steps.length)
     const others = new Set<Buf>()
     for (const s of steps) if (!chosen.has(s)) for (const v of s.instruction.outputs) others.add(v.buffer)
     const made = new Set<Buf>()
@@ -81,12 +83,12 @@ function keeping(step: Step, settled: ReadonlySet<Buf>): Step {
 }
 
 /** Divides a program; `undefined` where nothing is worth keeping. */
-export function divide(lowered: Lowered): Division | undefined {
+export function divide(lowered: Lowered, effort: Effort): Division | undefined {
   const { steps, results, captures } = lowered
   const written = new Set(results.flatMap(({ target }) => (target.kind === 'state' ? [target.storage] : [])))
   const unwritten = new Map<Buf, Storage>()
   for (const [storage, buffer] of captures) if (!written.has(storage)) unwritten.set(buffer, storage)
-  const independent = independentSteps(steps, unwritten)
+  const independent = independentSteps(steps, unwritten, effort)
   const derives = fromCaptures(steps, independent, unwritten)
   const worthy = new Set(steps.filter((s) => derives.has(s) && !isTrifle(s)))
   // what is neither kept nor depends on a call is done on both sides, where they need it
