@@ -28,7 +28,7 @@ AttentionPlan* planAttention(Instruction& instruction) {
   const int64_t matrices = larger(1, plan->batch * plan->heads), blocks = larger(1, ceilDiv(plan->rows, kQueries));
   plan->parts = smaller(blocks, larger(ceilDiv(plan->rows, kMaxQueries), ceilDiv(kChunks, matrices)));
   Reservation scratch;
-  plan->deltas = scratch.floats(plan->batch * plan->heads * plan->rows);
+  plan->deltas = scratch.floats(3 * plan->batch * plan->heads * plan->rows);
   plan->copies.reserve(instruction, scratch);
   instruction.plan = plan;
   instruction.sharedScratch = static_cast<size_t>(scratch.bytes);

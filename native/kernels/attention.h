@@ -16,7 +16,7 @@ struct AttentionPlan {
   int64_t batch, heads, rows, keys, size, width;  ///< Q [batch, heads, rows, size], K [… keys, size], V [… keys, width]
   int64_t parts;                                  ///< of the queries, forward only
   int64_t keyBlock;                               ///< keys of a tile
-  int64_t deltas;                                 ///< offset in shared scratch: Σ y·gy of each query (gradient)
+  int64_t deltas;                                 ///< offset in shared scratch: Σ y·gy, base and factor of each query (gradient)
   RowCopies copies;
 };
 

@@ -23,6 +23,7 @@ struct Head {
   Mask mask;
   const float *q, *k, *v, *gy, *logSums;
   float *gq, *gk, *gv, *deltas;
+  float *bases, *factors;           ///< of each query: a weight is exp(score − base) · factor
   float *scores, *slopes, *packed;  ///< tiles of weights and of their gradients; room for packed operands
 
   /// Weights from scores, and the scores' gradients from the weights'.
@@ -32,14 +33,58 @@ struct Head {
       tile.finish(s, r, seen);
       // A query that sees one key has weight 1 whatever the score: no gradient, and no rounding of one.
       const bool single = p.keys == 1 || (p.causal && tile.i0 + r == 0);
-      const F total = set1(logSums[tile.i0 + r]), delta = set1(deltas[tile.i0 + r]), scale = set1(single ? 0.0f : p.scale);
+      const F base = set1(bases[tile.i0 + r]), factor = set1(factors[tile.i0 + r]);
+      const F delta = set1(deltas[tile.i0 + r]), scale = set1(single ? 0.0f : p.scale);
       alongUnits(
           seen, [&](int64_t i, int64_t have) __attribute__((always_inline)) {
-            const F w = exp(get(s + i, have) - total);
+            const F w = exp(get(s + i, have) - base) * factor;
             put(s + i, w, have);
             put(g + i, w * (get(g + i, have) - delta) * scale, have);
           });
     }
+  }
+
+  /// Whether the digits of a log-sum may not hold the sum: a mask of -1e9 for all keys takes it so far from 0. Infinity stands for no keys.
+  static bool far(float logSum) { return logSum < -kFar || (logSum > kFar && logSum < kInfinity); }
+  static constexpr float kFar = 1024;
+
+  /// Bases are the log-sums; where those are far, the greatest scores, and factors then one over the sums of exponentials.
+  void findBases() const {
+    for (int64_t i = 0; i < p.rows; i++) bases[i] = logSums[i], factors[i] = 1;
+    for (int64_t i0 = 0; i0 < p.rows; i0 += kQueries) {
+      const int64_t rows = smaller(kQueries, p.rows - i0);
+      bool any = false;
+      for (int64_t i = i0; i < i0 + rows; i++)
+        if (far(logSums[i])) any = true, bases[i] = -kInfinity, factors[i] = 0;
+      if (any) sumAgain(i0, rows);
+    }
+  }
+
+  void sumAgain(int64_t i0, int64_t rows) const {
+    for (int64_t j0 = 0; j0 < p.keys; j0 += p.keyBlock) {
+      const ScoreTile tile{&p, mask, i0, rows, j0, smaller(p.keyBlock, p.keys - j0)};
+      packTransposed(packed, k + j0 * job.k.step[2], job.k.step[2], tile.keys, p.size);
+      multiplyTiles<RowsLeft>(q + i0 * job.q.step[2], job.q.step[2], job.q.step[2], rows, packed, tile.keys, p.size, scores, p.keyBlock,
+                              false);
+      for (int64_t r = 0; r < rows; r++) {
+        if (!far(logSums[i0 + r])) continue;
+        float *s = scores + r * p.keyBlock, &top = bases[i0 + r], &sum = factors[i0 + r];
+        tile.finish(s, r, tile.keys);
+        float now = top;
+        for (int64_t n = 0; n < tile.keys; n++) now = s[n] > now ? s[n] : now;
+        if (now == -kInfinity) continue;
+        sum *= first(exp(set1(top - now)));
+        for (int64_t n = 0; n < tile.keys; n++) sum += first(exp(set1(s[n] - now)));
+        top = now;
+      }
+    }
+    for (int64_t i = i0; i < i0 + rows; i++)
+      if (far(logSums[i])) factors[i] = factors[i] > 0 ? 1 / factors[i] : 0;
+  }
+  static float first(F x) {
+    float lane[kWidth];
+    store(lane, x);
+    return lane[0];
   }
 
   void keyBlock(int64_t j0, int64_t keys) const {
@@ -92,7 +137,9 @@ void headChunk(void* argument, int64_t chunk, std::byte* scratch) {
                job.gq.at(batch, head),
                job.gk.at(batch, head),
                job.gv.at(batch, head),
-               job.deltas + chunk * p.rows,
+               job.deltas + 3 * chunk * p.rows,
+               job.deltas + (3 * chunk + 1) * p.rows,
+               job.deltas + (3 * chunk + 2) * p.rows,
                scores,
                slopes,
                slopes + kQueries * p.keyBlock};
@@ -104,6 +151,7 @@ void headChunk(void* argument, int64_t chunk, std::byte* scratch) {
         p.width, [&](int64_t e, int64_t have) __attribute__((always_inline)) { total = fma(get(a + e, have), get(b + e, have), total); });
     h.deltas[i] = reduceAdd(total);
   }
+  h.findBases();
   for (int64_t j0 = 0; j0 < p.keys; j0 += p.keyBlock) h.keyBlock(j0, smaller(p.keyBlock, p.keys - j0));
   for (int64_t i = 0; p.keys == 0 && i < p.rows; i++) memset(h.gq + i * job.gq.step[2], 0, static_cast<size_t>(p.size) * 4);
 }

@@ -32,6 +32,89 @@ function withGradients(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[])
   return [y, ...inputs.map((t) => t.grad as Tensor)]
 }
 
+/** All shapes that come of a shape by making some of its sizes 1. */
+function withOnes(shape: readonly number[]): number[][] {
+  return shape.reduce<number[][]>(
+    (made, d) =>
+      made.flatMap((s) =>
+        d === 1
+          ? [[...s, 1]]
+          : [
+              [...s, 1],
+              [...s, d],
+            ],
+      ),
+    [[]],
+  )
+}
+
+type Call = (...inputs: Tensor[]) => Tensor
+
+/** What takes an epilogue: the call, and the shapes of its inputs for a result of this shape. */
+const products: Record<string, [call: Call, inputs: (shape: number[]) => number[][]]> = {
+  convolution: [
+    (x, w) => cr.conv2d(x, w, { padding: 1 }),
+    ([n, c, h, w]) => [
+      [n, 2, h, w],
+      [c, 2, 3, 3],
+    ],
+  ],
+  points: [
+    (x, w) => cr.conv2d(x, w),
+    ([n, c, h, w]) => [
+      [n, 19, h, w],
+      [c, 19, 1, 1],
+    ],
+  ],
+  transposed: [
+    (x, w) => cr.convTranspose2d(x, w, { stride: 2, padding: 1 }),
+    ([n, c, h, w]) => [
+      [n, 3, (h + 1) / 2, (w + 1) / 2],
+      [3, c, 3, 3],
+    ],
+  ],
+  transformed: [
+    (x, w) => cr.conv2d(x, w, { padding: 1 }),
+    ([n, c]) => [
+      [n, 16, 12, 16],
+      [8 * c, 16, 3, 3],
+    ],
+  ],
+  product: [
+    (a, b) => cr.matmul(a, b),
+    ([a, b, m, n]) => [
+      [a, b, m, 7],
+      [a, b, 7, n],
+    ],
+  ],
+  sum: [(x) => x.sum({ dim: -1 }), (shape) => [[...shape, 11]]],
+}
+
+/** A product of each shape, with operands of every way to broadcast fused behind it: many at a time, and each alone where that is a form of its own. */
+function epilogues(name: string): Tensor[] {
+  const [call, inputsOf] = products[name]
+  return withOnes(name === 'transformed' ? [1, 3] : [2, 3, 5, 9]).flatMap((size) => {
+    const inputs = inputsOf(size).map((shape, i) => wave(shape, 0.618 - 0.2 * i))
+    const shape = call(...inputs).shape as number[]
+    const operands = withOnes(shape).map((s, i) => wave(s, 0.732 + i / 100))
+    const behind = cr.compile((x: Tensor[], p: Tensor[]) => p.map((t, i) => (i % 2 === 0 ? call(...x).add(t) : call(...x).mul(t))))
+    const alone = cr.compile((x: Tensor[], p: Tensor) =>
+      call(...x)
+        .add(p)
+        .relu(),
+    )
+    // along the channels, along a line, and all of it
+    const forms = [[shape[1], 1, 1], [shape[3]], shape].map((s) => wave(s, 0.55))
+    return [...behind.sync(inputs, operands), ...forms.map((p) => alone.sync(inputs, p))]
+  })
+}
+
+/** The same operation on the same numbers in other layouts. */
+function layouts(x: Tensor): Tensor[] {
+  const flipped = x.slice(0, -1, undefined, -1)
+  return [x, x.transpose(0, 1).clone().transpose(0, 1), flipped, x.slice(1, 1, undefined, 2), x.narrow(0, 0, 1).expand(x.shape)]
+}
+
 /** A problem for each kernel family, with odd sizes, so that edges and tails run as well. */
 const families: Record<string, () => Tensor[] | Promise<Tensor[]>> = {
   map: () => [
@@ -53,6 +136,47 @@ const families: Record<string, () => Tensor[] | Promise<Tensor[]>> = {
     cr.manualSeed(7)
     return [cr.rand([101]), cr.randn([101])]
   },
+  ...Object.fromEntries(Object.keys(products).map((name) => [`fused behind ${name}`, () => epilogues(name)])),
+  'fused before sums': () =>
+    withOnes([3, 5, 9]).flatMap((size) => {
+      const sums = cr.compile((x: Tensor, p: Tensor[]) => p.flatMap((t) => [x.add(t).sum({ dim: 1 }), x.mul(t).amax({ dim: [0, 2] })]))
+      return sums.sync(
+        wave(size, 0.618),
+        withOnes(size).map((s, i) => wave(s, 0.414 + i / 50)),
+      )
+    }),
+  'empty instructions': () => {
+    const none = cr.zeros([0, 4])
+    const x = wave([7], 0.618)
+    const scale = new cr.nn.Parameter(wave([7], 0.414))
+    const first = cr.compile((none: Tensor, x: Tensor) => [none.div(32), scale.mul(scale).mul(x), none.sum({ dim: 1 }), x.cumsum(0)])
+    return [1, 2, 3].flatMap(() => first.sync(none, x))
+  },
+  'strided operands': () =>
+    layouts(wave([13, 17], 0.618)).flatMap((x) => [
+      cr.softmax(x, -1),
+      x.sum({ dim: 0 }),
+      x.add(1),
+      cr.matmul(x, x.transpose()),
+      x.cumsum(0),
+    ]),
+  norm: () => [
+    ...withGradients((x, w) => cr.layerNorm(x, [21], { weight: w }), wave([9, 21], 0.618), wave([21], 0.414)),
+    new cr.nn.BatchNorm2d(3).forward(wave([4, 3, 5, 7], 0.618)),
+  ],
+  attention: () =>
+    withGradients(
+      (q, k, v) => cr.scaledDotProductAttention(q, k, v),
+      wave([1, 2, 9, 5], 0.618),
+      wave([1, 2, 7, 5], 0.414),
+      wave([1, 2, 7, 5], 0.732),
+    ),
+  recurrent: () => {
+    cr.manualSeed(5)
+    return withGradients((x) => new cr.nn.LSTM(5, 7).forward(x)[0], wave([4, 3, 5], 0.618))
+  },
+  'sort and scan': () => [cr.sort(wave([5, 61], 0.618), { dim: 1 }).values, wave([5, 61], 0.618).cumsum(1)],
+  linalg: () => [cr.solve(wave([5, 5], 0.618).add(cr.eye(5).mul(4)), wave([5, 3], 0.414))],
   program: async () => {
     cr.manualSeed(3)
     const net = new cr.nn.Sequential(new cr.nn.Linear(13, 17), new cr.nn.ReLU(), new cr.nn.Linear(17, 3))

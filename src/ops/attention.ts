@@ -56,8 +56,8 @@ export function attentionWeights(q: Tensor, k: Tensor, { scale, causal, mask }: 
   else if (mask !== undefined) scores = add(scores, mask)
   if (allowed !== undefined) scores = where(allowed, scores, Number.NEGATIVE_INFINITY)
   if (keys === 0) return scores
-  // a row of nothing but -∞ gives zeros: no maximum below any finite score is taken off
-  const top = maximum(amax(scores, { dim: -1, keepdim: true }), -3e38).detach()
+  // a row of nothing but -∞ gives zeros: no maximum below the lowest finite score is taken off
+  const top = maximum(amax(scores, { dim: -1, keepdim: true }), -3.4028234663852886e38).detach()
   const shifted = exp(sub(scores, top))
   // the largest of a row is 1, so that its sum is at least that
   return div(shifted, maximum(sum(shifted, { dim: -1, keepdim: true }), 0.5))
@@ -80,8 +80,11 @@ interface Loops {
   readonly keys: number
   readonly size: number
   readonly width: number
-  /** Scaled and masked scores of one query into `scores`; their maximum and log-sum-exp. */
-  scoresOf(m: number, i: number, scores: Float64Array): { logTotal: number }
+  /**
+   * The weights of one query, from its scaled and masked scores, and the log-sum-exp of those. Weights are not made from that: where the greatest
+   * score is far from 0 its digits do not hold the sum.
+   */
+  weightsOf(m: number, i: number, weights: Float64Array): { logTotal: number }
   /** Where position `i` of head `m` is in a result of `n` positions of `width` numbers. */
   place(m: number, i: number, n: number, width: number): number
 }
@@ -104,15 +107,19 @@ function loopsOf(inputs: readonly Dense[], mask: Dense | undefined, { scale, cau
     keys,
     size,
     width: v.shape[3],
-    scoresOf(m, i, scores) {
+    weightsOf(m, i, weights) {
       let top = Number.NEGATIVE_INFINITY
       for (let j = 0; j < keys; j++) {
-        scores[j] = hasScore(m, i, j)
-        top = Math.max(top, scores[j])
+        weights[j] = hasScore(m, i, j)
+        top = Math.max(top, weights[j])
       }
-      if (top === Number.NEGATIVE_INFINITY) return { logTotal: Number.POSITIVE_INFINITY }
+      if (top === Number.NEGATIVE_INFINITY) {
+        weights.fill(0)
+        return { logTotal: Number.POSITIVE_INFINITY }
+      }
       let total = 0
-      for (let j = 0; j < keys; j++) total += Math.exp(scores[j] - top)
+      for (let j = 0; j < keys; j++) total += weights[j] = Math.exp(weights[j] - top)
+      for (let j = 0; j < keys; j++) weights[j] /= total
       return { logTotal: top + Math.log(total) }
     },
     place: (m, i, n, width) =>
@@ -124,15 +131,15 @@ function runForward(inputs: readonly Dense[], [y, logSums]: readonly Dense[], at
   const [, , v] = inputs
   const loops = loopsOf(inputs, attrs.mask ? inputs[3] : undefined, attrs, layout)
   const { heads, rows, keys, width } = loops
-  const scores = new Float64Array(keys)
+  const weights = new Float64Array(keys)
   const totals = new Float64Array(width)
   for (let m = 0; m < heads; m++) {
     for (let i = 0; i < rows; i++) {
-      const { logTotal } = loops.scoresOf(m, i, scores)
+      const { logTotal } = loops.weightsOf(m, i, weights)
       logSums.data[m * rows + i] = logTotal
       totals.fill(0)
       for (let j = 0; j < keys; j++) {
-        const p = Math.exp(scores[j] - logTotal)
+        const p = weights[j]
         if (p !== 0) for (let e = 0; e < width; e++) totals[e] += p * v.data[(m * keys + j) * width + e]
       }
       y.data.set(totals, loops.place(m, i, rows, width))
@@ -141,24 +148,23 @@ function runForward(inputs: readonly Dense[], [y, logSums]: readonly Dense[], at
 }
 
 function runBackward(inputs: readonly Dense[], outputs: readonly Dense[], attrs: AttentionAttrs, layout: Layout): void {
-  const [q, k, v, y, logSums, gy] = inputs
+  const [q, k, v, y, , gy] = inputs
   const [gq, gk, gv] = outputs
   const loops = loopsOf(inputs, attrs.mask ? inputs[6] : undefined, attrs, layout)
   const { heads, rows, keys, size, width } = loops
-  const scores = new Float64Array(keys)
+  const weights = new Float64Array(keys)
   const forQ = new Float64Array(rows * size)
   const forK = new Float64Array(keys * size)
   const forV = new Float64Array(keys * width)
   for (let m = 0; m < heads; m++) {
     for (const t of [forQ, forK, forV]) t.fill(0)
     for (let i = 0; i < rows; i++) {
-      loops.scoresOf(m, i, scores)
-      const logTotal = logSums.data[m * rows + i]
+      loops.weightsOf(m, i, weights)
       const at = loops.place(m, i, rows, width)
       let delta = 0
       for (let e = 0; e < width; e++) delta += gy.data[at + e] * y.data[at + e]
       for (let j = 0; j < keys; j++) {
-        const p = Math.exp(scores[j] - logTotal)
+        const p = weights[j]
         if (p === 0) continue
         let gp = 0
         for (let e = 0; e < width; e++) {

@@ -183,7 +183,7 @@ export function convTranspose3d(x: Tensor, weight: Tensor, options: ConvTranspos
     padding: first(g.padding, 0),
     outputPadding: first(g.outputPadding, 0),
     dilation: first(g.dilation, 1),
-    groups: o,
+    groups: Math.max(1, o),
     sizes: [depth, h * w],
   })
   return addBias(reshape(y, [n, o, depth, h, w]), options.bias)

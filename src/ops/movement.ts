@@ -312,7 +312,8 @@ export function scatter(from: Dense['data'], target: Strided, to: Dense['data'])
  */
 export function padConstant(x: Tensor, before: readonly number[], after: readonly number[], value: number): Tensor {
   const into = x.shape.map((s, i) => s + before[i] + after[i])
-  if (into.some((s) => s < 0)) {
+  const left = x.shape.map((s, i) => s + Math.min(0, before[i]) + Math.min(0, after[i]))
+  if (left.some((s) => s < 0)) {
     throw new ShapeError(
       'ERR_PAD',
       `pad: [${before.join(', ')}] before and [${after.join(', ')}] after crop more than there is of ${showShape(x.shape)}.`,
@@ -326,7 +327,7 @@ export function padConstant(x: Tensor, before: readonly number[], after: readonl
       ? sliceBy(x, {
           start: before.map((b) => Math.max(0, -b)),
           step: ones,
-          shape: x.shape.map((s, i) => s + Math.min(0, before[i]) + Math.min(0, after[i])),
+          shape: left,
         })
       : x
   if (sameShape(inner.shape, into)) return inner

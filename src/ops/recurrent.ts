@@ -5,8 +5,11 @@
  */
 import { gradientThrough } from '../autograd/through.js'
 import { registerLoop } from '../backend/registry.js'
+import { ShapeError, showShape } from '../errors.js'
 import { Opcode } from '../ir/format.js'
+import { sameShape } from '../shape.js'
 import { Tensor } from '../tensor.js'
+import type { Meta } from '../tracing.js'
 import { arangeTensor } from './creation.js'
 import { applyAll, gradMode } from './dispatch.js'
 import { add, gt, mul, relu, sigmoid, sub, tanh, where } from './elementwise.js'
@@ -303,9 +306,27 @@ function runBackward(inputs: readonly Dense[], outputs: readonly Dense[], attrs:
 
 // ---- rows -------------------------------------------------------------------------------------------------------------------------------
 
+/** The shapes that go with the projected inputs `[steps, batch, gates · size]`. */
+function checkOperands(inputs: readonly Meta[], attrs: RecurrentAttrs): void {
+  const [steps, batch, sums] = inputs[0].shape
+  const size = sums / gateCount(attrs.kind)
+  const state = [batch, size]
+  const wanted: Record<string, readonly number[]> = { weight: [sums, size], bias: [sums], hidden: state, cell: state, lengths: [batch] }
+  for (const [name, { shape }] of Object.entries(named(inputs, inputNames(attrs)))) {
+    if (name === 'projected' || sameShape(shape, wanted[name])) continue
+    throw new ShapeError(
+      'ERR_RECURRENT_SHAPE',
+      `recurrent: for ${steps} steps of ${batch} sequences with ${sums} gate inputs, ${name} is ${showShape(wanted[name])}, received ${showShape(shape)}.`,
+    )
+  }
+}
+
 const recurrentRow: OpRow<RecurrentAttrs> = defineOp<RecurrentAttrs>({
   name: 'recurrent',
-  infer: ([{ shape, dtype }], { kind }) => {
+  infer: (inputs, attrs) => {
+    checkOperands(inputs, attrs)
+    const [{ shape, dtype }] = inputs
+    const { kind } = attrs
     const [steps, batch, sums] = shape
     const states = { shape: [steps, batch, sums / gateCount(kind)], dtype }
     const gates = { shape: [steps, batch, (4 * sums) / gateCount(kind)], dtype }

@@ -1,11 +1,14 @@
 /** Attention layers: masks against each other, names, caches, positions, Transformer stacks, and what is refused. */
 import { describe, expect, it } from 'vitest'
 import {
+  arange,
   ChainruleError,
   compile,
+  full,
   manualSeed,
   nn,
   noGrad,
+  ones,
   randn,
   scaledDotProductAttention,
   type Tensor,
@@ -70,6 +73,34 @@ describe('scaledDotProductAttention', () => {
         .item(),
     ).toBeGreaterThan(1e-3)
   })
+})
+
+describe('a row whose keys are all masked', () => {
+  const which = { js: onJs, native: onNative }
+
+  // PyTorch 2.14: finite masks leave equal weights, however low they are, and -∞ leaves none
+  it.each(backends.flatMap((b) => [-3.4028234663852886e38, -1e9, -5000, 700].map((mask) => [b, mask] as const)))(
+    '%s, by %d',
+    (backend, low) => {
+      which[backend](() => {
+        const keys = 131
+        const mask = full([1, keys], low)
+        const v = new nn.Parameter(arange(keys).to('float32').reshape([1, 1, keys, 1]))
+        const [q, k] = [zeros([1, 1, 1, 2]), ones([1, 1, keys, 2])]
+        const step = (): Tensor => {
+          v.grad = undefined
+          const loss = scaledDotProductAttention(q, k, v, { attnMask: mask }).sum()
+          loss.backward()
+          return loss
+        }
+        const compiled = compile(step)
+        for (const run of [step, () => compiled.sync(), () => compiled.sync()]) {
+          expect(run().item()).toBeCloseTo(65, 3)
+          expectClose('the gradient', v.grad as Tensor, full([1, 1, keys, 1], 1 / keys), 1e-5)
+        }
+      })
+    },
+  )
 })
 
 describe('MultiheadAttention', () => {
