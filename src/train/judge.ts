@@ -59,8 +59,8 @@ export class Judge<M extends Metrics> {
   /** Whether it is time to stop. A figure that is NaN never improves. */
   judge(epoch: Epoch<M>): boolean {
     const value = this.sign * this.read(epoch)
-    const better = this.bestEpoch === undefined || Number.isNaN(this.best) || value < this.best - (this.options.minDelta ?? 0)
-    if (better && this.take()) {
+    const first = this.bestEpoch === undefined && !Number.isNaN(value)
+    if ((first || value < this.best - (this.options.minDelta ?? 0)) && this.take()) {
       this.best = value
       this.bestEpoch = epoch.epoch
       return false
@@ -77,15 +77,16 @@ export class Judge<M extends Metrics> {
     return true
   }
 
-  /** Puts the best weights back, if that was asked for. The optimizer goes on as it is. */
+  /** Puts the best weights back, if that was asked for and any epoch was one to judge. The optimizer goes on as it is. */
   restore(): void {
-    if (this.kept !== undefined) putBack(this.kept.weights)
+    if (this.kept !== undefined && this.bestEpoch !== undefined) putBack(this.kept.weights)
   }
 
   /** After a loss that is not finite: puts the best weights back with what the optimizer had gathered by then, or both as they were in the beginning. */
   recover(): void {
-    this.restore()
-    if (this.kept !== undefined) putBack(this.kept.moments)
+    if (this.kept === undefined) return
+    putBack(this.kept.weights)
+    putBack(this.kept.moments)
   }
 
   /** What the weights are after `recover`. */

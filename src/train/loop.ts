@@ -188,7 +188,11 @@ class Training<M extends Metrics> {
         if (stopped !== 'finished') break
       }
       if (stopped !== 'break') judge?.restore()
-      if (stopped === 'early') note = `stopped early: no improvement since epoch ${judge?.bestEpoch ?? 0}`
+      if (stopped === 'early')
+        note =
+          judge?.bestEpoch === undefined
+            ? 'stopped early: the figure to improve was NaN all along'
+            : `stopped early: no improvement since epoch ${judge.bestEpoch}`
       return new History(epochs, this.taken, (performance.now() - start) / 1000, stopped, judge?.bestEpoch)
     } catch (error) {
       if (error instanceof StateError && error.code === 'ERR_LOSS_NOT_FINITE') judge?.recover()

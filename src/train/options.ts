@@ -122,7 +122,9 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
   checkCount('batchSize', options.batchSize, 1)
   checkCount('seed', options.seed, 0)
   checkCount('accumulate', options.accumulate, 1)
+  if (Array.isArray(options.metrics)) throw wrong('metrics must be functions by name, like { accuracy: metrics.accuracy }', options.metrics)
   for (const [name, metric] of Object.entries(options.metrics ?? {})) {
+    if (name === 'loss' || name === 'valLoss') throw wrong("a metric needs a name of its own: 'loss' is the loss", name)
     if (typeof metric !== 'function')
       throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
   }

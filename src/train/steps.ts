@@ -61,13 +61,13 @@ function scalar(what: string, value: unknown): Tensor {
   if (!(value instanceof Tensor)) {
     throw new ArgumentError(
       'ERR_FIT_FIGURE',
-      `fit: ${what} must return a tensor with one number, received ${value instanceof Promise ? 'a promise; it must not be async' : typeof value}.`,
+      `fit: ${what} must return a tensor with one number, received ${value instanceof Promise ? 'a promise; it must not be async' : typeof value}.${typeof value === 'number' ? ' Leave out item().' : ''}`,
     )
   }
   if (value.size !== 1) {
     throw new ShapeError(
       'ERR_FIT_FIGURE',
-      `fit: ${what} must return one number, received shape ${showShape(value.shape)}. Reduce it with mean().`,
+      `fit: ${what} must return one number, received shape ${showShape(value.shape)}. ${what === 'the loss' ? 'Reduce it with mean().' : 'Reduce it with mean(), or make one of counts over the whole set with metrics.wholeSet({ update, compute }).'}`,
     )
   }
   return value

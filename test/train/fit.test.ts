@@ -221,6 +221,18 @@ describe('early stopping', () => {
     expect(weights(model)).toEqual(kept[1])
   })
 
+  test('a figure that is NaN all along never improves: training ends, and its weights stay', async () => {
+    const model = mlp()
+    const kept: number[][] = []
+    const earlyStopping = { patience: 2, monitor: () => Number.NaN, restoreBest: true }
+    const run = fit(model, [x, y], { ...setup(model), epochs: 9, earlyStopping })
+    for await (const _ of run) kept.push(weights(model))
+    const history = await run
+    expect(history).toMatchObject({ stopped: 'early', bestEpoch: undefined })
+    expect(history.epochs).toHaveLength(2)
+    expect(weights(model)).toEqual(kept[1])
+  })
+
   test('watches metrics upwards, validation, and functions', async () => {
     const watch = async (monitor: string | (() => number)): Promise<number> => {
       const model = mlp()

@@ -8,6 +8,7 @@ import {
   getRandomState,
   losses,
   manualSeed,
+  metrics,
   nn,
   optim,
   ShapeError,
@@ -169,10 +170,17 @@ test('options that make no sense', async () => {
   }
   await wrong({ epochs: -1 }, 'epochs must be a whole number from 0, received -1')
   await wrong({ batchSize: 1.5 }, 'batchSize must be')
+  await wrong({ metrics: [metrics.accuracy] }, 'metrics must be functions by name, like { accuracy: metrics.accuracy }, received an array')
+  await wrong({ metrics: { loss: metrics.accuracy } }, 'a metric needs a name of its own')
+  await wrong(
+    { metrics: { counts: metrics.confusionMatrix } },
+    'the metric counts must return one number, received shape [3, 3]. Reduce it with mean(), or make one of counts',
+  )
+  await wrong({ metrics: { three: () => 3 } }, 'received number. Leave out item().')
   await wrong({ epoch: 3 }, "unknown option 'epoch'")
   await wrong({ loss: undefined }, 'loss must be a function')
   await wrong({ optimizer: {} }, 'optimizer must be an optimizer')
-  await wrong({ progress: true }, 'progress must be')
+  await wrong({ progress: 'yes' }, 'progress must be')
   await wrong({ metrics: { a: 'accuracy' } }, 'the metric a must be a function')
   await wrong({ earlyStopping: {} }, 'patience must be')
   await wrong({ earlyStopping: { patience: 1, monitor: 'valLoss' } }, 'monitor must be one of loss, or a function')
