@@ -39,30 +39,54 @@ function lifetimes(steps: readonly Step[]): Life[] {
   return [...lives.values()]
 }
 
+interface Placed extends Life {
+  readonly offset: number
+}
+
+/** What was placed so far, by stretches of time: most buffers live for a few steps only. */
+class Occupied {
+  private readonly stretches: Placed[][] = []
+
+  add(placed: Placed): void {
+    const to = stretchOf(placed.last)
+    for (let i = stretchOf(placed.first); i <= to; i++) {
+      this.stretches[i] ??= []
+      this.stretches[i].push(placed)
+    }
+  }
+
+  /** Those alive at the same time as another, by offset. */
+  rivals({ first, last }: Life, effort: Effort): Placed[] {
+    const found = new Set<Placed>()
+    const to = stretchOf(last)
+    for (let i = stretchOf(first); i <= to; i++) {
+      const stretch = this.stretches[i] ?? []
+      effort.spend(1 + stretch.length / 64)
+      for (const p of stretch) if (p.first <= last && first <= p.last) found.add(p)
+    }
+    return [...found].sort((a, b) => a.offset - b.offset)
+  }
+}
+
+const stretchOf = (time: number): number => Math.floor(time / 32)
+
 /**
  * Places large buffers first, each at the lowest free offset among those alive with it.
  */
 export function plan(steps: readonly Step[], effort: Effort): Plan {
   const lives = lifetimes(steps).sort((a, b) => b.units - a.units || a.first - b.first)
   const offsets = new Map<Buf, number>()
-  /** By offset. */
-  const placed: (Life & { readonly offset: number })[] = []
+  const occupied = new Occupied()
   let arenaUnits = 0
   for (const life of lives) {
-    const { units, first, last } = life
     let offset = 0
-    let at = 0
-    for (; at < placed.length; at++) {
-      const p = placed[at]
-      if (offset + units <= p.offset) break
-      if (p.first <= last && first <= p.last && p.offset + p.units > offset) offset = p.offset + p.units
+    for (const r of occupied.rivals(life, effort)) {
+      if (offset + life.units <= r.offset) break
+      offset = Math.max(offset, r.offset + r.units)
     }
-    effort.spend(1 + at / 64)
     offsets.set(life.buffer, offset)
-    while (at > 0 && placed[at - 1].offset > offset) at--
-    while (at < placed.length && placed[at].offset <= offset) at++
-    placed.splice(at, 0, { ...life, offset })
-    arenaUnits = Math.max(arenaUnits, offset + units)
+    occupied.add({ ...life, offset })
+    arenaUnits = Math.max(arenaUnits, offset + life.units)
   }
   return { offsets, arenaUnits }
 }
