@@ -6,11 +6,12 @@
  */
 import { noGrad } from '../autograd/backward.js'
 import { ArgumentError, checkFunction, checkOptions, ShapeError, showKind, showShape } from '../errors.js'
-import { add, div, to } from '../ops/elementwise.js'
+import { denseOf } from '../ops/dispatch.js'
+import { div, to } from '../ops/elementwise.js'
 import { narrow } from '../ops/movement.js'
 import { sum } from '../ops/reduce.js'
 import { sameShape } from '../shape.js'
-import { Tensor } from '../tensor.js'
+import { Tensor, tensor } from '../tensor.js'
 
 /** What a batch contributes, by names of your own. */
 export type MetricState<K extends string = string> = { readonly [name in K]: Tensor }
@@ -49,24 +50,36 @@ function tensorsOf<K extends string>(contributed: { readonly [name in K]: Tensor
   return Object.fromEntries(entries) as MetricState<K>
 }
 
-/** The state of a batch, as 64-bit floats, which joins without rounding errors that add up. */
+/** The state of a batch, as 64-bit floats, which join without rounding errors that add up. */
 function doubled<K extends string>(state: MetricState<K>): MetricState<K> {
   return Object.fromEntries(Object.entries<Tensor>(state).map(([name, t]) => [name, to(t, 'float64')])) as MetricState<K>
 }
 
-function added<K extends string>(a: MetricState<K>, b: MetricState<K>): MetricState<K> {
-  const entries = Object.entries<Tensor>(a).map(([name, t]): [string, Tensor] => {
-    const other = b[name as K]
-    if (other === undefined || !sameShape(t.shape, other.shape)) {
-      throw new ShapeError(
-        'ERR_METRIC_STATE',
-        `metric: ${name} has shape ${showShape(t.shape)} in one batch and ${other === undefined ? 'is missing' : showShape(other.shape)} in another. ` +
-          'What update returns must not depend on the batch.',
-      )
+/** Sums over the states of batches, element by element. */
+class Sums {
+  private readonly sums = new Map<string, { readonly shape: readonly number[]; readonly data: Float64Array }>()
+
+  add(state: MetricState): void {
+    for (const [name, t] of Object.entries(state)) {
+      let own = this.sums.get(name)
+      if (own === undefined) {
+        own = { shape: t.shape, data: new Float64Array(t.size) }
+        this.sums.set(name, own)
+      } else if (!sameShape(t.shape, own.shape)) {
+        throw new ShapeError(
+          'ERR_METRIC_STATE',
+          `metric: ${name} has shape ${showShape(own.shape)} in one batch and ${showShape(t.shape)} in another. What update returns must not depend on the batch.`,
+        )
+      }
+      if (t.size === 1) own.data[0] += t.item()
+      else denseOf(t, t.shape).forEach((x, i) => void (own.data[i] += x))
     }
-    return [name, add(t, other)]
-  })
-  return Object.fromEntries(entries) as MetricState<K>
+  }
+
+  get state(): MetricState | undefined {
+    if (this.sums.size === 0) return undefined
+    return Object.fromEntries([...this.sums].map(([name, { shape, data }]) => [name, tensor(data.slice(), { shape, dtype: 'float64' })]))
+  }
 }
 
 function figureOf(value: Tensor | number): Tensor {
@@ -86,9 +99,9 @@ function figureOf(value: Tensor | number): Tensor {
  */
 export function wholeSet<K extends string>(spec: WholeSet<K>): WholeSetMetric<K> {
   checkOptions('wholeSet', spec, { update: true, merge: true, compute: true })
-  const { update, merge = added, compute } = spec
+  const { update, merge, compute } = spec
   checkFunction('wholeSet: update', update)
-  checkFunction('wholeSet: merge', merge)
+  if (merge !== undefined) checkFunction('wholeSet: merge', merge)
   checkFunction('wholeSet: compute', compute)
   const metric = (outputs: Tensor, targets: Tensor): Tensor =>
     noGrad(() => figureOf(compute(tensorsOf(update(outputs, targets), 'wholeSet'))))
@@ -125,7 +138,8 @@ export function stateOf(
 /** A metric's figure over the batches so far. */
 export class Tally {
   private readonly metric: Metric
-  private state: MetricState | undefined
+  private readonly sums = new Sums()
+  private merged: MetricState | undefined
   private sum = 0
   private samples = 0
 
@@ -140,13 +154,15 @@ export class Tally {
       this.samples += samples
       return
     }
-    const { merge = added } = metric
-    this.state = noGrad(() => (this.state === undefined ? doubled(state) : merge(this.state, doubled(state))))
+    const { merge } = metric
+    if (merge === undefined) this.sums.add(state)
+    else this.merged = noGrad(() => (this.merged === undefined ? doubled(state) : merge(this.merged, doubled(state))))
   }
 
   get value(): number {
-    const { metric, state } = this
+    const { metric } = this
     if (!isWhole(metric)) return this.sum / this.samples
+    const state = metric.merge === undefined ? this.sums.state : this.merged
     return state === undefined ? Number.NaN : noGrad(() => figureOf(metric.compute(state)).item())
   }
 }
