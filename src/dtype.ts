@@ -31,6 +31,33 @@ export function isFloat(dtype: DType): boolean {
   return dtype === 'float32' || dtype === 'float64'
 }
 
+/** float32 → int32: toward zero, 0 for NaN, the nearest number for what is out of range. */
+export function saturate(x: number): number {
+  return Number.isNaN(x) ? 0 : Math.trunc(Math.min(2147483647, Math.max(-2147483648, x)))
+}
+
+/** A number as this dtype holds it, converted as `to` does. */
+export function heldBy(dtype: DType, x: number): number {
+  switch (dtype) {
+    case 'float32':
+      return Math.fround(x)
+    case 'int32':
+      return saturate(x)
+    case 'uint8':
+      return saturate(x) & 255
+    case 'bool':
+      return x !== 0 ? 1 : 0
+    default:
+      return x
+  }
+}
+
+/** Checks that a number someone wrote is one that this dtype holds: 0.5 and 300 would become others in silence. */
+export function checkHeld(op: string, x: number, dtype: DType): void {
+  if (isFloat(dtype) || (dtype === 'bool' ? Number.isInteger(x) : heldBy(dtype, x) === x)) return
+  throw new DTypeError('ERR_DTYPE', `${op}: ${x} does not go into ${dtype}. Take another number, or convert with .to('float32').`)
+}
+
 /** A typed array of this dtype on the given memory. */
 export function viewMemory(dtype: DType, buffer: ArrayBufferLike, byteOffset: number, length: number): TypedArray {
   switch (dtype) {

@@ -2,7 +2,7 @@
  * The tensor handle: shape, dtype, strides and storage, or a traced value inside `compile`. Reading and printing are here; operations
  * are in `ops/`, which installs the fluent methods, and gradients in `autograd/`.
  */
-import { checkDType, type DType, dtypeOfArray, isFloat, itemSize, type TypedArray, viewMemory } from './dtype.js'
+import { checkDType, type DType, dtypeOfArray, heldBy, isFloat, itemSize, type TypedArray, viewMemory } from './dtype.js'
 import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, StateError, showKind, showShape, showValue } from './errors.js'
 import { formatTensor } from './print.js'
 import { checkShape, contiguousStrides, copyStrided, isContiguous, maxRank, sameShape, sizeOf } from './shape.js'
@@ -92,9 +92,9 @@ export class Tensor<S = AnyShape> {
     return new Tensor({ shape, strides: contiguousStrides(shape), offset: 0, dtype, storage })
   }
 
-  /** @internal a number as a 0-d tensor without memory */
+  /** @internal a number as a 0-d tensor without memory; the constant is one that the dtype holds */
   static scalar(value: number, dtype: DType): Tensor {
-    return new Tensor({ shape: [], strides: [], offset: 0, dtype, constant: value })
+    return new Tensor({ shape: [], strides: [], offset: 0, dtype, constant: heldBy(dtype, value) })
   }
 
   get ndim(): number {

@@ -9,6 +9,8 @@ export interface Recorder {
   record(row: { name: string }, inputs: readonly Tensor[], attrs: unknown, outputs: readonly Meta[]): Tensor[]
   /** Records an in-place update of a tensor made outside. */
   assign(target: Tensor, value: Tensor): void
+  /** Notes that a traced tensor made without an op shows what another shows. */
+  follow(from: Tensor, to: Tensor): void
   /** How many updates of the memory this tensor shows were recorded so far. */
   updates(target: Tensor): number
   /** Notes that the trace depends on `read()` of something outside, to be compared before the program is reused. */

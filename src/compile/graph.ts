@@ -2,7 +2,7 @@
  * The recorded graph: values and the nodes that make them. In: what the recorder reports. Out: nodes in order of recording, with common
  * subexpressions found and constants folded as they arrive. Lowered by `lower.ts`.
  */
-import type { DType } from '../dtype.js'
+import { type DType, heldBy } from '../dtype.js'
 import { deepError } from '../errors.js'
 import { microOperations } from '../ops/micro.js'
 import { defineOp, type OpRow, type Strided } from '../ops/table.js'
@@ -168,7 +168,8 @@ function foldConstant(row: OpRow<never>, inputs: readonly Value[], meta: Meta): 
   const operation = microOperations()[row.micro]
   const integer = meta.dtype === 'int32' && operation.integer !== undefined
   const value = integer ? (operation.integer as (a: number, b: number) => number)(a, b) : operation.scalar(a, b, c)
-  return meta.dtype === 'float32' ? Math.fround(value) : value
+  // sums and products of integers wrap around, as in memory
+  return meta.dtype === 'int32' ? value | 0 : heldBy(meta.dtype, value)
 }
 
 /** Operations that change nothing: x·1, x+0, x-0, x/1, and views of the same shape. */

@@ -123,6 +123,11 @@ class GraphRecorder implements Recorder {
     this.looks.set(output, { source: new Tensor({ ...seen, shape: output.shape, dtype, storage }), updates: this.updates(source) })
   }
 
+  follow(from: Tensor, to: Tensor): void {
+    const look = this.looks.get(from)
+    if (look !== undefined) this.looks.set(to, look)
+  }
+
   valueOf(t: Tensor, op: string): Value {
     if (t.value !== undefined) {
       const value = t.value as Value

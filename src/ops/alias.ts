@@ -2,6 +2,7 @@
  * Handles on the same memory that differ in how gradients see them.
  */
 import { type ShapeOf, Tensor } from '../tensor.js'
+import { tracing } from '../tracing.js'
 import { apply, checkTensor } from './dispatch.js'
 import { defineOp } from './table.js'
 
@@ -26,5 +27,7 @@ export function detach(x: Tensor): Tensor {
   checkTensor('detach', 'x', x)
   if (x.constant !== undefined) return Tensor.scalar(x.constant, x.dtype)
   const { shape, strides, offset, dtype, value } = x
-  return new Tensor({ shape, strides, offset, dtype, value, storage: value === undefined ? x.storage : undefined })
+  const t = new Tensor({ shape, strides, offset, dtype, value, storage: value === undefined ? x.storage : undefined })
+  if (value !== undefined) tracing.recorder?.follow(x, t)
+  return t
 }

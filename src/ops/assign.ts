@@ -1,6 +1,7 @@
 /**
  * The one way state changes: writing a tensor's contents in place.
  */
+import { checkHeld } from '../dtype.js'
 import { DTypeError, ShapeError, StateError, showShape } from '../errors.js'
 import { sameShape } from '../shape.js'
 import type { Tensor } from '../tensor.js'
@@ -29,6 +30,7 @@ export function suspendWrites<T>(fn: () => T): T {
  */
 export function assign(target: Tensor, value: Tensor | number): void {
   checkTensor('assign', 'the target', target)
+  if (typeof value === 'number') checkHeld('assign', value, target.dtype)
   let source = lift(value, target.dtype)
   checkTensor('assign', 'the value', source)
   if (source.dtype !== target.dtype)

@@ -2,7 +2,7 @@
  * Questions about numbers: which are NaN or infinite, whether any or all hold, whether two tensors are equal or close. Those that answer with one
  * boolean read the data, and so cannot be asked inside `compile`.
  */
-import { isFloat } from '../dtype.js'
+import { checkHeld, isFloat } from '../dtype.js'
 import { checkOptions, DTypeError, ShapeError, StateError, showShape } from '../errors.js'
 import { sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -170,12 +170,9 @@ export function maskedFill(x: Tensor, mask: Tensor, value: Tensor | number): Ten
     checkTensor('maskedFill', 'the value', value)
     if (value.size !== 1) throw new ShapeError('ERR_MASK', `maskedFill: the value must be one number, received ${showShape(value.shape)}.`)
   }
-  const whole = typeof value === 'number' ? Number.isInteger(value) : !isFloat(value.dtype)
-  if (!isFloat(x.dtype) && !whole)
-    throw new DTypeError(
-      'ERR_DTYPE',
-      `maskedFill: ${typeof value === 'number' ? value : value.dtype} does not go into ${x.dtype}. Convert x with .to('float32').`,
-    )
+  if (typeof value === 'number') checkHeld('maskedFill', value, x.dtype)
+  else if (!isFloat(x.dtype) && isFloat(value.dtype))
+    throw new DTypeError('ERR_DTYPE', `maskedFill: ${value.dtype} does not go into ${x.dtype}. Convert x with .to('float32').`)
   const filled = typeof value === 'number' ? value : to(value.reshape([]), x.dtype)
   const condition = checkMask('maskedFill', mask, x.shape)
   return to(where(condition, filled, x.dtype === 'bool' ? to(x, 'int32') : x), x.dtype)

@@ -1,7 +1,7 @@
 /**
  * Tensors of given contents. Inside `compile` they become constants of the program.
  */
-import { checkDType, type DType, itemSize } from '../dtype.js'
+import { checkDType, checkHeld, type DType, itemSize } from '../dtype.js'
 import { ArgumentError, checkOptions, type OptionNames, showValue } from '../errors.js'
 import { checkShape } from '../shape.js'
 import { Storage } from '../storage.js'
@@ -47,6 +47,7 @@ export function full(shape: readonly number[], value: number, options: CreateOpt
   checkOptions('full', options, optionNames)
   const dtype = checkDType('full', options.dtype ?? 'float32')
   if (typeof value !== 'number') throw new ArgumentError('ERR_VALUE', `full: expected a number, received ${showValue(value)}.`)
+  checkHeld('full', value, dtype)
   if (tracing.recorder !== undefined && !options.requiresGrad) return expand(Tensor.scalar(value, dtype), shape)
   return finish(
     writeAll(empty(shape, dtype), (data) => data.fill(value)),

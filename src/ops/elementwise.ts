@@ -2,6 +2,7 @@
  * Elementwise ops: arithmetic, comparisons, functions of one number. Each is one row here, one line in native/kernels (the
  * vector expression) and one line in test/ops.cases.ts. The order of rows numbers the micro-operations.
  */
+import { saturate } from '../dtype.js'
 import { DTypeError } from '../errors.js'
 import { type ShapeOf, Tensor } from '../tensor.js'
 import { apply, checkTensor } from './dispatch.js'
@@ -19,7 +20,6 @@ import {
   float2,
   type OutOption,
   outOf,
-  saturate,
   type TensorLike,
   to,
   type Unary,

@@ -1,6 +1,7 @@
 /**
  * Padding: with a value, or with what the tensor has inside. Reflection, replication and the circular way join views of the tensor.
  */
+import { checkHeld } from '../dtype.js'
 import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { checkList } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -81,6 +82,7 @@ export function pad(x: Tensor, padding: readonly number[], options: { mode?: Pad
   if (!modes.includes(mode))
     throw new ArgumentError('ERR_OPTION', `pad: mode must be one of ${modes.join(', ')}, received ${showValue(mode)}.`)
   if (typeof value !== 'number') throw new ArgumentError('ERR_PAD', `pad: value must be a number, received ${showValue(value)}.`)
+  if (mode === 'constant') checkHeld('pad', value, x.dtype)
   if (padding.length % 2 !== 0 || padding.length > 2 * x.ndim || !padding.every(Number.isInteger)) {
     throw new ArgumentError(
       'ERR_PAD',

@@ -2,7 +2,7 @@
  * What elementwise ops share: how a row is made of an operation on numbers, how operands of mixed dtypes meet, and the function around a row.
  * The rows are in elementwise.ts and functions.ts.
  */
-import { checkDType, type DType, isFloat, promote } from '../dtype.js'
+import { checkDType, type DType, isFloat, promote, saturate } from '../dtype.js'
 import { checkOptions, type OptionNames } from '../errors.js'
 import { broadcast } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -91,11 +91,6 @@ export const unary = (
   scalar: (a: number) => number,
   gradient: GradientRule<undefined> | null,
 ): OpRow<undefined> => elementwise(name, { signature, scalar, gradient })
-
-/** float32 → int32: toward zero, 0 for NaN, the nearest number for what is out of range. */
-export function saturate(x: number): number {
-  return Number.isNaN(x) ? 0 : Math.trunc(Math.min(2147483647, Math.max(-2147483648, x)))
-}
 
 const castRow = defineOp<{ dtype: DType }>({
   name: 'to',

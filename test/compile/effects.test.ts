@@ -2,7 +2,7 @@
  * The footguns of compiling that have to do with state written inside, numbered on from footguns.test.ts.
  */
 import { describe, expect, it } from 'vitest'
-import { assign, compile, noGrad, StateError, type Tensor, tensor, zeros } from '../../src/index.js'
+import { assign, compile, full, noGrad, StateError, type Tensor, tensor, zeros } from '../../src/index.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 
 const leaf = (data: number | number[] | number[][]): Tensor => tensor(data, { requiresGrad: true })
@@ -285,5 +285,48 @@ describe.each(backends)('effects on %s', (which) => {
       [3, 3],
     ])
     expect(run((x) => x.slice(0, 1, 3))[0]).toEqual([2, 3])
+  })
+
+  test('37. a view shows what was written later, detached as well', () => {
+    const state = tensor([[1, 2]])
+    const body = (x: Tensor): Tensor[] => {
+      const seen = [state.reshape([-1]), state.reshape([-1]).detach(), state.detach().at(0)]
+      assign(state, x)
+      return [...seen, ...seen.map((t) => t.mul(2))]
+    }
+    const x = tensor([[3, 4]])
+    const results = compile(body).sync(x).map(list)
+    expect(results).toEqual([...Array(3).fill([3, 4]), ...Array(3).fill([6, 8])])
+    expect(body(x).map(list)).toEqual(results)
+  })
+
+  test('38. numbers are the same in a trace as in memory: whole ones in integers, truth in bool', () => {
+    const body = (x: Tensor): Tensor[] => [
+      full([2], 2.7).to('int32'),
+      full([], 300).to('uint8'),
+      full([1], 0.5).to('bool'),
+      full([], 2147483647, { dtype: 'int32' }).add(full([], 1, { dtype: 'int32' })),
+      full([], 0.1).mul(x),
+    ]
+    const x = tensor([1, 3])
+    expect(compile(body).sync(x).map(list)).toEqual(body(x).map(list))
+    expect(body(x).slice(0, 4).map(list)).toEqual([[2, 2], 44, [true], -2147483648])
+  })
+
+  test('39. numbers that a dtype does not hold are refused, in a trace and outside', () => {
+    const bool = tensor([true])
+    const whole = tensor([1], { dtype: 'int32' })
+    for (const call of [
+      () => bool.pad([1, 0], { value: 0.5 }),
+      () => whole.pad([1, 0], { value: 0.5 }),
+      () => full([1], 300, { dtype: 'uint8' }),
+      () => full([1], 2 ** 31, { dtype: 'int32' }),
+      () => void assign(whole, 1.5),
+    ]) {
+      expect(call).toThrow(/does not go into/)
+      expect(() => compile(call).sync()).toThrow(/does not go into/)
+    }
+    expect(list(bool.pad([1, 1], { value: 1 }))).toEqual([true, true, true])
+    expect(list(compile(() => bool.pad([1, 1], { value: 1 })).sync())).toEqual([true, true, true])
   })
 })

@@ -64,3 +64,14 @@ test('prints its arguments and says what is wrong', () => {
   expect(code(() => new nn.ReflectionPad1d(3).forward(x))).toMatch(/^ERR/)
   expect(code(() => new nn.ZeroPad1d(1).forward(zeros([1, 1, 2], { dtype: 'int32' })))).toBe('ERR_DTYPE')
 })
+
+test('no more is cropped than there is, whatever is added on the other side', () => {
+  for (const padding of [
+    [-1, 2],
+    [3, -1],
+    [-1, -1],
+  ])
+    expect(() => zeros([2, 0]).pad(padding)).toThrow(/crop more than there is/)
+  expect(() => zeros([1]).pad([-2, 2])).toThrow(/crop more than there is/)
+  expect(zeros([1]).pad([-1, 2]).shape).toEqual([2])
+})
