@@ -27,7 +27,6 @@ export function excess(
   actual: ArrayLike<number>,
   disturbed: readonly ArrayLike<number>[],
   units: number,
-  lenient = false,
 ): Excess | undefined {
   const n = expected.length
   let same = true
@@ -40,7 +39,6 @@ export function excess(
     let allowed = units * unit * Math.abs(e) + usual + tiny
     for (const d of disturbed) allowed = Math.max(allowed, 3 * spread(e, d[i]) + units * unit * Math.abs(e) + usual)
     if (!Number.isFinite(e) || !Number.isFinite(a)) {
-      if (lenient) continue
       // at the edge of overflow either may happen, and where the disturbed results differ in kind anything may
       if (Math.abs(e) > largest * 0.99 && Math.abs(a) > largest * 0.99 && Math.sign(e) === Math.sign(a)) continue
       if (disturbed.some((d) => kind(d[i]) !== kind(e))) continue
@@ -87,14 +85,12 @@ export function difference(
   return undefined
 }
 
-/** Where two values differ, in words. With `lenient`, numbers that are not finite on
- * one side are not compared, nor what was chosen by such. */
-export function compare(expected: Value, actual: Value, disturbed: readonly Value[], lenient: boolean): string | undefined {
+/** Where two values differ, in words. */
+export function compare(expected: Value, actual: Value, disturbed: readonly Value[]): string | undefined {
   if (expected.dtype !== actual.dtype || expected.shape.join() !== actual.shape.join())
     return `${expected.name} is ${actual.dtype} [${actual.shape}], expected ${expected.dtype} [${expected.shape}]`
   const data = disturbed.map((v) => v.data)
-  if (lenient && !rounds(expected)) return undefined
-  const found = rounds(expected) ? excess(expected.data, actual.data, data, 16, lenient) : difference(expected.data, actual.data, data)
+  const found = rounds(expected) ? excess(expected.data, actual.data, data, 16) : difference(expected.data, actual.data, data)
   return found === undefined ? undefined : `${expected.name}, ${describe(found, expected.shape)}`
 }
 

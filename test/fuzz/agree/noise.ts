@@ -44,8 +44,8 @@ const sums = new Set(
 )
 
 /**
- * What is lost whatever the result is, because something larger is rounded on the way: by sums their terms, by activations a number near
- * one, by norms the mean, which is then taken from numbers of its own size and the rest multiplied by 1/√variance.
+ * What is lost whatever the result is, because something larger is rounded on the way: by sums their terms, by logarithms of sums
+ * the largest term, by activations a number near one, by norms the mean, which is then taken from numbers of its own size and the rest multiplied by 1/√variance.
  */
 export function lost(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]): number {
   const product = (...list: readonly Tensor[]): number => list.reduce((p, t) => p * Math.min(1e4, largestOf(t)), 4 * unit)
@@ -56,6 +56,10 @@ export function lost(row: OpRow<never>, inputs: readonly Tensor[], outputs: read
   switch (row.name) {
     case 'gelu':
     case 'geluSlope':
+    case 'crossEntropy':
+    case 'logSoftmax':
+    case 'slogdet':
+    case 'ctc':
       return product(inputs[0])
     case 'normRows':
       return product(...inputs, outputs[2])
