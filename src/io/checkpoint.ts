@@ -17,6 +17,7 @@ import type { Optimizer } from '../optim/optimizer.js'
 import type { LRScheduler, ReduceLROnPlateau, SchedulerState } from '../optim/schedulers/index.js'
 import { type GeneratorState, getRandomState, setRandomState } from '../random.js'
 import type { Tensor } from '../tensor.js'
+import { checkJson, parseJson } from './json.js'
 import { checkPath, type FilePath } from './path.js'
 import { loadSafetensors, type Safetensors, saveSafetensors, type WriteSafetensorsOptions } from './safetensors.js'
 import { decodeValue, encodeValue, type Storable } from './values.js'
@@ -182,8 +183,21 @@ export async function saveCheckpoint(path: FilePath, checkpoint: SaveCheckpoint)
     scheduler: scheduler?.stateDict(),
     extra: kept,
   }
-  const metadata = { [versionKey]: String(formatVersion), [kindKey]: 'checkpoint', [progressKey]: JSON.stringify(progress) }
+  const metadata = { [versionKey]: String(formatVersion), [kindKey]: 'checkpoint', [progressKey]: jsonOf(progress) }
   await saveSafetensors(name, await tensors, { metadata })
+}
+
+/** What is saved can be loaded again. */
+function jsonOf(progress: Progress): string {
+  const text = JSON.stringify(progress)
+  try {
+    checkJson(text)
+  } catch (cause) {
+    throw new ArgumentError('ERR_CHECKPOINT', 'saveCheckpoint: extra cannot be saved: it is nested more than 1000 deep. Make it flatter.', {
+      cause,
+    })
+  }
+  return text
 }
 
 /**
@@ -253,7 +267,7 @@ function progressOf(path: string, { metadata }: Safetensors): Progress {
     throw wrong('is no checkpoint of this library. Read weights alone with load()')
   let progress: Partial<Progress>
   try {
-    progress = JSON.parse(text)
+    progress = parseJson(text) as Partial<Progress>
     if (progress?.extra !== undefined) progress = { ...progress, extra: decodeValue(progress.extra) }
   } catch (cause) {
     throw wrong('has damaged counters', cause)

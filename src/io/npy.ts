@@ -4,12 +4,14 @@
  * In: the bytes of `numpy.save`, `numpy.savez` or `numpy.savez_compressed`. Out: arrays in the library's dtypes, in row-major order.
  * Arrays of Python objects are refused: reading them means running a pickle. Written are .npy files of version 1.
  */
-import { readFile } from 'node:fs/promises'
-import { DataError, showShape } from '../errors.js'
+import { checkOptions, DataError, showShape } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
+import { Decoder } from './decode.js'
+import { foreign, foreignArchive, tellingBytes } from './foreign.js'
 import type { FilePath } from './path.js'
-import { checkStored, decode, encode, type StoredArray, swapBytes, type WireType, wireDTypes, wireSize } from './wire.js'
-import { readZip } from './zip.js'
+import { type Bytes, inTurns, piecesOf, Turns, withFile } from './read.js'
+import { checkStored, encode, maximumRank, type StoredArray, type WireType, wireDTypes, wireSize } from './wire.js'
+import { readZip, type UnpackOptions } from './zip.js'
 
 /** Kind and size in a NumPy dtype string, without its byte order. */
 const kinds: Readonly<Record<string, WireType>> = {
@@ -36,40 +38,60 @@ const descriptions: Readonly<Record<StoredArray['dtype'], string>> = {
 }
 
 /**
- * Parses a .npy file, versions 1 to 3, either byte order, row- or column-major. float16 and float64 become float32; int8, int16, int64 and
- * unsigned integers wider than a byte become int32, if every value fits; float32, int32, uint8 and bool stay.
+ * Reads a .npy file, versions 1 to 3, either byte order, row- or column-major, at most 64 dimensions. float16 and float64 become float32; int8, int16,
+ * int64 and unsigned integers wider than a byte become int32, if every value fits; float32, int32, uint8 and bool stay.
  *
- * @param what how errors call the file; default `'npy'`.
+ * @param pieces the file, piece by piece; `total` its length.
+ * @param what how errors call the file.
  * @throws DataError `ERR_NPY_MAGIC`, `ERR_NPY_HEADER`, `ERR_NPY_TRUNCATED`, `ERR_NPY_TRAILING`, `ERR_NPY_DTYPE` (objects, strings, records,
- *   complex numbers), `ERR_DATA_RANGE`, `ERR_DATA_BOOL`.
+ *   complex numbers), `ERR_DATA_RANGE`, `ERR_DATA_BOOL`, `ERR_FILE_MEMORY`.
  *
  * Source: NumPy Enhancement Proposal 1, and numpy.lib.format.
  *
- *     const { data, shape } = parseNpy(await readFile('x.npy'))
+ *     const { data, shape } = await readNpy(piecesOf(bytes, 0, bytes.size), bytes.size, 'x.npy')
  *     console.log(shape, data[0])   // [3, 4] 1
  */
-export function parseNpy(bytes: Uint8Array, what = 'npy'): StoredArray {
-  const { type, swapped, fortran, shape, start } = parseHeader(bytes, what)
+export async function readNpy(pieces: AsyncIterable<Uint8Array>, total: number, what: string): Promise<StoredArray> {
+  const turns = new Turns()
+  let head = new Uint8Array(0)
+  let header: Header | undefined
+  let decoder: Decoder | undefined
+  for await (const piece of pieces) {
+    if (decoder !== undefined) {
+      decoder.push(piece)
+    } else {
+      head = Buffer.concat([head, piece])
+      header = parseHeader(head, total, what)
+      if (header === undefined) continue
+      const { type, bigEndian, start } = header
+      decoder = new Decoder(type, countOf(header, total, what), what, { bigEndian })
+      decoder.push(head.subarray(start))
+      head = new Uint8Array(0)
+    }
+    await turns.take()
+  }
+  if (header === undefined || decoder === undefined) throw refusal(what, 'TRUNCATED', `the file ends after ${total} bytes`)
+  const { shape, fortran, type } = header
+  const data = fortran ? await inTurns(toRowMajor(decoder.data, shape)) : decoder.data
+  return { data, shape, dtype: wireDTypes[type] }
+}
+
+/** How many elements the header announces, if the file holds just these. */
+function countOf({ type, shape, start }: Header, total: number, what: string): number {
   const count = shape.reduce((product, extent) => product * extent, 1)
   const needed = start + count * wireSize(type)
   // A product that overflowed to NaN must fail as well.
-  if (!(bytes.length >= needed)) {
-    const message = `${what}: the file is truncated: ${type} of shape ${showShape(shape)} needs ${needed} bytes, received ${bytes.length}.`
+  if (!(total >= needed)) {
+    const message = `${what}: the file is truncated: ${type} of shape ${showShape(shape)} needs ${needed} bytes, received ${total}.`
     throw new DataError('ERR_NPY_TRUNCATED', `${message} Save or fetch it again.`)
   }
-  if (bytes.length > needed) {
+  if (total > needed) {
     throw new DataError(
       'ERR_NPY_TRAILING',
-      `${what}: ${bytes.length - needed} bytes follow the array of shape ${showShape(shape)}. The file is damaged.`,
+      `${what}: ${total - needed} bytes follow the array of shape ${showShape(shape)}. The file is damaged.`,
     )
   }
-  let raw = bytes.subarray(start)
-  if (swapped) {
-    raw = new Uint8Array(raw)
-    swapBytes(raw, wireSize(type))
-  }
-  const data = decode(type, raw, count, what)
-  return { data: fortran && shape.length > 1 ? toRowMajor(data, shape) : data, shape, dtype: wireDTypes[type] }
+  return count
 }
 
 /**
@@ -78,7 +100,7 @@ export function parseNpy(bytes: Uint8Array, what = 'npy'): StoredArray {
  * @throws ArgumentError `ERR_STORED_ARRAY` for an array whose data, shape and dtype do not agree.
  *
  *     const bytes = serializeNpy({ data: Float32Array.of(1, 2), shape: [2], dtype: 'float32' })
- *     parseNpy(bytes).data   // Float32Array [1, 2]
+ *     bytes.length   // 136
  */
 export function serializeNpy(array: StoredArray): Uint8Array {
   checkStored(array, 'npy')
@@ -96,20 +118,29 @@ export function serializeNpy(array: StoredArray): Uint8Array {
 }
 
 /**
- * Parses a .npz archive, compressed or not.
+ * Reads a .npz archive, compressed or not.
  *
  * @returns the arrays by name, without their `.npy`.
- * @throws DataError as `parseNpy`, and `ERR_ZIP_FORMAT`, `ERR_ZIP_METHOD`, `ERR_ZIP_CRC` for the archive.
+ * @throws DataError as `readNpy` and `readZip`.
  *
- *     const arrays = parseNpz(await readFile('weights.npz'))
+ *     const arrays = await readNpz(bytesOf(await readFile('weights.npz')), 'weights.npz')
  *     console.log(arrays.get('w')?.shape)   // [10, 784]
  */
-export function parseNpz(bytes: Uint8Array, what = 'npz'): Map<string, StoredArray> {
+export async function readNpz(bytes: Bytes, what: string, options: UnpackOptions = {}): Promise<Map<string, StoredArray>> {
+  const head = await bytes.read(0, Math.min(tellingBytes, bytes.size))
+  const other = head[0] === 0x50 && head[1] === 0x4b ? undefined : foreign(head)
+  if (other !== undefined) throw new DataError('ERR_ZIP_FORMAT', `${what}: ${other}`)
+  const files = await readZip(bytes, what, options)
+  const model = foreignArchive(files.map(({ name }) => name))
+  if (model !== undefined) throw new DataError('ERR_ZIP_FORMAT', `${what}: ${model}`)
   const arrays = new Map<string, StoredArray>()
-  for (const [file, content] of readZip(bytes, what)) {
-    const name = file.replace(/\.npy$/, '')
-    if (arrays.has(name)) throw new DataError('ERR_ZIP_FORMAT', `${what}: two arrays are called ${JSON.stringify(name)}. Save it again.`)
-    arrays.set(name, parseNpy(content, `${what}: ${JSON.stringify(file)}`))
+  const turns = new Turns()
+  for (const file of files) {
+    const name = file.name.replace(/\.npy$/, '')
+    const label = `${what}: ${JSON.stringify(file.name.slice(0, 100))}`
+    if (arrays.has(name)) throw new DataError('ERR_ZIP_FORMAT', `${label} is another name of the same array. Save it again.`)
+    arrays.set(name, await readNpy(file.pieces(), file.size, label))
+    await turns.take()
   }
   return arrays
 }
@@ -117,17 +148,19 @@ export function parseNpz(bytes: Uint8Array, what = 'npz'): Map<string, StoredArr
 /**
  * Reads a .npy file.
  *
- * @throws DataError as `parseNpy`, and `ERR_FILE_READ` when the file cannot be read.
+ * @throws ArgumentError `ERR_PATH`; DataError `ERR_FILE_READ` when the file cannot be read, `ERR_FILE_MEMORY` when it does not fit into memory,
+ *   `ERR_NPY_MAGIC`, `ERR_NPY_HEADER`, `ERR_NPY_TRUNCATED`, `ERR_NPY_TRAILING` for what is no sound .npy file, `ERR_NPY_DTYPE` for objects,
+ *   strings, records and complex numbers, `ERR_DATA_RANGE`, `ERR_DATA_BOOL`.
  *
  *     const { data, shape } = await loadNpy('x.npy')
  *     console.log(shape)   // [3, 4]
  */
-export async function loadNpy(path: string): Promise<StoredArray> {
-  return parseNpy(await readWhole(path), `npy: ${path}`)
+export async function loadNpy(path: FilePath): Promise<StoredArray> {
+  return withFile('npy', path, (bytes, name) => readNpy(piecesOf(bytes, 0, bytes.size), bytes.size, `npy: ${name}`))
 }
 
 /**
- * Writes a .npy file atomically. The array is copied before this returns its promise.
+ * Writes a .npy file atomically.
  *
  * @throws as `serializeNpy`, and DataError `ERR_FILE_WRITE` when the file cannot be written.
  *
@@ -135,55 +168,57 @@ export async function loadNpy(path: string): Promise<StoredArray> {
  *     const { data } = await loadNpy('x.npy')
  */
 export async function saveNpy(path: FilePath, array: StoredArray): Promise<void> {
-  await writeFileAtomic('numpy', path, [serializeNpy(array)])
+  await writeFileAtomic('npy', path, [serializeNpy(array)])
 }
 
 /**
- * Reads a .npz archive.
+ * Reads a .npz archive; unpacking runs off the event loop. Defaults: `maxBytes`, the most that compressed arrays may unpack to, 128 MiB or 100 times
+ * the file's size.
  *
- * @throws DataError as `parseNpz`, and `ERR_FILE_READ` when the file cannot be read.
+ * @throws as `loadNpy`, and DataError `ERR_ZIP_FORMAT`, `ERR_ZIP_METHOD`, `ERR_ZIP_CRC` for the archive, `ERR_ZIP_LIMIT` for what would unpack to
+ *   more than `maxBytes`.
  *
  *     const arrays = await loadNpz('weights.npz')
  *     console.log([...arrays.keys()])   // ['w', 'b']
  */
-export async function loadNpz(path: string): Promise<Map<string, StoredArray>> {
-  return parseNpz(await readWhole(path), `npz: ${path}`)
-}
-
-async function readWhole(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path)
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new DataError('ERR_FILE_READ', `numpy: cannot read ${path}: ${message}. Check the path.`, { cause })
-  }
+export async function loadNpz(path: FilePath, options: UnpackOptions = {}): Promise<Map<string, StoredArray>> {
+  checkOptions('loadNpz', options, { maxBytes: true })
+  return withFile('npz', path, (bytes, name) => readNpz(bytes, `npz: ${name}`, options))
 }
 
 interface Header {
   readonly type: WireType
-  readonly swapped: boolean
+  readonly bigEndian: boolean
   readonly fortran: boolean
   readonly shape: readonly number[]
   /** Where the data begins. */
   readonly start: number
 }
 
-function parseHeader(bytes: Uint8Array, what: string): Header {
-  const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
-  if (!magic.every((byte, i) => i >= bytes.length || bytes[i] === byte)) {
-    const found = Buffer.from(bytes.subarray(0, 6)).toString('hex')
-    throw new DataError('ERR_NPY_MAGIC', `${what}: not a .npy file: it starts with ${found} instead of 934e554d5059.`)
+const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
+
+/** The header, from the first bytes of a file; `undefined` when it does not end in them. */
+function parseHeader(head: Uint8Array, total: number, what: string): Header | undefined {
+  const isWhole = head.length === total
+  if (!magic.every((byte, i) => i >= head.length || head[i] === byte)) {
+    if (!isWhole && head.length < tellingBytes) return undefined
+    const found = `it starts with ${Buffer.from(head.subarray(0, 6)).toString('hex')} instead of 934e554d5059.`
+    throw new DataError('ERR_NPY_MAGIC', `${what}: not a .npy file: ${foreign(head) ?? found}`)
   }
-  const version = bytes[6]
+  const version = head[6]
   const wide = version > 1 ? 4 : 2
-  if (bytes.length < 8 + wide) throw header(what, 'TRUNCATED', `the file ends after ${bytes.length} bytes`)
-  if (version < 1 || version > 3 || bytes[7] !== 0) throw header(what, 'HEADER', `unknown version ${version}.${bytes[7]}`)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (head.length < 8 + wide) {
+    if (!isWhole) return undefined
+    throw refusal(what, 'TRUNCATED', `the file ends after ${total} bytes`)
+  }
+  if (version < 1 || version > 3 || head[7] !== 0) throw refusal(what, 'HEADER', `unknown version ${version}.${head[7]}`)
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength)
   const length = wide === 4 ? view.getUint32(8, true) : view.getUint16(8, true)
   const start = 8 + wide + length
-  if (bytes.length < start) throw header(what, 'TRUNCATED', `the header ends at byte ${start}, the file at ${bytes.length}`)
-  if (length > 2 ** 16) throw header(what, 'HEADER', `a header of ${length} bytes; a plain array's takes about 100`)
-  const text = Buffer.from(bytes.subarray(8 + wide, start)).toString('latin1')
+  if (total < start) throw refusal(what, 'TRUNCATED', `the header ends at byte ${start}, the file at ${total}`)
+  if (length > 2 ** 16) throw refusal(what, 'HEADER', `a header of ${length} bytes; a plain array's takes about 100`)
+  if (head.length < start) return undefined
+  const text = Buffer.from(head.subarray(8 + wide, start)).toString('latin1')
   return { ...parseDict(text, what), start }
 }
 
@@ -194,7 +229,7 @@ function parseDict(text: string, what: string): Omit<Header, 'start'> {
   let rest = body ? body[1].trim() : undefined
   while (rest) {
     const field = /^(['"])(\w+)\1\s*:\s*('[^'\\]*'|"[^"\\]*"|True|False|\([^()'"]*\)|\[.*\])\s*(?:,\s*|$)/s.exec(rest)
-    if (!field || fields.has(field[2])) break
+    if (!field || fields.has(field[2]) || fields.size === 3) break
     fields.set(field[2], field[3])
     rest = rest.slice(field[0].length)
   }
@@ -204,10 +239,11 @@ function parseDict(text: string, what: string): Omit<Header, 'start'> {
   const isShape = shape !== undefined && /^\(\s*(\d+L?\s*,\s*)*(\d+L?\s*)?\)$/.test(shape)
   const isScalarInBrackets = shape !== undefined && /^\(\s*\d+L?\s*\)$/.test(shape)
   if (rest !== '' || fields.size !== 3 || !descr || !(order === 'True' || order === 'False') || !isShape || isScalarInBrackets) {
-    throw header(what, 'HEADER', `cannot understand ${JSON.stringify(text.trim().slice(0, 120))}`)
+    throw refusal(what, 'HEADER', `cannot understand ${JSON.stringify(text.trim().slice(0, 120))}`)
   }
   const extents = (shape.match(/\d+/g) ?? []).map(Number)
-  if (!extents.every(Number.isSafeInteger)) throw header(what, 'HEADER', `impossible shape ${shape.slice(0, 120)}`)
+  if (extents.length > maximumRank) throw refusal(what, 'HEADER', `${extents.length} dimensions; NumPy allows ${maximumRank}`)
+  if (!extents.every(Number.isSafeInteger)) throw refusal(what, 'HEADER', `impossible shape ${shape.slice(0, 120)}`)
   const code = /^['"]([<>|=]?)(\w+)['"]$/.exec(descr)
   const type = code && Object.hasOwn(kinds, code[2]) ? kinds[code[2]] : undefined
   if (!code || !type) {
@@ -217,33 +253,53 @@ function parseDict(text: string, what: string): Omit<Header, 'start'> {
         `${descr.includes('O') ? ' (object arrays would run a pickle)' : ''}. Convert it in NumPy with .astype('float32').`,
     )
   }
-  return { type, swapped: code[1] === '>', fortran: order === 'True', shape: extents }
+  return { type, bigEndian: code[1] === '>', fortran: order === 'True', shape: extents }
 }
 
-/** Column-major to row-major: the elements of a transposed copy. */
-function toRowMajor<T extends StoredArray['data']>(data: T, shape: readonly number[]): T {
+/** Elements along each side of a tile of both orders: its lines stay in the processor's cache. */
+const tile = 32
+
+/**
+ * Column-major to row-major: the elements of a transposed copy. In the one order the first dimension lies in a row, in the other the last, so
+ * tiles of these two are copied, one for each index of the dimensions between. Yields now and then, so that the event loop may turn.
+ */
+function* toRowMajor<T extends StoredArray['data']>(data: T, given: readonly number[]): Generator<undefined, T> {
+  // dimensions of one element change no order
+  const shape = given.filter((extent) => extent !== 1)
+  if (shape.length < 2 || data.length === 0) return data
   const out = data.slice() as T
-  const strides: number[] = []
-  let stride = 1
-  for (const extent of shape) {
-    strides.push(stride)
-    stride *= extent
-  }
+  const last = shape.length - 1
+  const fromStride = shape.map((_, axis) => shape.slice(0, axis).reduce((a, b) => a * b, 1))
+  const toStride = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1))
+  const rows = shape[0]
+  const columns = shape[last]
   const index = shape.map(() => 0)
   let from = 0
-  for (let to = 0; to < out.length; to++) {
-    out[to] = data[from]
-    // The next index in row-major order: count up from the last axis.
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      from += strides[axis]
+  let to = 0
+  for (let done = 0; done < data.length; done += rows * columns) {
+    for (let row = 0; row < rows; row += tile) {
+      for (let column = 0; column < columns; column += tile) {
+        const rowEnd = Math.min(row + tile, rows)
+        const columnEnd = Math.min(column + tile, columns)
+        for (let i = row; i < rowEnd; i++) {
+          for (let j = column; j < columnEnd; j++) out[to + i * toStride[0] + j] = data[from + i + j * fromStride[last]]
+        }
+      }
+      yield
+    }
+    // the next index of the dimensions between, the last of them first
+    for (let axis = last - 1; axis > 0; axis--) {
+      from += fromStride[axis]
+      to += toStride[axis]
       if (++index[axis] < shape[axis]) break
-      from -= strides[axis] * shape[axis]
+      from -= fromStride[axis] * shape[axis]
+      to -= toStride[axis] * shape[axis]
       index[axis] = 0
     }
   }
   return out
 }
 
-function header(what: string, code: string, reason: string): DataError {
+function refusal(what: string, code: string, reason: string): DataError {
   return new DataError(`ERR_NPY_${code}`, `${what}: ${reason}. Save the array again with numpy.save.`)
 }

@@ -2,14 +2,16 @@
  * The safetensors format: a header of JSON naming tensors, then their bytes. Read and written, on bytes and on files.
  *
  * In: bytes anyone may have made. Out: arrays in the library's dtypes. The parser believes nothing: any input gives arrays or a
- * DataError, never a crash, and never memory in excess of a small multiple of the input.
+ * DataError, never a crash, and never time or memory in excess of a small multiple of the input.
  */
-import { type FileHandle, open } from 'node:fs/promises'
-import { ArgumentError, ChainruleError, checkObject, checkOptions, DataError, type OptionNames, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkObject, checkOptions, DataError, type OptionNames, showValue } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
-import { duplicateKey } from './json.js'
+import { Decoder } from './decode.js'
+import { foreign, tellingBytes } from './foreign.js'
 import type { FilePath } from './path.js'
-import { checkStored, decode, encode, isWireType, type StoredArray, toBrain, toHalf, type WireType, wireDTypes, wireSize } from './wire.js'
+import { atOnce, type Bytes, inTurns, piecesOf, Turns, withFile } from './read.js'
+import { type Entry, malformed, parseHeader, show } from './safetensors-header.js'
+import { checkStored, encode, isWireType, type StoredArray, toBrain, toHalf, type WireType, wireDTypes, wireSize } from './wire.js'
 
 /** What a file holds. Maps, because a file may name a tensor `__proto__`. */
 export interface Safetensors {
@@ -37,20 +39,8 @@ export interface WriteSafetensorsOptions {
 /** The tensors to write, by name. */
 export type NamedArrays = ReadonlyMap<string, StoredArray> | Readonly<Record<string, StoredArray>>
 
-interface Entry {
-  readonly name: string
-  readonly type: string
-  readonly shape: readonly number[]
-  readonly count: number
-  readonly begin: number
-  readonly end: number
-}
-
 /** The limit of the reference implementation. */
 const maximumHeader = 100_000_000
-
-/** Bytes per element of the formats that are known but not read. */
-const otherSizes: Readonly<Record<string, number>> = { F8_E5M2: 1, F8_E4M3: 1, F8_E8M0: 1, C64: 8 }
 
 /**
  * Parses the bytes of a safetensors file. F16, BF16 and F64 become float32; I8, I16, U16, U32, I64 and U64 become int32, if
@@ -68,65 +58,61 @@ export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOpti
   if (!(bytes instanceof Uint8Array))
     throw new ArgumentError('ERR_SAFETENSORS_BYTES', `safetensors: expected a Uint8Array, received ${showValue(bytes)}.`)
   checkOptions('parseSafetensors', options, readNames)
-  const size = headerSize(bytes.subarray(0, 8), bytes.length)
+  const size = headerSize(bytes.subarray(0, tellingBytes), bytes.length)
   const start = 8 + size
-  const { entries, metadata } = parseHeader(bytes.subarray(8, start), bytes.length - start)
+  const { entries, metadata } = atOnce(parseHeader(bytes.subarray(8, start), bytes.length - start))
   const tensors = new Map<string, StoredArray>()
   for (const entry of entries) {
     if (options.filter && !options.filter(entry.name)) continue
-    tensors.set(entry.name, toArray(entry, bytes.subarray(start + entry.begin, start + entry.end), options.float64))
+    const decoder = decoderOf(entry, options)
+    // in pieces, since the decoder keeps a copy of each
+    const step = 2 ** 20
+    for (let at = entry.begin; at < entry.end; at += step) {
+      decoder.push(bytes.subarray(start + at, start + Math.min(at + step, entry.end)))
+    }
+    tensors.set(entry.name, toArray(entry, decoder))
   }
   return { tensors, metadata }
 }
 
 /**
- * Reads a safetensors file tensor by tensor: no second copy of the whole in memory, and no limit of 2 GiB.
+ * Reads a safetensors file piece by piece: no second copy of it in memory, no limit of 2 GiB, and the event loop keeps turning.
  *
- * @throws DataError as `parseSafetensors`, and `ERR_FILE_READ` when the file cannot be read.
+ * @throws ArgumentError `ERR_PATH`; DataError as `parseSafetensors`, `ERR_FILE_READ` when the file cannot be read, and `ERR_FILE_MEMORY` when it does
+ *   not fit into memory.
  *
  *     const { tensors, metadata } = await loadSafetensors('model.safetensors')
  *     console.log([...tensors.keys()], metadata.get('format'))   // ['fc.weight', 'fc.bias'] 'pt'
  */
-export async function loadSafetensors(path: string, options: ReadSafetensorsOptions = {}): Promise<Safetensors> {
+export async function loadSafetensors(path: FilePath, options: ReadSafetensorsOptions = {}): Promise<Safetensors> {
   checkOptions('loadSafetensors', options, readNames)
-  try {
-    const file = await open(path, 'r')
+  return withFile('safetensors', path, async (bytes, name) => {
     try {
-      const { size: total } = await file.stat()
-      const size = headerSize(await readAt(file, 0, Math.min(8, total)), total)
-      const start = 8 + size
-      const { entries, metadata } = parseHeader(await readAt(file, 8, size), total - start)
-      const tensors = new Map<string, StoredArray>()
-      for (const entry of entries) {
-        if (options.filter && !options.filter(entry.name)) continue
-        tensors.set(entry.name, toArray(entry, await readAt(file, start + entry.begin, entry.end - entry.begin), options.float64))
-      }
-      return { tensors, metadata }
-    } finally {
-      await file.close()
+      return await read(bytes, options)
+    } catch (error) {
+      if (!(error instanceof DataError) || error.message.includes(name)) throw error
+      throw new DataError(error.code, `${error.message} File: ${name}`, { cause: error.cause })
     }
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    if (cause instanceof DataError) throw new DataError(cause.code, `${message} File: ${path}`, { cause: cause.cause })
-    if (cause instanceof ChainruleError || !isSystemError(cause)) throw cause
-    throw new DataError('ERR_FILE_READ', `safetensors: cannot read ${path}: ${message}. Check the path.`, { cause })
-  }
+  })
 }
 
-/** The file system's errors carry a code; an error of the user's `filter` passes as it is. */
-function isSystemError(error: unknown): boolean {
-  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string'
-}
-
-async function readAt(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length)
-  const step = 2 ** 26
-  for (let at = 0; at < length; ) {
-    const { bytesRead } = await file.read(bytes, at, Math.min(step, length - at), position + at)
-    if (bytesRead === 0) throw malformed('TRUNCATED', `the file ended at byte ${position + at} while it was read`)
-    at += bytesRead
+async function read(bytes: Bytes, options: ReadSafetensorsOptions): Promise<Safetensors> {
+  const size = headerSize(await bytes.read(0, Math.min(tellingBytes, bytes.size)), bytes.size)
+  const start = 8 + size
+  const { entries, metadata } = await inTurns(parseHeader(await bytes.read(8, size), bytes.size - start))
+  const tensors = new Map<string, StoredArray>()
+  const turns = new Turns()
+  for (const entry of entries) {
+    await turns.take()
+    if (options.filter && !options.filter(entry.name)) continue
+    const decoder = decoderOf(entry, options)
+    for await (const piece of piecesOf(bytes, start + entry.begin, entry.end - entry.begin)) {
+      decoder.push(piece)
+      await turns.take()
+    }
+    tensors.set(entry.name, toArray(entry, decoder))
   }
-  return bytes
+  return { tensors, metadata }
 }
 
 /**
@@ -164,10 +150,10 @@ export async function saveSafetensors(path: FilePath, tensors: NamedArrays, opti
 }
 
 function toChunks(tensors: NamedArrays, options: WriteSafetensorsOptions): Uint8Array[] {
-  checkObject('safetensors', tensors)
+  if (!(tensors instanceof Map)) checkObject('safetensors', tensors)
   checkOptions('safetensors', options, { metadata: true, floatType: true })
   const { floatType = 'F32', metadata = {} } = options
-  checkObject('safetensors: metadata', metadata)
+  if (!(metadata instanceof Map)) checkObject('safetensors: metadata', metadata)
   if (!['F32', 'F16', 'BF16'].includes(floatType)) {
     throw new ArgumentError('ERR_SAFETENSORS_DTYPE', `safetensors: floatType must be F32, F16 or BF16, received ${showValue(floatType)}.`)
   }
@@ -232,98 +218,31 @@ function checkText(text: unknown, what: string): string {
   throw new ArgumentError('ERR_SAFETENSORS_NAME', `safetensors: ${what} must be a well-formed string, received ${show(text)}.`)
 }
 
-function headerSize(prefix: Uint8Array, total: number): number {
-  if (total < 8) throw malformed('TRUNCATED', `the file has ${total} bytes; its first 8 are the size of the header`)
-  // a zip archive, which is what torch.save writes
-  if (prefix[0] === 0x50 && prefix[1] === 0x4b && prefix[2] === 3 && prefix[3] === 4) {
-    const line = "from safetensors.torch import save_file; save_file(model.state_dict(), 'model.safetensors')"
-    throw malformed('HEADER', `this is a zip archive, such as torch.save writes. Save it in Python: ${line}`)
+/** The length of the header, from the first bytes of a file of `total` bytes. */
+function headerSize(head: Uint8Array, total: number): number {
+  if (total < 8) throw foreigner(head) ?? malformed('TRUNCATED', `the file has ${total} bytes; its first 8 are the size of the header`)
+  const size = new DataView(head.buffer, head.byteOffset, 8).getBigUint64(0, true)
+  if (size > maximumHeader) {
+    throw foreigner(head) ?? malformed('HEADER', `the header claims ${size} bytes; the format allows ${maximumHeader}`)
   }
-  const size = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true)
-  if (size > maximumHeader) throw malformed('HEADER', `the header claims ${size} bytes; the format allows ${maximumHeader}`)
-  if (Number(size) > total - 8) throw malformed('TRUNCATED', `the header claims ${size} bytes, ${total - 8} are left`)
+  if (Number(size) > total - 8) {
+    throw foreigner(head) ?? malformed('TRUNCATED', `the header claims ${size} bytes, ${total - 8} are left`)
+  }
   return Number(size)
 }
 
-function parseHeader(bytes: Uint8Array, dataLength: number): { entries: Entry[]; metadata: Map<string, string> } {
-  if (bytes[0] !== 0x7b) throw malformed('HEADER', "the header does not start with '{'")
-  let header: unknown
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(new Uint8Array(bytes))
-    header = JSON.parse(text)
-  } catch (cause) {
-    throw malformed('HEADER', `the header is not JSON in UTF-8: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
-  }
-  const twice = duplicateKey(text)
-  if (twice !== undefined) throw malformed('HEADER', `the key ${show(twice)} occurs twice in the header`)
-  const metadata = new Map<string, string>()
-  const entries: Entry[] = []
-  for (const [name, value] of Object.entries(header as object)) {
-    if (name !== '__metadata__') {
-      entries.push(parseEntry(name, value))
-      continue
-    }
-    if (!isObject(value)) throw malformed('HEADER', '__metadata__ must be an object of strings')
-    for (const [key, text] of Object.entries(value)) {
-      if (typeof text !== 'string') throw malformed('HEADER', `the metadata ${show(key)} must be a string, received ${typeof text}`)
-      metadata.set(key, text)
-    }
-  }
-  // Empty tensors share their begin with a neighbour, and come first.
-  entries.sort((a, b) => a.begin - b.begin || a.end - b.end)
-  let at = 0
-  for (const { name, begin, end } of entries) {
-    if (begin !== at)
-      throw malformed('LAYOUT', `tensor ${show(name)} begins at ${begin}, the one before it ends at ${at}: no gaps, no overlaps`)
-    at = end
-  }
-  if (at > dataLength) throw malformed('TRUNCATED', `the tensors need ${at} bytes, ${dataLength} follow the header`)
-  if (at < dataLength) throw malformed('LAYOUT', `${dataLength - at} bytes follow the last tensor`)
-  return { entries, metadata }
+function foreigner(head: Uint8Array): DataError | undefined {
+  const what = head[8] === 0x7b ? undefined : foreign(head)
+  return what === undefined ? undefined : malformed('HEADER', what.replace(/\.$/, ''))
 }
 
-function parseEntry(name: string, value: unknown): Entry {
-  const wrong = (rule: string): DataError => malformed('ENTRY', `tensor ${show(name)}: ${rule}`)
-  if (!isObject(value)) throw wrong('its entry is not an object')
-  const { dtype, shape, data_offsets: offsets } = value
-  if (typeof dtype !== 'string') throw wrong('dtype must be a string')
-  if (!Array.isArray(shape) || !shape.every(isCount)) throw wrong('shape must be an array of whole numbers')
-  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount) || offsets[0] > offsets[1]) {
-    throw wrong('data_offsets must be two whole numbers, the first not above the second')
-  }
-  const [begin, end]: number[] = offsets
-  const size = isWireType(dtype) ? wireSize(dtype) : Object.hasOwn(otherSizes, dtype) ? otherSizes[dtype] : undefined
-  // Beyond 2^53 a product is rounded, but then equals no length a file can have.
-  const count: number = shape.reduce((product: number, extent: number) => product * extent, 1)
-  if (size !== undefined && count * size !== end - begin) {
-    throw wrong(`${show(dtype)} of shape ${showShape(shape.slice(0, 16))} takes ${count * size} bytes, data_offsets span ${end - begin}`)
-  }
-  return { name, type: dtype, shape, count, begin, end }
-}
-
-function toArray({ name, type, shape, count }: Entry, bytes: Uint8Array, doubles = false): StoredArray {
+function decoderOf({ name, type, count }: Entry, { float64 = false }: ReadSafetensorsOptions): Decoder {
   if (!isWireType(type)) {
     throw malformed('DTYPE', `tensor ${show(name)} has dtype ${show(type)}, which has no counterpart here. Leave it out with { filter }`)
   }
-  const data = decode(type, bytes, count, `safetensors: tensor ${show(name)}`, doubles)
-  return { data, shape, dtype: doubles && type === 'F64' ? 'float64' : wireDTypes[type] }
+  return new Decoder(type, count, `safetensors: tensor ${show(name)}`, { doubles: float64 })
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && !Object.is(value, -0)
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** Names come from the file: quoted, escaped and at most a line long. */
-function show(name: unknown): string {
-  const text = JSON.stringify(name) ?? String(name)
-  return text.length <= 100 ? text : `${text.slice(0, 97)}…"`
-}
-
-function malformed(code: string, message: string, cause?: unknown): DataError {
-  return new DataError(`ERR_SAFETENSORS_${code}`, `safetensors: ${message}.`, cause === undefined ? undefined : { cause })
+function toArray({ type, shape }: Entry, { data }: Decoder): StoredArray {
+  return { data, shape, dtype: data instanceof Float64Array ? 'float64' : wireDTypes[type as WireType] }
 }

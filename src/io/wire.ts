@@ -1,8 +1,7 @@
 /**
- * Number formats found in files, and their conversion to the library's dtypes.
+ * Number formats found in files, and the way from the library's dtypes to them; the way back is in decode.ts.
  *
- * In: little-endian bytes and the name of their format. Out: an array of a dtype the library computes in, every value
- * kept or refused: an integer that does not fit int32 and a float that would become infinite are errors, not surprises.
+ * In: an array with its shape. Out: its little-endian bytes in one of the formats, every value kept, rounded where the format is 16 bits wide, or refused.
  */
 import { endianness } from 'node:os'
 import type { DType, TypedArray } from '../dtype.js'
@@ -14,6 +13,9 @@ export interface StoredArray {
   readonly shape: readonly number[]
   readonly dtype: DType
 }
+
+/** The most dimensions of an array in a file; NumPy has no more either. */
+export const maximumRank = 64
 
 /** Formats this library reads, by their safetensors names. */
 export type WireType = 'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U64' | 'U32' | 'U16' | 'U8' | 'BOOL'
@@ -60,7 +62,7 @@ export function wireSize(type: WireType): number {
   return wireSizes[type]
 }
 
-const bigEndianHost = endianness() === 'BE'
+export const bigEndianHost = endianness() === 'BE'
 
 /** Reverses each element's bytes, in place. */
 export function swapBytes(bytes: Uint8Array, size: number): void {
@@ -70,98 +72,10 @@ export function swapBytes(bytes: Uint8Array, size: number): void {
   else if (size === 8) buffer.swap64()
 }
 
-/**
- * Decodes `count` little-endian elements.
- *
- * @param bytes exactly `count * wireSize(type)` bytes at any alignment; not kept and not changed.
- * @param what how errors name the array, for example `safetensors: tensor 'fc.weight'`.
- * @param doubles whether F64 stays float64 instead of becoming float32.
- * @throws DataError `ERR_DATA_RANGE` for a value that does not fit, `ERR_DATA_BOOL` for a bool other than 0 and 1.
- *
- *     decode('BF16', Uint8Array.of(0x80, 0x3f), 1, 'x')   // Float32Array [1]
- */
-export function decode(type: WireType, bytes: Uint8Array, count: number, what: string, doubles = false): TypedArray {
-  // A copy at the start of its own buffer: any typed array fits on it, and no caller shares it.
-  const own = new Uint8Array(bytes)
-  if (bigEndianHost) swapBytes(own, wireSizes[type])
-  const { buffer } = own
-  switch (type) {
-    case 'F32':
-      return new Float32Array(buffer)
-    case 'I32':
-      return new Int32Array(buffer)
-    case 'U8':
-      return own
-    case 'BOOL': {
-      const wrong = own.findIndex((value) => value > 1)
-      if (wrong < 0) return own
-      throw new DataError('ERR_DATA_BOOL', `${what}: a bool is 0 or 1, received ${own[wrong]} at element ${wrong}.`)
-    }
-    case 'F64':
-      return doubles ? new Float64Array(buffer) : narrow(new Float64Array(buffer), what)
-    case 'F16': {
-      const table = halfTable()
-      return Float32Array.from(new Uint16Array(buffer), (bits) => table[bits])
-    }
-    case 'BF16': {
-      const out = new Uint32Array(count)
-      const bits = new Uint16Array(buffer)
-      for (let i = 0; i < count; i++) out[i] = bits[i] << 16
-      return new Float32Array(out.buffer)
-    }
-    case 'I8':
-      return Int32Array.from(new Int8Array(buffer))
-    case 'I16':
-      return Int32Array.from(new Int16Array(buffer))
-    case 'U16':
-      return Int32Array.from(new Uint16Array(buffer))
-    case 'U32': {
-      const out = new Int32Array(buffer)
-      const wrong = out.findIndex((value) => value < 0)
-      if (wrong < 0) return out
-      throw outOfRange(what, out[wrong] >>> 0, wrong, 'int32')
-    }
-    default:
-      return narrow64(new Int32Array(buffer), count, type === 'U64', what)
-  }
-}
-
-/** float64 to float32. */
-function narrow(values: Float64Array, what: string): Float32Array {
-  const out = new Float32Array(values)
-  for (let i = 0; i < out.length; i++) {
-    if (Math.abs(out[i]) === Infinity && Math.abs(values[i]) !== Infinity) throw outOfRange(what, values[i], i, 'float32')
-  }
-  return out
-}
-
-/** Pairs of 32-bit words to int32: the high word must be the sign of the low one. Far faster than through BigInt. */
-function narrow64(words: Int32Array, count: number, unsigned: boolean, what: string): Int32Array {
-  const out = new Int32Array(count)
-  const lowFirst = bigEndianHost ? 1 : 0
-  for (let i = 0; i < count; i++) {
-    const low = words[2 * i + lowFirst]
-    const high = words[2 * i + 1 - lowFirst]
-    if (high !== low >> 31 || (unsigned && high !== 0)) {
-      const value = BigInt(unsigned ? high >>> 0 : high) * 2n ** 32n + BigInt(low >>> 0)
-      throw outOfRange(what, value, i, 'int32')
-    }
-    out[i] = low
-  }
-  return out
-}
-
-function outOfRange(what: string, value: number | bigint, index: number, dtype: DType): DataError {
-  return new DataError(
-    'ERR_DATA_RANGE',
-    `${what}: the value ${value} at element ${index} does not fit ${dtype}. Convert the array before it is saved.`,
-  )
-}
-
 let halves: Float32Array | undefined
 
 /** All 65,536 half floats as float32, made at the first use: 256 KB, and one load per element. */
-function halfTable(): Float32Array {
+export function halfTable(): Float32Array {
   if (halves) return halves
   const table = new Float32Array(65536)
   for (let bits = 0; bits < 65536; bits++) {
