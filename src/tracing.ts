@@ -32,9 +32,34 @@ export interface Meta {
   readonly dtype: import('./dtype.js').DType
 }
 
+/** Whether something that was read while tracing is still there. */
+export interface FieldGuard {
+  holds(): boolean
+}
+
+/** What the modules that a trace uses are asked, and tell, while it goes on. */
+export interface ModuleWatch {
+  /** Modules that were noticed only when they were used. */
+  readonly found: Iterable<object>
+  /** A module is used. */
+  noticed(module: object): void
+  /** Its fields, without counting as read. */
+  entries(module: object): Iterable<[string, unknown]>
+  /** A field counts as read. */
+  note(module: object, key: string, value: unknown): void
+  /** Makes all modules what they were. */
+  end(): void
+  /** After the end: what was read. @throws StateError where the function itself changes it, in a way that cannot be. */
+  guards(): FieldGuard[]
+}
+
 export const tracing: {
   /** The recorder of the trace that is going on, if any. */
   recorder: Recorder | undefined
   /** The name of the compiled function whose code runs op by op at this moment, because it was asked to. */
   opByOp: string | undefined
-} = { recorder: undefined, opByOp: undefined }
+  /** The watch of the trace that is going on. */
+  modules: ModuleWatch | undefined
+  /** Begins one for a trace of the compiled function `name`, which is known to use some modules. Installed by `nn`. */
+  watch: ((name: string, modules: Iterable<object>) => ModuleWatch) | undefined
+} = { recorder: undefined, opByOp: undefined, modules: undefined, watch: undefined }

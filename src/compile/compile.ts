@@ -13,7 +13,7 @@ import { Entry } from './entry.js'
 import { explainProgram } from './explain.js'
 import { lines, locator } from './locate.js'
 import type { Phases } from './program.js'
-import { firstDifference, trace } from './trace.js'
+import { firstDifference, type Trace, trace } from './trace.js'
 import { checkCacheBytes, Variants } from './variants.js'
 
 export interface CompileOptions {
@@ -35,6 +35,8 @@ export interface CompileOptions {
   anyShape?: boolean
   /** @internal ahead of other programs, where the function only reads */
   ahead?: boolean
+  /** @internal modules that the function is known to use */
+  modules?: readonly object[]
 }
 
 /** A compiled function: call it for a promise, or `.sync` to run in place. */
@@ -96,15 +98,18 @@ class Cache {
   private readonly name: string
   private readonly shapes = new Set<string>()
   private readonly options: { readonly ahead: boolean; readonly frozen: boolean }
+  /** Those the function is known to use, by earlier traces too. */
+  private readonly modules: Set<object>
   /** No warnings about shapes, and about programs that were dropped. */
   private warned: boolean
   private warnedOfLoss: boolean
 
   constructor(fn: (...args: never[]) => unknown, name: string, options: CompileOptions) {
-    const { anyShape = false, ahead = false, frozen = false } = options
+    const { anyShape = false, ahead = false, frozen = false, modules = [] } = options
     this.fn = fn
     this.name = name
     this.options = { ahead, frozen }
+    this.modules = new Set(modules)
     this.variants = new Variants(checkCacheBytes('compile', options.cacheBytes))
     this.warned = anyShape
     this.warnedOfLoss = anyShape
@@ -156,19 +161,26 @@ class Cache {
 
   private *build(args: FlatArguments): Phases<Entry> {
     const { fn, options } = this
-    const first = trace(fn, args, false)
+    const first = this.trace(args)
     if (!development()) return yield* Entry.build(args, first, { ...options, locate: undefined })
     yield
-    const second = trace(fn, args, false)
+    const second = this.trace(args)
     if (firstDifference(first, second) !== undefined) {
       const known = firstDifference(first, second, lines(fn, args))
       throw new StateError(
         'ERR_TRACE_DIFFERS',
-        `compile(${this.name}): two traces of the function differ: ${known}. A compiled function must do the same each time: no Math.random, dates, counters or tensors made inside from data.`,
+        `compile(${this.name}): two traces of the function differ: ${known}. A compiled function must do the same each time: no counters, and no tensors made inside from data.`,
       )
     }
-    // the later one, since modes and gradients may have changed in between
+    // the later one, since modes and gradients may have changed in between, and it knows from the beginning which modules are used
     return yield* Entry.build(args, second, { ...options, locate: locator(fn, args, second) })
+  }
+
+  private trace(args: FlatArguments): Trace {
+    const { name, modules } = this
+    const traced = trace(this.fn, args, { name, modules, keepStacks: false })
+    for (const module of traced.found) modules.add(module)
+    return traced
   }
 
   private warnAboutShapes(args: FlatArguments): void {
@@ -202,18 +214,22 @@ class Cache {
  * read at each call; they change only through `assign` (as optimizers do). Numbers among the arguments are passed at run time. `backward()`
  * inside adds to the `.grad` of leaves, also of those among the arguments.
  *
+ * What the function reads through modules (fields, methods, layers, parameters) is compared at each call, and traced anew where it differs. Numbers and
+ * flags in variables outside cannot be seen and stay what they were at the trace: pass them as arguments. `Math.random` and clocks inside throw.
+ *
  *     const step = compile((x, y) => { const loss = losses.crossEntropy(net.forward(x), y); … return loss })
  *     const loss = await step(x, y)
  *
  * A call that fails changes nothing: no state, no `.grad`. Only the random numbers that a promised call took when it was made stay taken; `.sync` gives them back.
  * In anomaly mode the same code runs op by op.
  *
- * @throws StateError when the function is async, reads data inside, or does not do the same each time it is traced.
+ * @throws StateError when the function is async, reads data inside, calls `Math.random` (`ERR_TRACE_RANDOM`) or a clock (`ERR_TRACE_CLOCK`), keeps a tensor of its
+ * own in a field (`ERR_FIELD_TRACED`), or does not do the same each time it is traced.
  */
 export function compile<F extends (...args: Tensor[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>
 export function compile<F extends (...args: never[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>
 export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
-  checkOptions('compile', options, { eager: true, name: true, frozen: true, cacheBytes: true, anyShape: true, ahead: true })
+  checkOptions('compile', options, { eager: true, name: true, frozen: true, cacheBytes: true, anyShape: true, ahead: true, modules: true })
   checkFunction('compile', fn)
   if (fn.constructor.name === 'AsyncFunction') {
     throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')

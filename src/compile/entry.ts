@@ -156,7 +156,10 @@ export class Entry {
     }
     for (const [i, present] of this.trace.argumentGrads) if ((args.tensors[i].leafGrad !== undefined) !== present) return false
     for (let i = 0; i < this.statics.length; i++) if (!Object.is(args.statics[i], this.statics[i])) return false
-    return this.trace.guards.every((g) => Object.is(g.read(), g.expected))
+    const { guards, fields } = this.trace
+    for (let i = 0; i < guards.length; i++) if (!Object.is(guards[i].read(), guards[i].expected)) return false
+    for (let i = 0; i < fields.length; i++) if (!fields[i].holds()) return false
+    return true
   }
 
   /** Of an argument that requires gradients. */

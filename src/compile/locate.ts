@@ -29,7 +29,7 @@ export type Locate = (node: number) => string
 /** Traces with stacks. Nothing is known where that fails, or is not what is `expected`. */
 export function lines(fn: (...args: never[]) => unknown, args: Arguments, expected?: readonly string[]): Locate {
   try {
-    const { nodes } = trace(fn, args, true).graph
+    const { nodes } = trace(fn, args, { name: fn.name, modules: [], keepStacks: true }).graph
     const same = expected === undefined || (nodes.length === expected.length && nodes.every((n, i) => n.name === expected[i]))
     return (node) => (same ? userLine(nodes[node]?.made?.stack) : '')
   } catch {

@@ -10,9 +10,10 @@ import { type OpRow, opTable } from '../ops/table.js'
 import { contiguousStrides, isContiguous } from '../shape.js'
 import type { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
-import { type Meta, type Recorder, tracing } from '../tracing.js'
+import { type FieldGuard, type Meta, type Recorder, tracing } from '../tracing.js'
 import { mapTree } from './arguments.js'
 import { asStridedRow, Graph, type Value } from './graph.js'
+import { setTraps } from './traps.js'
 
 /** Something outside that the recording depends on. */
 export interface Guard {
@@ -37,6 +38,10 @@ export interface Trace {
   /** Arguments, by position, whose `requiresGrad` the function set. */
   readonly marked: readonly (readonly [index: number, requiresGrad: boolean])[]
   readonly guards: readonly Guard[]
+  /** What was read through modules. */
+  readonly fields: readonly FieldGuard[]
+  /** Modules that were not known to be used. */
+  readonly found: readonly object[]
   readonly randomBlocks: number
 }
 
@@ -331,8 +336,17 @@ export interface Arguments {
   rebuild(tensors: readonly Tensor[], numbers: readonly unknown[]): unknown[]
 }
 
+export interface TraceOptions {
+  /** What messages call the function. */
+  readonly name: string
+  /** Modules that the function is known to use. */
+  readonly modules: Iterable<object>
+  /** Whether to note where ops were called. */
+  readonly keepStacks: boolean
+}
+
 /** Records one run of `fn`. Everything the recording touched is put back as it was. */
-export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepStacks: boolean): Trace {
+export function trace(fn: (...args: never[]) => unknown, args: Arguments, { name, modules, keepStacks }: TraceOptions): Trace {
   if (tracing.recorder !== undefined) throw new StateError('ERR_NESTED_TRACE', 'compile: a trace is already going on.')
   const recorder = new GraphRecorder(args.tensors, keepStacks)
   const standIns = args.tensors.map((_, index) => recorder.standInFor(index))
@@ -340,6 +354,9 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
     tracedTensor(recorder.graph.source({ kind: 'number', index }, { shape: [], dtype: 'float32' })),
   )
   tracing.recorder = recorder
+  const watch = tracing.watch?.(name, modules)
+  tracing.modules = watch
+  const putBack = setTraps(name)
   try {
     const returned = fn(...(args.rebuild(standIns, numbers) as never[]))
     if (returned instanceof Promise) {
@@ -350,8 +367,14 @@ export function trace(fn: (...args: never[]) => unknown, args: Arguments, keepSt
     const grads = recorder.gradsLeft()
     const { graph, assigns, guards, argumentLeaves, blocks } = recorder
     const argumentGrads = [...recorder.argumentGrads]
-    return { graph, result, assigns, grads, argumentLeaves, argumentGrads, marked: recorder.marked(), guards, randomBlocks: blocks }
+    const marked = recorder.marked()
+    watch?.end()
+    const [fields, found] = [watch?.guards() ?? [], [...(watch?.found ?? [])]]
+    return { graph, result, assigns, grads, argumentLeaves, argumentGrads, marked, guards, fields, found, randomBlocks: blocks }
   } finally {
+    putBack()
+    watch?.end()
+    tracing.modules = undefined
     tracing.recorder = undefined
     recorder.putBackGrads()
   }

@@ -24,6 +24,7 @@ import { judging } from './mode.js'
 import { Parameter } from './parameter.js'
 import { type PredictInput, type PredictOptions, predict } from './predict.js'
 import { describeModule, summarize } from './print.js'
+import { noteClass, watchModules } from './watch.js'
 
 interface Buffer {
   readonly tensor: Tensor
@@ -47,6 +48,10 @@ type Member = readonly [name: string, value: Parameter | Module]
 function isPlain(x: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(x)
   return prototype === Object.prototype || prototype === null
+}
+
+function isEmpty(x: unknown): boolean {
+  return typeof x === 'object' && x !== null && (Array.isArray(x) || isPlain(x)) && Object.keys(x).length === 0
 }
 
 /** Adds the parameters and modules in `value`, an array or plain object opened to any depth. */
@@ -81,6 +86,7 @@ export abstract class Module {
   /** @throws StateError `ERR_STATE_IN_TRACE` inside `compile`. */
   constructor() {
     refuseInTrace(new.target.name)
+    noteClass(new.target.prototype, Module.prototype)
     const own: Registry = { training: true, parameters: new Map(), children: new Map(), buffers: new Map() }
     Object.defineProperty(this, registry, { value: own, writable: true })
   }
@@ -92,6 +98,7 @@ export abstract class Module {
   get training(): boolean {
     if (judging.on) return false
     const own = this[registry]
+    tracing.modules?.noticed(this)
     tracing.recorder?.observe(this, 'training', () => own.training)
     return own.training
   }
@@ -159,7 +166,13 @@ export abstract class Module {
   /** Own parameters and child modules, by name. */
   private members(): Member[] {
     const found: Member[] = []
-    for (const [key, value] of Object.entries(this)) collect(key, value, found, new Set())
+    const watch = tracing.modules
+    for (const [key, value] of watch?.entries(this) ?? Object.entries(this)) {
+      const before = found.length
+      collect(key, value, found, new Set())
+      // what is no member now, and hardly will be, does not have to stay as it is
+      if (found.length > before || value === undefined || value === null || isEmpty(value)) watch?.note(this, key, value)
+    }
     const { parameters, children } = this[registry]
     if (parameters.size + children.size === 0) return found
     const renamed = new Set<unknown>([...parameters.values(), ...children.values()])
@@ -196,21 +209,6 @@ export abstract class Module {
   /** This module and all below it, each once, parents first. */
   modules(): Module[] {
     return this.namedModules().map(([, module]) => module)
-  }
-
-  /** @internal this module and all below it with their parameters, in their order: what a trace of it keeps */
-  parts(): Set<Module | Parameter> {
-    const found = new Set<Module | Parameter>()
-    const walk = (module: Module): void => {
-      if (found.has(module)) return
-      found.add(module)
-      for (const [, part] of module.members()) {
-        if (part instanceof Module) walk(part)
-        else found.add(part)
-      }
-    }
-    walk(this)
-    return found
   }
 
   /** All parameters with their names; one that is shared is listed once, under its first name. */
@@ -363,3 +361,5 @@ export abstract class Module {
     return describeModule(this)
   }
 }
+
+watchModules((x): x is Module => x instanceof Module)

@@ -28,13 +28,8 @@ export interface PredictOptions {
 
 type Forward = Compiled<[x: Tensor], Tensor>
 
-/** The compiled functions of a model, one for each size, with shapes of its own; and the layers and parameters they were made of. */
-interface Kept {
-  readonly parts: readonly object[]
-  readonly sizes: Map<number, Forward>
-}
-
-const compiled = new WeakMap<Module, Kept>()
+/** The compiled functions of a model, one for each size, with shapes of its own. */
+const compiled = new WeakMap<Module, Map<number, Forward>>()
 /** Chunks of one call that are queued at once: enough that the thread never waits for JavaScript. */
 const chunksAhead = 4
 
@@ -64,7 +59,6 @@ export async function predict(model: Module, input: PredictInput, options: Predi
   const given = toTensor(input, options.shape)
   if (given.ndim === 0)
     throw new ArgumentError('ERR_PREDICT_INPUT', 'predict: needs a batch, received a single number. Put it in an array.')
-  forgetOthers(model)
   if (given.constant === undefined && given.storage.beingWritten) {
     // as programs queued before this call leave it; those queued later may never end
     return rowsOf(model, await noGrad(() => (snapshots.take as (t: Tensor) => Promise<Tensor>)(given)), batchSize)
@@ -166,20 +160,16 @@ function outputOf(model: Module, x: Tensor): Tensor {
   )
 }
 
-/** Layers may be replaced between calls, a new head for instance: what was compiled with the old ones is of no use then. */
-function forgetOthers(model: Module): void {
-  const parts = [...model.parts()]
-  const kept = compiled.get(model)
-  if (kept !== undefined && kept.parts.length === parts.length && kept.parts.every((part, i) => part === parts[i])) return
-  compiled.set(model, { parts, sizes: new Map() })
-}
-
 function forwardOf(model: Module, size: number): Forward {
-  const { sizes } = compiled.get(model) as Kept
+  let sizes = compiled.get(model)
+  if (sizes === undefined) {
+    sizes = new Map()
+    compiled.set(model, sizes)
+  }
   let fn = sizes.get(size)
   if (fn === undefined) {
     const forward = (x: Tensor): Tensor => noGrad(() => inEvaluation(() => outputOf(model, x)))
-    fn = compile(forward, { name: 'predict', ahead: true })
+    fn = compile(forward, { name: 'predict', ahead: true, modules: [model] })
     sizes.set(size, fn)
   }
   return fn

@@ -166,11 +166,12 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   }
 
   const update = compile(apply, { name: 'fit, update', eager })
+  const modules = [model]
   return {
-    train: compile(learn, { name: 'fit', eager, cacheBytes }),
-    gather: compile(collect, { name: 'fit', eager, cacheBytes }),
+    train: compile(learn, { name: 'fit', eager, cacheBytes, modules }),
+    gather: compile(collect, { name: 'fit', eager, cacheBytes, modules }),
     apply: (count) => update(count),
-    judge: compile(judge, { name: 'fit, validation', eager, cacheBytes }),
+    judge: compile(judge, { name: 'fit, validation', eager, cacheBytes, modules }),
     checkMetrics,
     eager,
   }
