@@ -147,8 +147,13 @@ function runForward(inputs: readonly Dense[], [y, logSums]: readonly Dense[], at
   }
 }
 
+/** Whether the digits of a log-sum may not hold the sum: a mask of -1e9 for all keys takes it so far from 0. Infinity stands for no keys. */
+function isFar(logSum: number): boolean {
+  return Math.abs(logSum) > 1024 && logSum !== Number.POSITIVE_INFINITY
+}
+
 function runBackward(inputs: readonly Dense[], outputs: readonly Dense[], attrs: AttentionAttrs, layout: Layout): void {
-  const [q, k, v, y, , gy] = inputs
+  const [q, k, v, y, logSums, gy] = inputs
   const [gq, gk, gv] = outputs
   const loops = loopsOf(inputs, attrs.mask ? inputs[6] : undefined, attrs, layout)
   const { heads, rows, keys, size, width } = loops
@@ -159,12 +164,15 @@ function runBackward(inputs: readonly Dense[], outputs: readonly Dense[], attrs:
   for (let m = 0; m < heads; m++) {
     for (const t of [forQ, forK, forV]) t.fill(0)
     for (let i = 0; i < rows; i++) {
-      loops.weightsOf(m, i, weights)
+      const { logTotal } = loops.weightsOf(m, i, weights)
+      const given = logSums.data[m * rows + i]
+      // as native code: weights follow from the log-sums that are given, where their digits hold the sum
+      const share = isFar(given) || logTotal === Number.POSITIVE_INFINITY ? 1 : Math.exp(logTotal - given)
       const at = loops.place(m, i, rows, width)
       let delta = 0
       for (let e = 0; e < width; e++) delta += gy.data[at + e] * y.data[at + e]
       for (let j = 0; j < keys; j++) {
-        const p = weights[j]
+        const p = weights[j] * share
         if (p === 0) continue
         let gp = 0
         for (let e = 0; e < width; e++) {
