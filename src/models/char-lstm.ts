@@ -2,7 +2,7 @@
  * A recurrent language model over characters. In: tokens. Out: scores for the next token at each position, or new tokens.
  */
 import { ArgumentError, checkOptions, narrow, nn, reshape, ShapeError, type Tensor, tensor } from '../index.js'
-import { checkCount, inEvaluation, type SampleOptions, sample, sampleNames } from './sample.js'
+import { checkCount, generating, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface CharLSTMOptions {
   /** Width of the token vectors; default 64. */
@@ -63,7 +63,7 @@ export class CharLSTM extends nn.Module {
     if (!Array.isArray(prompt) || prompt.length === 0)
       throw new ArgumentError('ERR_PROMPT', `generate: the prompt is a list of tokens, received ${String(prompt)}.`)
     const tokens: number[] = [...prompt]
-    inEvaluation(this, () => {
+    generating(this, () => {
       let state: CharLSTMState | undefined
       for (let fresh = tokens.slice(), n = 0; n < count; n++, fresh = tokens.slice(-1)) {
         const [scores, next] = this.step(tensor(fresh, { dtype: 'int32', shape: [fresh.length, 1] }), state)

@@ -16,7 +16,7 @@ import {
   tensor,
   transpose,
 } from '../index.js'
-import { checkCount, inEvaluation, type SampleOptions, sample, sampleNames } from './sample.js'
+import { checkCount, generating, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface GPTOptions {
   /** Longest sequence; default 1024. */
@@ -199,7 +199,7 @@ export class GPT extends nn.Module {
         'ERR_PROMPT',
         `generate: the prompt is rows of tokens of one length, [[0, 1], …], received ${String(prompt)}.`,
       )
-    return inEvaluation(this, () => this.continued(prompt, count, options))
+    return generating(this, () => this.continued(prompt, count, options))
   }
 
   private continued(prompt: readonly (readonly number[])[], count: number, options: SampleOptions): number[][] {

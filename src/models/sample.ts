@@ -38,7 +38,7 @@ export function sample(scores: Tensor, { temperature = 1, topK }: SampleOptions)
 }
 
 /** @internal runs `fn` with the model in evaluation and without gradients; then each module has its own flag back, also those of a frozen part */
-export function inEvaluation<T>(model: nn.Module, fn: () => T): T {
+export function generating<T>(model: nn.Module, fn: () => T): T {
   // parents come first, so what a parent sets for all below it is set right by them
   const flags = model.modules().map((module) => ({ module, training: module.training }))
   model.eval()

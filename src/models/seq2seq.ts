@@ -2,7 +2,7 @@
  * A Transformer encoder-decoder for sequences of tokens, as of translation. In: source and target tokens. Out: scores for the next target token.
  */
 import { ArgumentError, checkOptions, eq, mul, narrow, nn, type OptionNames, reshape, ShapeError, type Tensor, tensor } from '../index.js'
-import { inEvaluation, type SampleOptions, sample, sampleNames } from './sample.js'
+import { generating, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface Seq2SeqTransformerOptions {
   /** Default 3 each. */
@@ -117,7 +117,7 @@ export class Seq2SeqTransformer extends nn.Module {
     if (!Array.isArray(source) || source.length === 0)
       throw new ArgumentError('ERR_PROMPT', 'generate: the source is rows of tokens of one length.')
     const { start, end, temperature = 0, topK, maxTokens = source[0].length + 5 } = options
-    return inEvaluation(this, () => {
+    return generating(this, () => {
       const from = tensor(source as number[][], { dtype: 'int32' })
       const memory = this.encode(from)
       const rows = source.map(() => [start])
