@@ -4,7 +4,7 @@
 import { showShape } from '../errors.js'
 import type { Instruction } from '../ir/format.js'
 import type { Addon, AddonInfo, ProgramHandle, Slot, StatusWords } from './binding.js'
-import { type Describe, statusError } from './status.js'
+import { type Describe, type Place, statusError } from './status.js'
 import { installWaiting } from './tickets.js'
 
 interface Job {
@@ -64,7 +64,7 @@ export class NativeBackend {
 
   load(words: Int32Array): ProgramHandle {
     const program = this.addon.load(words)
-    if (Array.isArray(program)) throw statusError(program as unknown as StatusWords, (i) => `program, instruction ${i}`)
+    if (Array.isArray(program)) throw statusError(program as unknown as StatusWords, (i) => ({ what: `program, instruction ${i}` }))
     return program as ProgramHandle
   }
 
@@ -118,6 +118,6 @@ export class NativeBackend {
   }
 }
 
-function describeInstruction<B>(op: string, instruction: Instruction<B>): string {
-  return `${op} ${instruction.inputs.map((v) => showShape(v.shape)).join(', ')}`
+function describeInstruction<B>(op: string, { inputs, lookup }: Instruction<B>): Place {
+  return { what: `${op} ${inputs.map((v) => showShape(v.shape)).join(', ')}`, lookup }
 }

@@ -8,6 +8,7 @@ import { jsProgram } from '../backend/js/program.js'
 import { enqueue } from '../backend/js/queue.js'
 import type { NativeBackend } from '../backend/native.js'
 import { nativeBackend } from '../backend/select.js'
+import type { Describe } from '../backend/status.js'
 import { encodeProgram } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
 import { Effort } from './effort.js'
@@ -91,9 +92,9 @@ export function* buildProgram(trace: Trace, outputs: readonly Value[], numbers: 
   const commitIndex = first.length + main.commitIndex
   const { words, ...encoded } = encode(all, commitIndex, first.length, effort)
   const steps = all.map(summarize)
-  const describeStep = (i: number): string => {
+  const describeStep: Describe = (i) => {
     const step = steps[i] as StepSummary | undefined
-    return step === undefined ? 'program' : `${describe(step)}${locate?.(step.nodes[0]) ?? ''}`
+    return step === undefined ? { what: 'program' } : { what: describe(step), line: locate?.(step.nodes[0]), lookup: step.lookup }
   }
   yield
   const runs = native === undefined ? onInterpreter(words, describeStep, encoded.writes) : onNative(native, words, describeStep)
@@ -135,11 +136,7 @@ function encode(steps: readonly Step[], commitIndex: number, prologue: number, e
   }
 }
 
-function onNative(
-  native: NativeBackend,
-  words: Int32Array,
-  describe: (i: number) => string,
-): Pick<Program, 'runSync' | 'submit' | 'native' | 'bytes'> {
+function onNative(native: NativeBackend, words: Int32Array, describe: Describe): Pick<Program, 'runSync' | 'submit' | 'native' | 'bytes'> {
   const handle: ProgramHandle = native.load(words)
   return {
     native: true,
@@ -152,7 +149,7 @@ function onNative(
 /** The interpreter runs on the event loop. What JavaScript could change until then is copied, as the addon does. */
 function onInterpreter(
   words: Int32Array,
-  describe: (i: number) => string,
+  describe: Describe,
   writes: readonly boolean[],
 ): Pick<Program, 'runSync' | 'submit' | 'native' | 'bytes'> {
   const program = jsProgram(words)

@@ -3,7 +3,7 @@
  * Out: names, shapes, costs.
  */
 import { showShape } from '../errors.js'
-import { Opcode } from '../ir/format.js'
+import { type Instruction, Opcode } from '../ir/format.js'
 import type { OpRow } from '../ops/table.js'
 import { type Cost, stepCost } from './cost.js'
 import type { Step } from './lower.js'
@@ -22,11 +22,12 @@ export interface StepSummary {
   readonly region: boolean
   /** Keeps what it makes of its weights. */
   readonly keep: boolean
+  readonly lookup: Instruction<unknown>['lookup']
 }
 
 export function summarize(step: Step): StepSummary {
   const { nodes, instruction } = step
-  const { opcode, inputs, outputs, region = false, keep = false } = instruction
+  const { opcode, inputs, outputs, region = false, keep = false, lookup } = instruction
   return {
     opcode,
     rows: nodes.flatMap(({ row }) => row ?? []),
@@ -36,6 +37,7 @@ export function summarize(step: Step): StepSummary {
     cost: stepCost(step),
     region,
     keep,
+    lookup,
   }
 }
 

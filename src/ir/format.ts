@@ -90,6 +90,18 @@ export interface Micro {
 /** The micro-program that hands on its first operand. */
 export const identityMicro: Micro = { constants: [], ops: [], results: [0] }
 
+/** Whose indices an instruction reads, for errors: what the user gave, and to what. */
+export interface Lookup {
+  /** The op or layer. */
+  readonly op: string
+  /** The shape the user gave them in. */
+  readonly shape: readonly number[]
+  /** How many elements in a row of the instruction's operand one of them stands for; default 1. */
+  readonly repeat?: number
+  /** What they count: rows, classes. */
+  readonly what?: string
+}
+
 export interface Instruction<B> {
   readonly opcode: Opcode
   readonly inputs: readonly View<B>[]
@@ -103,6 +115,8 @@ export interface Instruction<B> {
   /** For a map its whole work; for gemm, conv and reduce what happens to the finished value. */
   readonly epilogue?: Micro
   region?: boolean
+  /** Whose indices the second input holds, and how many things they are to choose from. */
+  readonly lookup?: Lookup & { readonly size: number }
   /** The second input changes only before runs of the whole program: what a kernel makes of it may be kept. */
   keep?: boolean
 }

@@ -3,10 +3,11 @@
  */
 import { isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import type { Lookup } from '../ir/format.js'
 import { arangeTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { add, div, eq, exp, log, logicalAnd, lt, mul, ne, neg, relu, square, sub, to, where } from '../ops/elementwise.js'
-import { gather, indexSelect, oneHot } from '../ops/gather.js'
+import { oneHotOf, pick } from '../ops/gather.js'
 import { permute, reshape, unsqueeze } from '../ops/movement.js'
 import { amax, amin, mean, sum } from '../ops/reduce.js'
 import { crossEntropyRows, logSoftmax } from '../ops/softmax.js'
@@ -45,6 +46,8 @@ export interface CrossEntropyOptions extends ClassLossOptions {
 interface Rows {
   readonly scores: Tensor
   readonly labels: Tensor
+  /** How the user gave the labels, for errors. */
+  readonly lookup: Lookup
   readonly shape: readonly number[]
 }
 
@@ -86,7 +89,7 @@ function checkRows(op: string, input: Tensor, target: Labels): Rows {
       `${op}: scores ${showShape(input.shape)} need labels ${showShape(shape)}, received ${showShape(labels.shape)}. ${labelAdvice(op, input, labels, shape)}`,
     )
   }
-  return { scores, labels: reshape(labels, [sizeOf(shape)]), shape }
+  return { scores, labels: reshape(labels, [sizeOf(shape)]), lookup: { op, shape, what: 'classes' }, shape }
 }
 
 function labelAdvice(op: string, input: Tensor, labels: Tensor, shape: readonly number[]): string {
@@ -123,11 +126,11 @@ interface Shares {
   readonly weights: Tensor | undefined
 }
 
-function sharesOf({ labels, scores }: Rows, weight: Tensor | undefined, ignoreIndex: number): Shares {
+function sharesOf({ labels, scores, lookup }: Rows, weight: Tensor | undefined, ignoreIndex: number): Shares {
   const kept = canIgnore(labels, ignoreIndex) ? ne(labels, ignoreIndex) : undefined
-  if (kept === undefined) return { kept, known: labels, weights: weight && indexSelect(weight, labels) }
+  if (kept === undefined) return { kept, known: labels, weights: weight && pick(weight, labels, 0, lookup) }
   const known = where(kept, labels, 0)
-  return { kept, known, weights: weight === undefined ? to(kept, scores.dtype) : where(kept, indexSelect(weight, known), 0) }
+  return { kept, known, weights: weight === undefined ? to(kept, scores.dtype) : where(kept, pick(weight, known, 0, lookup), 0) }
 }
 
 /** Losses of rows, weighted; what is ignored is left out, whatever its loss. */
@@ -171,11 +174,11 @@ export function crossEntropy(input: Tensor, target: Labels, options: CrossEntrop
     return fromProbabilities(input, target, smoothing, options.weight, reduction)
   }
   const rows = checkRows(op, input, target)
-  const { scores, labels, shape } = rows
+  const { scores, labels, lookup, shape } = rows
   const weight = classWeight(op, options.weight, scores)
   const { kept, weights } = sharesOf(rows, weight, ignoreIndex)
   // 0 for rows that are ignored
-  let losses = crossEntropyRows(scores, labels, ignoreIndex)
+  let losses = crossEntropyRows(scores, labels, ignoreIndex, lookup)
   if (weight !== undefined && weights !== undefined) losses = mul(losses, weights)
   if (smoothing > 0) {
     const all = neg(logSoftmax(scores))
@@ -219,10 +222,10 @@ export function nllLoss(input: Tensor, target: Labels, options: ClassLossOptions
   const reduction = checkReduction('nllLoss', options.reduction)
   const ignoreIndex = checkIgnoreIndex('nllLoss', options.ignoreIndex ?? -100)
   const rows = checkRows('nllLoss', input, target)
-  const { scores, labels, shape } = rows
+  const { scores, labels, lookup, shape } = rows
   const weight = classWeight('nllLoss', options.weight, scores)
   const shares = sharesOf(rows, weight, ignoreIndex)
-  const picked = neg(reshape(gather(scores, unsqueeze(shares.known, 1), 1), [labels.size]))
+  const picked = neg(reshape(pick(scores, unsqueeze(shares.known, 1), 1, lookup), [labels.size]))
   return reduceRows(counted(picked, weight, shares), shares.weights, shape, reduction)
 }
 
@@ -248,7 +251,7 @@ export function focalLoss(input: Tensor, target: Labels, options: FocalOptions =
   const rows = checkRows(op, input, target)
   const weight = classWeight(op, options.weight, rows.scores)
   const shares = sharesOf(rows, weight, ignoreIndex)
-  const each = crossEntropyRows(rows.scores, rows.labels, ignoreIndex)
+  const each = crossEntropyRows(rows.scores, rows.labels, ignoreIndex, rows.lookup)
   const losses = focused(each, sub(1, exp(neg(each))), gamma)
   return reduceRows(counted(losses, weight, shares), shares.weights, rows.shape, reduction)
 }
@@ -306,13 +309,13 @@ export function multiMarginLoss(input: Tensor, target: Labels, options: MultiMar
   const margin = checkOption(op, 'margin', options.margin ?? 1)
   checkFloat(op, 'the scores', input)
   if (input.ndim > 2) throw new ShapeError('ERR_LOSS_SHAPE', `${op}: scores must be [N, C] or [C], received ${showShape(input.shape)}.`)
-  const { scores, labels, shape } = checkRows(op, input, target)
+  const { scores, labels, lookup, shape } = checkRows(op, input, target)
   const column = unsqueeze(labels, 1)
-  const near = relu(add(sub(margin, gather(scores, column, 1)), scores))
+  const near = relu(add(sub(margin, pick(scores, column, 1, lookup)), scores))
   const counted = p === 1 ? near : square(near)
   const losses = div(sum(where(eq(column, arangeTensor(scores.shape[1])), 0, counted), { dim: 1 }), scores.shape[1])
   const weight = classWeight(op, options.weight, scores)
-  return reduceLoss(reshape(weight === undefined ? losses : mul(losses, indexSelect(weight, labels)), shape), reduction)
+  return reduceLoss(reshape(weight === undefined ? losses : mul(losses, pick(weight, labels, 0, lookup)), shape), reduction)
 }
 
 /**
@@ -343,8 +346,9 @@ export function multilabelMarginLoss(input: Tensor, target: Labels, options: Los
   const end = amin(where(lt(labels, 0), places, classes), { dim: 1, keepdim: true })
   const counts = lt(places, end)
   const known = where(counts, labels, 0)
-  const wanted = amax(to(logicalAnd(unsqueeze(counts, 2), to(oneHot(known, classes), 'bool')), 'int32'), { dim: 1 })
-  const gap = sub(1, sub(unsqueeze(gather(scores, known, 1), 2), unsqueeze(scores, 1)))
+  const lookup = { op, shape: given.shape, what: 'classes' }
+  const wanted = amax(to(logicalAnd(unsqueeze(counts, 2), to(oneHotOf(known, classes, lookup), 'bool')), 'int32'), { dim: 1 })
+  const gap = sub(1, sub(unsqueeze(pick(scores, known, 1, lookup), 2), unsqueeze(scores, 1)))
   const pairs = logicalAnd(unsqueeze(counts, 2), unsqueeze(eq(wanted, 0), 1))
   const losses = div(sum(where(pairs, relu(gap), 0), { dim: [1, 2] }), classes)
   return reduceLoss(reshape(losses, input.shape.slice(0, -1)), reduction)

@@ -7,7 +7,7 @@ import { assign } from '../ops/assign.js'
 import { arangeTensor, full } from '../ops/creation.js'
 import { apply, checkTensor } from '../ops/dispatch.js'
 import { div, eq, le, logicalAnd, maximum, mul, ne, sub, to, where } from '../ops/elementwise.js'
-import { gather, indexSelect, scatterAddRow } from '../ops/gather.js'
+import { gather, pickSlices, scatterAddRow } from '../ops/gather.js'
 import { expand, reshape, unsqueeze } from '../ops/movement.js'
 import { argmax, sum } from '../ops/reduce.js'
 import { normalizeDim } from '../shape.js'
@@ -82,7 +82,7 @@ export class Embedding<V extends number = number, D extends number = number> ext
   forward(index: Tensor): Tensor {
     const name = `Embedding(${this.extraRepr()})`
     checkIndex(name, index)
-    const picked = indexSelect(this.weight, index)
+    const picked = pickSlices(this.weight, index, 0, { op: name, what: 'rows' })
     if (this.paddingIdx === undefined) return picked
     // the same numbers on both sides; where the index is the padding's they come without gradient
     return where(unsqueeze(ne(index, this.paddingIdx), -1), picked, picked.detach())
@@ -158,7 +158,7 @@ export class EmbeddingBag<V extends number = number, D extends number = number> 
       throw new ArgumentError('ERR_LAYER_OPTION', `${name}: offsets go with indices [n], received ${showShape(index.shape)}.`)
     if (perSampleWeights !== undefined) this.checkWeights(name, index, perSampleWeights)
     const kept = this.paddingIdx === undefined ? undefined : ne(index, this.paddingIdx)
-    const rows = indexSelect(this.weight, index)
+    const rows = pickSlices(this.weight, index, 0, { op: name, what: 'rows' })
     if (offsets === undefined) return this.reduceBags(rows, kept, perSampleWeights)
     checkIndex(`${name}: offsets`, offsets)
     if (offsets.ndim !== 1) throw new ShapeError('ERR_LAYER_INPUT', `${name}: offsets must be [B], received ${showShape(offsets.shape)}.`)

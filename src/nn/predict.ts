@@ -6,10 +6,21 @@
  * of programs and not one for each number.
  */
 import { noGrad } from '../autograd/backward.js'
+import { ofWhole } from '../backend/status.js'
 import { type Compiled, compile } from '../compile/compile.js'
 import { itemSize, type TypedArray } from '../dtype.js'
-import { ArgumentError, checkOptions, ShapeError, StateError, showKind, showShape, showValue } from '../errors.js'
-import { clone, narrow } from '../ops/movement.js'
+import {
+  ArgumentError,
+  ChainruleError,
+  checkOptions,
+  DTypeError,
+  ShapeError,
+  StateError,
+  showKind,
+  showShape,
+  showValue,
+} from '../errors.js'
+import { clone, narrow, unsqueeze } from '../ops/movement.js'
 import { isContiguous, sizeOf } from '../shape.js'
 import { empty, fromBuffer, type NestedData, snapshots, Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -113,18 +124,78 @@ function head(y: Tensor, rows: number): Tensor {
 /** Runs rows `start` to `start + count`; the result has as many rows as the size they were padded to. */
 async function run(model: Module, x: Tensor, start: number, count: number, batchSize: number): Promise<Tensor> {
   const size = Math.min(batchSize, 2 ** Math.ceil(Math.log2(Math.max(1, count))))
-  const y = await forwardOf(model, size)(chunkOf(x, start, count, size))
-  if (y.shape[0] !== size) {
-    const remedy =
-      x.ndim === 1
-        ? `The input ${showShape(x.shape)} holds samples of one number: give one sample as [x], a typed array with its { shape: [1, …] }.`
-        : 'Call forward() for a model whose rows depend on each other.'
-    throw new ShapeError(
-      'ERR_PREDICT_OUTPUT',
-      `predict: ${size} samples gave an output of shape ${showShape(y.shape)}, whose first dimension does not count samples. ${remedy}`,
+  let y: Tensor
+  try {
+    y = await forwardOf(model, size)(chunkOf(x, start, count, size))
+  } catch (error) {
+    throw await ofInput(
+      model,
+      x,
+      ofWhole(error, size, (row) => start + row),
     )
   }
+  if (y.shape[0] !== size) throw await notRows(model, x)
   return y
+}
+
+/**
+ * What a model throws, said of the input: it has seen padded chunks. Tracing it with the shape that was given tells what it says of that one, and with a
+ * dimension in front whether that is a batch forgotten.
+ */
+async function ofInput(model: Module, x: Tensor, error: unknown): Promise<unknown> {
+  const aboutShape = error instanceof ShapeError || error instanceof DTypeError || error instanceof ArgumentError
+  if (!aboutShape || error.code === 'ERR_PREDICT_OUTPUT') return error
+  const { shape } = x
+  const seen = `the input ${showShape(shape)}, ${count(shape[0], 'sample')} of ${shape.length === 1 ? 'one number' : showShape(shape.slice(1))} each,`
+  const said = await refusal(model, x)
+  // without what it received, which is not what was given
+  const rule = (said ?? error).message.split(/, received| Change /)[0]
+  const failed = (message: string): ChainruleError =>
+    new (error.constructor as typeof ShapeError)(error.code, `predict: ${message}`, { cause: error })
+  if (shape[0] === 0 && shape.length === 1)
+    return failed(
+      `the input [] has no samples and does not say what one looks like. ${rule}. Give an empty batch its shape: zeros([0, …]).`,
+    )
+  const one = noGrad(() => unsqueeze(x, 0))
+  if ((await refusal(model, one)) === undefined)
+    return failed(
+      `${seen} does not fit the model. ${rule}. If it is one sample, give a batch of it: [x], a tensor as x.unsqueeze(0), a typed array with its { shape: ${showShape(one.shape)} }.`,
+    )
+  return failed(`${seen} does not fit the model. ${said === undefined ? `${rule}.` : said.message}`)
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+
+/** Why the model does not take a batch of this shape, if it does not. */
+async function refusal(model: Module, x: Tensor): Promise<ChainruleError | undefined> {
+  try {
+    await forwardOf(model, x.shape[0]).prepare(x)
+    return undefined
+  } catch (error) {
+    return error instanceof ChainruleError ? error : undefined
+  }
+}
+
+/** Samples that may go through a model at once to say what it made of them. */
+const mostSamples = 64
+
+/** The error for outputs that are not one row a sample. */
+async function notRows(model: Module, x: Tensor): Promise<ShapeError> {
+  const [rows] = x.shape
+  let gave = 'an output'
+  try {
+    if (rows <= mostSamples) gave = `an output of shape ${showShape((await forwardOf(model, rows)(x)).shape)}`
+  } catch {
+    // it only takes other numbers of samples
+  }
+  const remedy =
+    x.ndim === 1
+      ? `The input ${showShape(x.shape)} holds samples of one number: give one sample as [x], a typed array with its { shape: [1, …] }.`
+      : 'Call forward() for a model whose rows depend on each other.'
+  return new ShapeError(
+    'ERR_PREDICT_OUTPUT',
+    `predict: ${count(rows, 'sample')} gave ${gave}, whose first dimension does not count samples. ${remedy}`,
+  )
 }
 
 /** Rows of a contiguous tensor, padded to `size` with copies of the last one: zeros could divide by zero. */

@@ -9,7 +9,7 @@ import { checkTensor } from './dispatch.js'
 import { nonzero } from './dynamic.js'
 import { add, ge, logicalAnd, lt, mul, to, where } from './elementwise.js'
 import type { Index } from './fluent.js'
-import { indexSelect } from './gather.js'
+import { pickSlices } from './gather.js'
 import { expand, narrow, permute, reshape, sliceBy, slicePart, squeeze } from './movement.js'
 
 /** Tensors of bool as the tensors of positions they stand for, one for each of their dimensions. */
@@ -67,12 +67,14 @@ function joined(tensors: readonly Tensor[], sizes: readonly number[], shape: rea
     if (t.dtype !== 'int32' && t.dtype !== 'uint8')
       throw new DTypeError('ERR_DTYPE', `at: indices must be int32, uint8 or bool, received ${t.dtype}. Convert with .to('int32').`)
     const whole = to(t, 'int32')
-    const counted = where(lt(whole, 0), add(whole, sizes[i]), whole)
+    // what is out of range stays as it was given
+    const counted = where(logicalAnd(lt(whole, 0), ge(whole, -sizes[i])), add(whole, sizes[i]), whole)
+    if (tensors.length === 1) return { at: counted, inside: undefined }
     return { at: mul(counted, strides[i]), inside: logicalAnd(ge(counted, 0), lt(counted, sizes[i])) }
   })
   const sum = parts.map((p) => p.at).reduce((a, b) => add(a, b))
-  const inside = parts.map((p) => p.inside).reduce((a, b) => logicalAnd(a, b))
-  return expand(where(inside, sum, -1), shape)
+  const inside = parts.map((p) => p.inside).reduce((a, b) => a && b && logicalAnd(a, b))
+  return expand(inside === undefined ? sum : where(inside, sum, -1), shape)
 }
 
 /** Slices picked by tensors of positions, which broadcast: as in NumPy in their place if they are neighbours, else in front. */
@@ -89,11 +91,11 @@ function picked(x: Tensor, dims: readonly number[], tensors: readonly Tensor[]):
       return both
     })
   checkSize('at', shape)
-  if (dims.length === 1) return indexSelect(x, joined(tensors, [x.shape[dims[0]]], shape), dims[0])
+  if (dims.length === 1) return pickSlices(x, joined(tensors, [x.shape[dims[0]]], shape), dims[0], { op: 'at' })
   const rest = [...x.shape.keys()].filter((d) => !dims.includes(d))
   const sizes = dims.map((d) => x.shape[d])
   const table = reshape(permute(x, [...dims, ...rest]), [sizeOf(sizes), ...rest.map((d) => x.shape[d])])
-  const y = indexSelect(table, joined(tensors, sizes, shape))
+  const y = pickSlices(table, joined(tensors, sizes, shape), 0, { op: 'at' })
   const neighbours = dims.every((d, i) => i === 0 || d === dims[i - 1] + 1)
   const front = neighbours ? dims[0] : 0
   const order = [...y.shape.keys()]

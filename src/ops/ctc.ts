@@ -4,11 +4,11 @@
  * `losses.ctcLoss` is the public form.
  */
 import { registerLoop } from '../backend/registry.js'
+import { indexError } from '../backend/status.js'
 import { CtcKind, Opcode } from '../ir/format.js'
 import type { Tensor } from '../tensor.js'
 import { apply } from './dispatch.js'
 import { mul } from './elementwise.js'
-import { indexError } from './gather.js'
 import { reshape } from './movement.js'
 import { type Dense, defineOp } from './table.js'
 
@@ -89,7 +89,7 @@ function eachShare(q: Sequence, alphas: number[][], loss: number, visit: (t: num
 function checkStates(op: string, [x, states]: readonly Dense[]): void {
   const classes = x.shape[2]
   states.data.forEach((k, i) => {
-    if (k < 0 || k >= classes) throw indexError(op, k, i, classes)
+    if (k < 0 || k >= classes) throw indexError({ op, shape: states.shape }, k, i, classes)
   })
 }
 

@@ -2,20 +2,22 @@
  * Ops that move elements by index: gather, scatter-add, and the look-ups made of them.
  */
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
-import { Opcode } from '../ir/format.js'
+import { indexError } from '../backend/status.js'
+import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { type Lookup, Opcode } from '../ir/format.js'
 import { checkSize, contiguousStrides, normalizeDim, sizeOf } from '../shape.js'
 import { type ShapeOf, Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
 import type { Append, Selected } from '../types.js'
 import { indexTensor } from './creation.js'
-import { apply, checkTensor, denseOf } from './dispatch.js'
+import { apply, checkTensor } from './dispatch.js'
 import type { IndexShape } from './fluent.js'
 import { expand, reshape } from './movement.js'
 import { type Dense, defineOp, type OpRow } from './table.js'
 
 interface GatherAttrs {
   readonly axis: number
+  /** Whose indices they are, for errors; default this op's. */
+  readonly lookup?: Lookup
 }
 /** Whether equal indices add up or the last of them stays. */
 const ScatterMode = { add: 0, replace: 1 } as const
@@ -26,10 +28,10 @@ interface ScatterAttrs extends GatherAttrs {
 }
 
 /** Calls `visit(position in the indexed operand, position in the other)`; checks every index first. */
-function eachIndex(op: string, index: Dense, indexed: readonly number[], axis: number, visit: (at: number, i: number) => void): void {
+function eachIndex(lookup: Lookup, index: Dense, indexed: readonly number[], axis: number, visit: (at: number, i: number) => void): void {
   const n = indexed[axis]
   index.data.forEach((k, i) => {
-    if (k < 0 || k >= n) throw indexError(op, k, i, n)
+    if (k < 0 || k >= n) throw indexError(lookup, k, i, n)
   })
   const inner = sizeOf(indexed.slice(axis + 1))
   const run = index.shape[axis] * inner
@@ -37,21 +39,19 @@ function eachIndex(op: string, index: Dense, indexed: readonly number[], axis: n
   for (let i = 0; i < index.data.length; i++) visit(Math.floor(i / run) * n * inner + index.data[i] * strides[axis] + (i % inner), i)
 }
 
-/** @internal the error for an index out of range, the same on both backends */
-export function indexError(op: string, value: number, position: number, size: number): DataError {
-  return new DataError(
-    'ERR_INDEX_RANGE',
-    `${op}: index ${value} at position ${position} is out of range: allowed are 0 to ${size - 1}. Check the labels or indices.`,
-  )
-}
+const lookupOf = (op: string, { shape }: { readonly shape: readonly number[] }): Lookup => ({ op, shape })
 
 export const gatherRow: OpRow<GatherAttrs> = defineOp<GatherAttrs>({
   name: 'gather',
   infer: ([x, index]) => [{ shape: index.shape, dtype: x.dtype }],
-  gradient: ({ inputs: [x, index], attrs: { axis } }, g) => [apply(scatterAddRow, [g, index], { axis, size: x.shape[axis] })],
-  lower: (inputs, outputs, { axis }) => [{ opcode: Opcode.gather, inputs, outputs, scalars: [axis] }],
-  reference: ([x, index], [y], { axis }) => {
-    eachIndex('gather', index, x.shape, axis, (at, i) => {
+  gradient: ({ inputs: [x, index], attrs: { axis, lookup } }, g) => [
+    apply(scatterAddRow, [g, index], { axis, size: x.shape[axis], lookup }),
+  ],
+  lower: (inputs, outputs, { axis, lookup = lookupOf('gather', inputs[1]) }) => [
+    { opcode: Opcode.gather, inputs, outputs, scalars: [axis], lookup: { ...lookup, size: inputs[0].shape[axis] } },
+  ],
+  reference: ([x, index], [y], { axis, lookup = lookupOf('gather', index) }) => {
+    eachIndex(lookup, index, x.shape, axis, (at, i) => {
       y.data[i] = x.data[at]
     })
   },
@@ -61,11 +61,13 @@ function scatterRow(name: string, mode: keyof typeof ScatterMode): OpRow<Scatter
   return defineOp<ScatterAttrs>({
     name,
     infer: ([source], { axis, size }) => [{ shape: source.shape.map((s, i) => (i === axis ? size : s)), dtype: source.dtype }],
-    gradient: ({ inputs: [, index], attrs: { axis } }, g) => [apply(gatherRow, [g, index], { axis })],
-    lower: (inputs, outputs, { axis }) => [{ opcode: Opcode.scatterAdd, inputs, outputs, scalars: [axis, ScatterMode[mode]] }],
-    reference: ([source, index], [y], { axis }) => {
+    gradient: ({ inputs: [, index], attrs: { axis, lookup } }, g) => [apply(gatherRow, [g, index], { axis, lookup })],
+    lower: (inputs, outputs, { axis, size, lookup = lookupOf(name, inputs[1]) }) => [
+      { opcode: Opcode.scatterAdd, inputs, outputs, scalars: [axis, ScatterMode[mode]], lookup: { ...lookup, size } },
+    ],
+    reference: ([source, index], [y], { axis, lookup = lookupOf(name, index) }) => {
       y.data.fill(0)
-      eachIndex(name, index, y.shape, axis, (at, i) => {
+      eachIndex(lookup, index, y.shape, axis, (at, i) => {
         y.data[at] = mode === 'add' ? y.data[at] + source.data[i] : source.data[i]
       })
     },
@@ -81,13 +83,13 @@ registerLoop(Opcode.scatterAdd, (inputs, outputs, [axis, mode]) =>
 )
 
 /** @internal sums by index: `size` zeros along `dim`, to which each element of `source` is added at its index */
-export function scatterSum(source: Tensor, index: Tensor, dim: number, size: number): Tensor {
-  return apply(scatterAddRow, [source, index], { axis: dim, size })
+export function scatterSum(source: Tensor, index: Tensor, dim: number, size: number, lookup?: Lookup): Tensor {
+  return apply(scatterAddRow, [source, index], { axis: dim, size, lookup })
 }
 
 /** @internal as `scatterSum`, but of equal indices the last stays */
-export function scatterLast(source: Tensor, index: Tensor, dim: number, size: number): Tensor {
-  return apply(scatterReplaceRow, [source, index], { axis: dim, size })
+export function scatterLast(source: Tensor, index: Tensor, dim: number, size: number, lookup?: Lookup): Tensor {
+  return apply(scatterReplaceRow, [source, index], { axis: dim, size, lookup })
 }
 
 /** @internal an index given as a tensor or an array, checked */
@@ -100,19 +102,6 @@ export function checkIndex(op: string, index: Tensor | readonly number[]): Tenso
 }
 
 /**
- * @internal looks at positions before an op of another name does, which would count them in another shape. Only where numbers can be looked at:
- * what is traced or still being computed is left to that op.
- *
- * @throws DataError `ERR_INDEX_RANGE`.
- */
-export function checkPositions(op: string, index: Tensor, size: number): void {
-  if (index.traced || tracing.recorder !== undefined || index.constant !== undefined) return
-  index.storage.waitToRead()
-  const data = denseOf(index, index.shape)
-  for (let i = 0; i < data.length; i++) if (data[i] < 0 || data[i] >= size) throw indexError(op, data[i], i, size)
-}
-
-/**
  * `out[i][j] = x[index[i][j]][j]` for `dim` 0, and so on: PyTorch's gather, with an index of the result's shape.
  *
  *     gather(logProbabilities, labels.unsqueeze(1), 1)
@@ -122,7 +111,11 @@ export function checkPositions(op: string, index: Tensor, size: number): void {
 export function gather<I extends Tensor>(x: Tensor, index: I, dim: number): Tensor<ShapeOf<I>>
 export function gather(x: Tensor, index: Tensor, dim: number): Tensor {
   checkTensor('gather', 'x', x)
-  const at = checkIndex('gather', index)
+  return pick(x, checkIndex('gather', index), dim)
+}
+
+/** @internal gather for an op of another name, whose user gave the indices as `lookup` says */
+export function pick(x: Tensor, at: Tensor, dim: number, lookup?: Lookup): Tensor {
   const axis = normalizeDim('gather', dim, x.ndim)
   if (at.ndim !== x.ndim || at.shape.some((s, i) => i !== axis && s > x.shape[i])) {
     throw new ShapeError(
@@ -134,7 +127,7 @@ export function gather(x: Tensor, index: Tensor, dim: number): Tensor {
   at.shape.forEach((s, i) => {
     if (i !== axis && s < x.shape[i]) source = source.narrow(i, 0, s)
   })
-  return apply(gatherRow, [source, at], { axis })
+  return apply(gatherRow, [source, at], { axis, lookup })
 }
 
 /**
@@ -149,23 +142,36 @@ export function indexSelect<T extends Tensor, I extends Tensor | readonly number
 ): Tensor<Selected<ShapeOf<T>, IndexShape<I>, D>>
 export function indexSelect(x: Tensor, index: Tensor | readonly number[], dim = 0): Tensor {
   checkTensor('indexSelect', 'x', x)
-  const at = checkIndex('indexSelect', index)
-  const axis = normalizeDim('indexSelect', dim, x.ndim)
+  return pickSlices(x, checkIndex('indexSelect', index), dim, { op: 'indexSelect' })
+}
+
+/** @internal indexSelect for a layer or an op of another name */
+export function pickSlices(x: Tensor, at: Tensor, dim: number, { op, what }: Pick<Lookup, 'op' | 'what'>): Tensor {
+  const axis = normalizeDim(op, dim, x.ndim)
   const flat = reshape(at, [at.size])
   const ones = x.shape.map((_, i) => (i === axis ? at.size : 1))
   const wide = x.shape.map((s, i) => (i === axis ? at.size : s))
-  const picked = apply(gatherRow, [x, expand(reshape(flat, ones), wide)], { axis })
+  const lookup = { op, shape: at.shape, repeat: sizeOf(x.shape.slice(axis + 1)), what }
+  const picked = apply(gatherRow, [x, expand(reshape(flat, ones), wide)], { axis, lookup })
   return reshape(picked, [...x.shape.slice(0, axis), ...at.shape, ...x.shape.slice(axis + 1)])
 }
 
 // Written by index, and not compared with 0, 1, 2, …, so that a label out of range is said.
-const oneHotRow = defineOp<{ classes: number }>({
+const oneHotRow = defineOp<{ classes: number; lookup: Lookup }>({
   name: 'oneHot',
   infer: ([one, index], { classes }) => [{ shape: [...index.shape.slice(0, -1), classes], dtype: one.dtype }],
   gradient: null,
-  lower: (inputs, outputs) => [{ opcode: Opcode.scatterAdd, inputs, outputs, scalars: [inputs[1].shape.length - 1, ScatterMode.replace] }],
-  reference: (inputs, outputs, { classes }) =>
-    scatterReplaceRow.reference(inputs, outputs, { axis: inputs[1].shape.length - 1, size: classes }),
+  lower: (inputs, outputs, { classes, lookup }) => [
+    {
+      opcode: Opcode.scatterAdd,
+      inputs,
+      outputs,
+      scalars: [inputs[1].shape.length - 1, ScatterMode.replace],
+      lookup: { ...lookup, size: classes },
+    },
+  ],
+  reference: (inputs, outputs, { classes, lookup }) =>
+    scatterReplaceRow.reference(inputs, outputs, { axis: inputs[1].shape.length - 1, size: classes, lookup }),
 })
 
 /**
@@ -181,6 +187,11 @@ export function oneHot(labels: Tensor | readonly number[], classes: number): Ten
   if (!Number.isInteger(classes) || classes < 1)
     throw new ArgumentError('ERR_CLASSES', `oneHot: the number of classes must be a positive integer, received ${showValue(classes)}.`)
   checkSize('oneHot', [...at.shape, classes])
+  return oneHotOf(at, classes, { op: 'oneHot', shape: at.shape, what: 'classes' })
+}
+
+/** @internal oneHot of labels that were given to an op of another name */
+export function oneHotOf(at: Tensor, classes: number, lookup: Lookup): Tensor {
   const column = [...at.shape, 1]
-  return apply(oneHotRow, [expand(Tensor.scalar(1, 'float32'), column), reshape(at, column)], { classes })
+  return apply(oneHotRow, [expand(Tensor.scalar(1, 'float32'), column), reshape(at, column)], { classes, lookup })
 }

@@ -5,26 +5,29 @@
 import { customGradient } from '../autograd/custom.js'
 import { isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
-import { normalizeDim, sameShape } from '../shape.js'
+import type { Lookup } from '../ir/format.js'
+import { normalizeDim, sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { full } from './creation.js'
 import { checkTensor } from './dispatch.js'
 import { add, div, eq, gt, logicalNot, logicalOr, maximum, minimum, mul, ne, neg, to, where } from './elementwise.js'
 import type { IndexShape } from './fluent.js'
 import { floorDivide } from './functions.js'
-import { checkIndex, checkPositions, gather, scatterLast, scatterSum } from './gather.js'
+import { checkIndex, gather, pick, scatterLast, scatterSum } from './gather.js'
 import { concat } from './join.js'
 import { expand, narrow, padConstant, reshape } from './movement.js'
 import { argsort } from './sort.js'
 
 interface Scattered {
   readonly index: Tensor
+  /** How the user gave it, for errors. */
+  readonly lookup: Lookup
   readonly source: Tensor
   readonly axis: number
 }
 
 /** The operands of a scatter, checked; a number becomes a tensor of the index's shape, a larger source is cut to it. */
-function checkScatter(op: string, x: Tensor, index: Tensor, source: Tensor | number, dim: number): Scattered {
+function checkScatter(op: string, x: Tensor, index: Tensor, source: Tensor | number, dim: number, lookup?: Lookup): Scattered {
   checkTensor(op, 'x', x)
   const at = checkIndex(op, index)
   const axis = normalizeDim(op, dim, x.ndim)
@@ -42,7 +45,7 @@ function checkScatter(op: string, x: Tensor, index: Tensor, source: Tensor | num
   at.shape.forEach((s, i) => {
     if (s < wide.shape[i]) part = part.narrow(i, 0, s)
   })
-  return { index: at, source: part, axis }
+  return { index: at, lookup: lookup ?? { op, shape: at.shape }, source: part, axis }
 }
 
 /** Fills up with zeros to the shape of x, from which the index may differ outside the axis. */
@@ -64,22 +67,30 @@ function spread(y: Tensor, shape: readonly number[]): Tensor {
  */
 export function scatter<T extends Tensor>(x: T, index: Tensor, source: Tensor | number, dim: number): Tensor<ShapeOf<T>>
 export function scatter(x: Tensor, index: Tensor, source: Tensor | number, dim: number): Tensor {
-  const parts = checkScatter('scatter', x, index, source, dim)
+  return written(x, checkScatter('scatter', x, index, source, dim))
+}
+
+/** A copy of `x` with the source written into it. */
+function written(x: Tensor, parts: Scattered): Tensor {
   const size = x.shape[parts.axis]
-  const written = scatterLast(full(parts.index.shape, 1, { dtype: 'bool' }), parts.index, parts.axis, size)
-  const values = scatterLast(parts.source, parts.index, parts.axis, size)
+  const touched = scatterLast(full(parts.index.shape, 1, { dtype: 'bool' }), parts.index, parts.axis, size, parts.lookup)
+  const values = scatterLast(parts.source, parts.index, parts.axis, size, parts.lookup)
   const bool = x.dtype === 'bool'
-  const mixed = where(spread(written, x.shape), spread(bool ? to(values, 'int32') : values, x.shape), bool ? to(x, 'int32') : x)
+  const mixed = where(spread(touched, x.shape), spread(bool ? to(values, 'int32') : values, x.shape), bool ? to(x, 'int32') : x)
   return to(mixed, x.dtype)
 }
 
 /** A copy of `x` to which `source` is added where `index` says, equal indices adding up: `out[index[i][j]][j] += source[i][j]` for `dim` 0. */
 export function scatterAdd<T extends Tensor>(x: T, index: Tensor, source: Tensor | number, dim: number): Tensor<ShapeOf<T>>
 export function scatterAdd(x: Tensor, index: Tensor, source: Tensor | number, dim: number): Tensor {
-  const parts = checkScatter('scatterAdd', x, index, source, dim)
+  return added('scatterAdd', x, checkScatter('scatterAdd', x, index, source, dim))
+}
+
+/** A copy of `x` with the source added to it. */
+function added(op: string, x: Tensor, parts: Scattered): Tensor {
   if (x.dtype === 'bool' || x.dtype === 'uint8')
-    throw new DTypeError('ERR_DTYPE', `scatterAdd: ${x.dtype} is not supported, expected float32 or int32. Convert with .to('int32').`)
-  return add(x, spread(scatterSum(parts.source, parts.index, parts.axis, x.shape[parts.axis]), x.shape))
+    throw new DTypeError('ERR_DTYPE', `${op}: ${x.dtype} is not supported, expected float32 or int32. Convert with .to('int32').`)
+  return add(x, spread(scatterSum(parts.source, parts.index, parts.axis, x.shape[parts.axis], parts.lookup), x.shape))
 }
 
 export type ScatterReduction = 'sum' | 'prod' | 'mean' | 'amax' | 'amin'
@@ -165,7 +176,7 @@ export function scatterReduce(
     throw new DTypeError('ERR_DTYPE', `scatterReduce: ${x.dtype} is not supported, expected float32 or int32. Convert with .to('int32').`)
   const { includeSelf = true } = options
   const size = x.shape[parts.axis]
-  const counts = spread(scatterSum(full(parts.index.shape, 1, { dtype: 'int32' }), parts.index, parts.axis, size), x.shape)
+  const counts = spread(scatterSum(full(parts.index.shape, 1, { dtype: 'int32' }), parts.index, parts.axis, size, parts.lookup), x.shape)
   const touched = gt(counts, 0)
   switch (reduce) {
     case 'sum':
@@ -190,8 +201,8 @@ function checkSourceType(op: string, x: Tensor, source: Tensor): void {
   throw new DTypeError('ERR_DTYPE', `${op}: x is ${x.dtype}, the source ${source.dtype}. Convert with .to('${x.dtype}').`)
 }
 
-/** An index of whole slices as the index of their elements. */
-function ofSlices(op: string, x: Tensor, index: Tensor | readonly number[], source: Tensor, dim: number): Tensor {
+/** The operands of a scatter of whole slices. */
+function ofSlices(op: string, x: Tensor, index: Tensor | readonly number[], source: Tensor, dim: number): Scattered {
   checkTensor(op, 'x', x)
   checkTensor(op, 'the source', source)
   const at = checkIndex(op, index)
@@ -203,26 +214,24 @@ function ofSlices(op: string, x: Tensor, index: Tensor | readonly number[], sour
     )
   }
   checkSourceType(op, x, source)
-  checkPositions(op, at, x.shape[axis])
-  return expand(
-    reshape(
-      at,
-      x.shape.map((_, i) => (i === axis ? at.size : 1)),
-    ),
-    source.shape,
+  const places = reshape(
+    at,
+    x.shape.map((_, i) => (i === axis ? at.size : 1)),
   )
+  const lookup = { op, shape: at.shape, repeat: sizeOf(source.shape.slice(axis + 1)) }
+  return checkScatter(op, x, expand(places, source.shape), source, axis, lookup)
 }
 
 /** A copy of `x` to whose slices along `dim` those of `source` are added, at the positions in the list `index`. */
 export function indexAdd<T extends Tensor>(x: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
 export function indexAdd(x: Tensor, index: Tensor | readonly number[], source: Tensor, dim = 0): Tensor {
-  return scatterAdd(x, ofSlices('indexAdd', x, index, source, dim), source, dim)
+  return added('indexAdd', x, ofSlices('indexAdd', x, index, source, dim))
 }
 
 /** A copy of `x` whose slices along `dim` at the positions in the list `index` are those of `source`. */
 export function indexCopy<T extends Tensor>(x: T, index: Tensor | readonly number[], source: Tensor, dim?: number): Tensor<ShapeOf<T>>
 export function indexCopy(x: Tensor, index: Tensor | readonly number[], source: Tensor, dim = 0): Tensor {
-  return scatter(x, ofSlices('indexCopy', x, index, source, dim), source, dim)
+  return written(x, ofSlices('indexCopy', x, index, source, dim))
 }
 
 /** Elements of the flattened tensor at the positions in `index`, in its shape. */
@@ -230,6 +239,5 @@ export function take<I extends Tensor | readonly number[]>(x: Tensor, index: I):
 export function take(x: Tensor, index: Tensor | readonly number[]): Tensor {
   checkTensor('take', 'x', x)
   const at = checkIndex('take', index)
-  checkPositions('take', at, x.size)
-  return reshape(gather(reshape(x, [x.size]), reshape(at, [at.size]), 0), at.shape)
+  return reshape(pick(reshape(x, [x.size]), reshape(at, [at.size]), 0, { op: 'take', shape: at.shape }), at.shape)
 }

@@ -3,14 +3,15 @@
  * gradient's own gradient is a composition.
  */
 import { registerLoop } from '../backend/registry.js'
+import { indexError } from '../backend/status.js'
 import { DTypeError, ShapeError } from '../errors.js'
-import { Opcode } from '../ir/format.js'
+import { type Instruction, type Lookup, Opcode, type View } from '../ir/format.js'
 import { normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { dimOf } from './along.js'
 import { apply, checkTensor } from './dispatch.js'
 import { exp, mul, sub, where } from './elementwise.js'
-import { indexError, oneHot } from './gather.js'
+import { oneHot } from './gather.js'
 import { permute, unsqueeze } from './movement.js'
 import { moveLast, sum } from './reduce.js'
 import { type Dense, defineOp } from './table.js'
@@ -82,30 +83,40 @@ export function logSoftmax(x: Tensor, dim?: number | { dim?: number }): Tensor {
 
 interface CrossEntropyAttrs {
   readonly ignoreIndex: number
+  /** Whose labels they are, for errors. */
+  readonly lookup: Lookup
 }
 
 function eachRow(
-  op: string,
   logits: Dense,
   targets: Dense,
-  ignoreIndex: number,
+  { ignoreIndex, lookup }: CrossEntropyAttrs,
   visit: (row: number, target: number | undefined) => void,
 ): void {
   const n = rowLength(logits)
   targets.data.forEach((t, i) => {
-    if (t !== ignoreIndex && (t < 0 || t >= n)) throw indexError(op, t, i, n)
+    if (t !== ignoreIndex && (t < 0 || t >= n)) throw indexError(lookup, t, i, n)
   })
   targets.data.forEach((t, i) => visit(i, t === ignoreIndex ? undefined : t))
+}
+
+function lowerTargets<B>(
+  opcode: Opcode,
+  inputs: readonly View<B>[],
+  outputs: readonly View<B>[],
+  { ignoreIndex, lookup }: CrossEntropyAttrs,
+): Instruction<B> {
+  return { opcode, inputs, outputs, scalars: [ignoreIndex], lookup: { ...lookup, size: inputs[0].shape[1] } }
 }
 
 const crossEntropyRow = defineOp<CrossEntropyAttrs>({
   name: 'crossEntropy',
   infer: ([logits]) => [{ shape: [logits.shape[0]], dtype: logits.dtype }],
   gradient: ({ inputs: [logits, targets], attrs }, g) => [apply(crossEntropyGradRow, [logits, targets, g], attrs)],
-  lower: (inputs, outputs, { ignoreIndex }) => [{ opcode: Opcode.crossEntropy, inputs, outputs, scalars: [ignoreIndex] }],
-  reference: ([logits, targets], [y], { ignoreIndex }) => {
+  lower: (inputs, outputs, attrs) => [lowerTargets(Opcode.crossEntropy, inputs, outputs, attrs)],
+  reference: ([logits, targets], [y], attrs) => {
     const n = rowLength(logits)
-    eachRow('crossEntropy', logits, targets, ignoreIndex, (row, target) => {
+    eachRow(logits, targets, attrs, (row, target) => {
       const { top, logTotal } = logSumRow(logits.data, row * n, n)
       y.data[row] = target === undefined ? 0 : logTotal + top - logits.data[row * n + target]
     })
@@ -126,10 +137,10 @@ const crossEntropyGradRow = defineOp<CrossEntropyAttrs>({
     const forG = where(kept, sum(mul(gg, sub(p, hot)), { dim: -1 }), 0)
     return [needs[0] ? forLogits : undefined, undefined, needs[2] ? forG : undefined]
   },
-  lower: (inputs, outputs, { ignoreIndex }) => [{ opcode: Opcode.crossEntropyGrad, inputs, outputs, scalars: [ignoreIndex] }],
-  reference: ([logits, targets, g], [y], { ignoreIndex }) => {
+  lower: (inputs, outputs, attrs) => [lowerTargets(Opcode.crossEntropyGrad, inputs, outputs, attrs)],
+  reference: ([logits, targets, g], [y], attrs) => {
     const n = rowLength(logits)
-    eachRow('crossEntropyGrad', logits, targets, ignoreIndex, (row, target) => {
+    eachRow(logits, targets, attrs, (row, target) => {
       const { top, logTotal } = logSumRow(logits.data, row * n, n)
       for (let i = 0; i < n; i++) {
         const p = Math.exp(logits.data[row * n + i] - top - logTotal)
@@ -139,13 +150,21 @@ const crossEntropyGradRow = defineOp<CrossEntropyAttrs>({
   },
 })
 
-registerLoop(Opcode.crossEntropy, (inputs, outputs, [ignoreIndex]) => crossEntropyRow.reference(inputs, outputs, { ignoreIndex }))
-registerLoop(Opcode.crossEntropyGrad, (inputs, outputs, [ignoreIndex]) => crossEntropyGradRow.reference(inputs, outputs, { ignoreIndex }))
+for (const [opcode, row] of [[Opcode.crossEntropy, crossEntropyRow] as const, [Opcode.crossEntropyGrad, crossEntropyGradRow] as const]) {
+  registerLoop(opcode, (inputs, outputs, [ignoreIndex]) =>
+    row.reference(inputs, outputs, { ignoreIndex, lookup: { op: row.name, shape: inputs[1].shape } }),
+  )
+}
 
 /**
  * @internal -log softmax(logits)[target] for each row of `logits: [R, C]`, with targets `[R]` int32 or uint8; rows whose target is
- * `ignoreIndex` give 0. `losses.crossEntropy` is the public form.
+ * `ignoreIndex` give 0. `losses.crossEntropy` is the public form; `lookup` says what the user gave.
  */
-export function crossEntropyRows(logits: Tensor, targets: Tensor, ignoreIndex: number): Tensor {
-  return apply(crossEntropyRow, [logits, targets], { ignoreIndex })
+export function crossEntropyRows(
+  logits: Tensor,
+  targets: Tensor,
+  ignoreIndex: number,
+  lookup: Lookup = { op: 'crossEntropy', shape: targets.shape, what: 'classes' },
+): Tensor {
+  return apply(crossEntropyRow, [logits, targets], { ignoreIndex, lookup })
 }

@@ -36,6 +36,8 @@ export interface Batch {
   readonly y: Tensor
   /** Samples. */
   readonly size: number
+  /** Where a row of it stands in the data, where that is known. */
+  readonly sampleAt?: (row: number) => number
 }
 
 export interface BatchSource {
@@ -198,7 +200,7 @@ class ArraySource implements BatchSource {
           if (this.pacer.due) await this.pacer.breathe()
         }
       }
-      yield batch
+      yield { ...batch, sampleAt: (row) => (order === undefined ? start + row : order[start + row]) }
     }
   }
 

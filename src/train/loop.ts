@@ -4,6 +4,7 @@
  * Losses are read when their step is done, a few steps later, so that the background thread always has work. Everything that waits
  * gives way to the event loop.
  */
+import { ofWhole } from '../backend/status.js'
 import { StateError } from '../errors.js'
 import type { Module } from '../nn/module.js'
 import { getRandomState, setRandomState } from '../random.js'
@@ -253,7 +254,7 @@ class Training<M extends Metrics> {
     const batches = source.epoch()
     const settle = async (): Promise<void> => {
       const [{ batch, figures }] = pending
-      const settled = await figures
+      const settled = await figures.catch((error) => failed(batch, error))
       pending.shift()
       const loss = means.add(settled, batch.size)
       learnt?.(batch, loss)
@@ -313,10 +314,13 @@ class Training<M extends Metrics> {
     }
     // the first step is also the check that everything fits together: nobody is shown a step that was refused
     if (number === 1) {
-      return figures.then(() => {
-        stepped()
-        return this.show(number, epoch, figures)
-      })
+      return figures.then(
+        () => {
+          stepped()
+          return this.show(number, epoch, figures)
+        },
+        (error) => failed(batch, error),
+      )
     }
     stepped()
     return this.show(number, epoch, figures)
@@ -392,6 +396,11 @@ class Training<M extends Metrics> {
     if (this.trail.length > 5) this.trail.shift()
     this.progress.step(means)
   }
+}
+
+/** Throws what a step failed with. An index out of range is one of the data: the order of a batch is nobody's. */
+function failed({ size, sampleAt }: Batch, error: unknown): never {
+  throw sampleAt === undefined ? error : ofWhole(error, size, sampleAt)
 }
 
 class QueuedStep implements FitStep {

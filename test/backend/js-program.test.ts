@@ -391,7 +391,7 @@ describe('programs', () => {
       const { words, slots } = encode(instruction)
       const failure = (() => {
         try {
-          new JsProgram(words).run(slots, (i) => `op ${i}`)
+          new JsProgram(words).run(slots, (i) => ({ what: `op ${i}` }))
         } catch (error) {
           return error as DataError
         }

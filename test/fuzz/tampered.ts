@@ -141,7 +141,7 @@ function check(c: Tampered): void {
   const words = tamper(c)
   const program = addon.load(words)
   // whatever is refused has an error that can be shown
-  if (Array.isArray(program)) return void statusError(program as never, (i) => `instruction ${i}`).message
+  if (Array.isArray(program)) return void statusError(program as never, (i) => ({ what: `instruction ${i}` })).message
   const { slots: fields, arenaBytes } = addon.programInfo(program as ProgramHandle) as unknown as { slots: number[]; arenaBytes: number }
   const sizes = fields.filter((_, i) => i % 3 === 0)
   if (arenaBytes + sizes.reduce((sum, n) => sum + n, 0) > 2 ** 23 || !affordable(words)) return

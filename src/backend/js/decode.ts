@@ -83,7 +83,7 @@ function readHeader(reader: Reader): Header {
     () => reader.next(),
   )
   if (magic !== formatMagic || version !== formatVersion) reader.refuse('not a program of this format')
-  if (hash !== (tableHash() | 0)) throw statusError([StatusCode.tableMismatch, -1, hash, tableHash()], () => 'program')
+  if (hash !== (tableHash() | 0)) throw statusError([StatusCode.tableMismatch, -1, hash, tableHash()], () => ({ what: 'program' }))
   if (total !== reader.end) reader.refuse(`it has ${reader.end} words, its header says ${total}`)
   if (flags !== 0) reader.refuse('a reserved word is not zero')
   if (symbols !== 0) reader.refuse('symbolic extents are not supported')

@@ -71,7 +71,7 @@ export class JsProgram {
   }
 
   /** Runs the program on the memory in `slots`, without its prologue where that is not wanted. */
-  run(slots: readonly Slot[], describe: Describe = (i) => (i < 0 ? 'program' : `instruction ${i}`), whole = true): void {
+  run(slots: readonly Slot[], describe: Describe = (i) => ({ what: i < 0 ? 'program' : `instruction ${i}` }), whole = true): void {
     this.program.slots.forEach(({ bytes, alignment }, s) => {
       const slot = slots[s] as Slot | undefined
       if (slot === undefined || slot.byteLength < bytes || slot.byteOffset % alignment !== 0)
