@@ -4,9 +4,10 @@
 import { noGrad } from '../autograd/backward.js'
 import { isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { arangeTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { abs, add, div, eq, gt, le, lt, mul, sqrt, square, sub, to, where } from '../ops/elementwise.js'
-import { gather, oneHot } from '../ops/gather.js'
+import { gather, oneHot, pick } from '../ops/gather.js'
 import { matmul } from '../ops/matmul.js'
 import { reshape, transpose, unsqueeze } from '../ops/movement.js'
 import { argmax, mean, sum } from '../ops/reduce.js'
@@ -40,7 +41,9 @@ function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly Neste
       `${op}: targets must be int32 or uint8, received ${labels.dtype}. Convert class indices with .to('int32').`,
     )
   }
-  return labels
+  // a look-up that changes nothing, but finds labels that no output can be, inside compile too
+  const classes = pick(arangeTensor(outputs.shape[1]), reshape(labels, [labels.size]), 0, { op, shape, what: 'classes' })
+  return reshape(classes, shape)
 }
 
 /**
@@ -48,7 +51,7 @@ function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly Neste
  *
  *     metrics.accuracy(model.forward(x), labels).item()      // 0.98
  *
- * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`.
+ * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
 export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
   return noGrad(() => mean(hits(outputs, targets)))
@@ -195,7 +198,7 @@ export const r2Score: WholeSetMetric<'count' | 'mean' | 'rest' | 'spread' | 'res
  *     metrics.confusionMatrix(model.forward(x), labels).toArray()
  *     metrics.wholeSet({ update: (o, t) => ({ counts: metrics.confusionMatrix(o, t) }), compute: ({ counts }) => … })
  *
- * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`.
+ * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
 export function confusionMatrix(outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
   return noGrad(() => {
