@@ -2,6 +2,7 @@
  * The errors of chainrule: a class for what kind of mistake it is and a stable `code` for programs to test.
  * Messages read `op: rule: the values received. What to do.` Also how messages show values, and the user's line.
  */
+import { types } from 'node:util'
 
 /** Base class of every error the library throws on purpose. */
 export class ChainruleError extends Error {
@@ -29,32 +30,42 @@ export class GradientError extends ChainruleError {}
 /** The native binary could not be loaded, or refused to run. */
 export class BackendError extends ChainruleError {}
 
+/** A message is to be read: of longer texts it shows the beginning. */
+const longestShown = 200
+
+function shorten(text: string): string {
+  return text.length <= longestShown ? text : `${text.slice(0, longestShown)}…`
+}
+
 /** How an error message shows anything at all, also what cannot become text. */
 export function showValue(x: unknown): string {
-  if (Array.isArray(x))
-    return `[${x
-      .slice(0, 8)
-      .map((part) => (Array.isArray(part) ? '[…]' : showValue(part)))
-      .join(', ')}${x.length > 8 ? ', …' : ''}]`
   try {
-    if (typeof x === 'string') return `'${x}'`
+    if (Array.isArray(x)) return showList(x)
+    if (typeof x === 'string') return `'${shorten(x)}'`
     if (typeof x === 'function') return /^class\b/.test(Function.prototype.toString.call(x)) ? `the class ${x.name}` : 'a function'
-    return typeof x === 'symbol' ? 'a symbol' : String(x)
+    if (typeof x === 'symbol') return 'a symbol'
+    if (ArrayBuffer.isView(x)) return shorten(`${showClass(x)} of ${x.byteLength} bytes`)
+    return shorten(String(x))
   } catch {
     return 'an object'
   }
+}
+
+function showList(list: readonly unknown[]): string {
+  const parts = list.slice(0, 8).map((part) => (Array.isArray(part) ? '[…]' : showValue(part)))
+  return `[${parts.join(', ')}${list.length > 8 ? ', …' : ''}]`
 }
 
 /** How an error message names the kind of a value. */
 export function showKind(x: unknown): string {
   if (x === null) return 'null'
   if (Array.isArray(x)) return 'an array'
-  return x instanceof Promise ? 'a promise (await it)' : typeof x
+  return types.isPromise(x) ? 'a promise (await it)' : typeof x
 }
 
 /** How an error message shows a shape: `[128, 784]`. */
 export function showShape(shape: readonly number[]): string {
-  return shape.length <= 8 ? showValue(shape) : `[${shape.map(showValue).join(', ')}]`
+  return shape.length <= 8 || shape.length > 64 ? showValue(shape) : `[${shape.map(showValue).join(', ')}]`
 }
 
 /** Constructors of optimizer groups are called with a name, which may be anything at all. */
@@ -80,7 +91,7 @@ export function checkObject(op: string, options: unknown, names: readonly string
 /** How an error message shows an instance: `a Map`. */
 function showClass(x: object): string {
   const name = Object.prototype.toString.call(x).slice(8, -1)
-  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}${x instanceof Promise ? ' (await it)' : ''}`
+  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}${types.isPromise(x) ? ' (await it)' : ''}`
 }
 
 /** The names of all options of `O`; `tsc` finds one that is missing. */
@@ -171,6 +182,11 @@ export function userLine(stack: string | undefined): string {
     return file !== undefined && !file.startsWith('node:') && !file.startsWith(place)
   })
   return line === undefined ? '' : ` (${line.trim()})`
+}
+
+/** Whether something is a number: comparing a symbol, a BigInt or a bare object with one would throw. */
+export function isNumber(x: unknown): x is number {
+  return typeof x === 'number'
 }
 
 /** Checks an argument that has to be a function. */

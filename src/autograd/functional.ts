@@ -1,7 +1,7 @@
 /**
  * Gradients of functions: `grad` and `valueAndGrad`, which nest for higher orders and never touch `.grad`.
  */
-import { GradientError, showShape } from '../errors.js'
+import { checkFunction, GradientError, showShape } from '../errors.js'
 import { detach } from '../ops/alias.js'
 import { zerosLike } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
@@ -20,6 +20,7 @@ type TensorFunction = (...args: Tensor[]) => Tensor
  * @throws GradientError when `fn` does not return a single number.
  */
 export function valueAndGrad(fn: TensorFunction): (...args: Tensor[]) => [Tensor, Tensor[]] {
+  checkFunction('grad', fn)
   return (...args) => {
     // aliases of the arguments, so that nested calls keep their variables apart
     const variables = args.map((t, i) => {

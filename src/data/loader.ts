@@ -100,9 +100,11 @@ export class ArrayDataset<B extends readonly Field[] = Pair> implements BulkData
    * @throws ArgumentError `ERR_DATA_INDEX` for an index outside 0 .. length - 1.
    */
   batch(indices: Int32Array): B {
-    const wrong = indices.find((index) => !(index >= 0 && index < this.length))
+    if (!(ArrayBuffer.isView(indices) || Array.isArray(indices)))
+      throw new ArgumentError('ERR_DATA_INDEX', `dataset: the indices are a list of whole numbers, received ${showValue(indices)}.`)
+    const wrong = Array.from(indices).find((index) => !(Number.isInteger(index) && index >= 0 && index < this.length))
     if (wrong !== undefined) {
-      throw new ArgumentError('ERR_DATA_INDEX', `dataset: index ${wrong} is outside 0 .. ${this.length - 1}.`)
+      throw new ArgumentError('ERR_DATA_INDEX', `dataset: index ${showValue(wrong)} is outside 0 .. ${this.length - 1}.`)
     }
     const batch = this.fields.map((field, k): Field => {
       const data = allocate(field.dtype, indices.length * this.#widths[k])

@@ -9,7 +9,7 @@
 import { noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
 import type { DataLoader, LoaderState } from '../data/loader.js'
-import { ArgumentError, checkOptions, DataError, type OptionNames, showKind } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, type OptionNames, showKind, showValue } from '../errors.js'
 import type { Module } from '../nn/module.js'
 import { clone } from '../ops/movement.js'
 import { type LoadStateOptions, loadState, type StateSlot, tensorSlot } from '../ops/state.js'
@@ -170,7 +170,7 @@ export async function saveCheckpoint(path: FilePath, checkpoint: SaveCheckpoint)
   checkModel('saveCheckpoint', model)
   for (const [name, value] of Object.entries({ epoch, step })) {
     if (!Number.isSafeInteger(value) || value < 0)
-      throw new ArgumentError('ERR_CHECKPOINT', `saveCheckpoint: ${name} must be a whole number from 0, received ${String(value)}.`)
+      throw new ArgumentError('ERR_CHECKPOINT', `saveCheckpoint: ${name} must be a whole number from 0, received ${showValue(value)}.`)
   }
   const kept = extra === undefined ? undefined : encodeValue('saveCheckpoint', 'extra', extra)
   const tensors = snapshot(() => ({ ...modelState(model, 'model.'), ...(optimizer && optimizerState(optimizer)) }), hasDouble(model))

@@ -2,6 +2,7 @@
  * Networks that learn a short code for their input: an autoencoder, and the variational one, which can also make new samples.
  */
 import { checkOptions, nn, randn, type Tensor } from '../index.js'
+import { checkTensors, modelError } from './check.js'
 import { mlp } from './mlp.js'
 
 export interface AutoencoderOptions {
@@ -23,6 +24,7 @@ export class Autoencoder extends nn.Module {
     checkOptions('Autoencoder', options, { hidden: true })
     super()
     const { hidden = [128, 64] } = options
+    if (!Array.isArray(hidden)) throw modelError('Autoencoder', 'hidden must be an array of sizes', hidden)
     this.encoder = mlp([features, ...hidden, code])
     this.decoder = mlp([code, ...[...hidden].reverse(), features])
   }
@@ -88,6 +90,7 @@ export class VAE extends nn.Module {
 
   /** The Kullback–Leibler divergence of the code from N(0, 1), summed: −½ Σ(1 + logVar − mu² − e^logVar). */
   divergence(mu: Tensor, logVar: Tensor): Tensor<[]> {
+    checkTensors('VAE.divergence', { mu, logVar })
     return logVar.add(1).sub(mu.square()).sub(logVar.exp()).sum().mul(-0.5)
   }
 

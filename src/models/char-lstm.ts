@@ -1,8 +1,9 @@
 /**
  * A recurrent language model over characters. In: tokens. Out: scores for the next token at each position, or new tokens.
  */
-import { ArgumentError, checkOptions, narrow, nn, reshape, ShapeError, type Tensor, tensor } from '../index.js'
-import { checkCount, generating, type SampleOptions, sample, sampleNames } from './sample.js'
+import { checkOptions, narrow, nn, reshape, type Tensor, tensor } from '../index.js'
+import { checkPrompt, checkSampling, checkTokens } from './check.js'
+import { generating, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface CharLSTMOptions {
   /** Width of the token vectors; default 64. */
@@ -50,8 +51,7 @@ export class CharLSTM extends nn.Module {
 
   /** Scores, and the state to continue from. */
   step(tokens: Tensor, state?: CharLSTMState): [Tensor, CharLSTMState] {
-    if (tokens.ndim !== 2)
-      throw new ShapeError('ERR_LAYER_INPUT', `CharLSTM: expects tokens [T, B], received [${tokens.shape.join(', ')}].`)
+    checkTokens('CharLSTM', 'the input', tokens, '[T, B]')
     const [y, next] = this.lstm.forward(this.emb.forward(tokens) as Tensor, state)
     return [this.head.forward(this.drop.forward(y)), next]
   }
@@ -59,9 +59,8 @@ export class CharLSTM extends nn.Module {
   /** Continues the prompt by `count` tokens; returns all. Options: `temperature` (default 1; 0 takes the likeliest), `topK`. @throws ArgumentError `ERR_PROMPT`. */
   generate(prompt: readonly number[], count: number, options: SampleOptions = {}): number[] {
     checkOptions('generate', options, sampleNames)
-    checkCount(count)
-    if (!Array.isArray(prompt) || prompt.length === 0)
-      throw new ArgumentError('ERR_PROMPT', `generate: the prompt is a list of tokens, received ${String(prompt)}.`)
+    checkSampling('count', count, 0, true)
+    checkPrompt(prompt)
     const tokens: number[] = [...prompt]
     generating(this, () => {
       let state: CharLSTMState | undefined

@@ -2,6 +2,7 @@
  * DCGAN (Radford et al. 2015) as in PyTorch's examples, whose `state_dict` names it has: a generator of 64×64 images and its critic.
  */
 import { checkOptions, nn, type Tensor } from '../index.js'
+import { checkSizes } from './check.js'
 
 export interface DCGANOptions {
   /** Channels of the images; default 3. */
@@ -31,6 +32,7 @@ export class DCGANGenerator extends nn.Module {
     checkOptions('DCGANGenerator', options, { channels: true, width: true, latent: true })
     super()
     const { channels = 3, width = 64, latent = 100 } = options
+    checkSizes('DCGANGenerator', { channels, width, latent })
     this.latent = latent
     const unit = (i: number, o: number, stride: number, padding: number): nn.Layer[] => [
       new nn.ConvTranspose2d(i, o, 4, { stride, padding, bias: false }),
@@ -62,6 +64,7 @@ export class DCGANDiscriminator extends nn.Module {
     checkOptions('DCGANDiscriminator', options, { channels: true, width: true })
     super()
     const { channels = 3, width = 64 } = options
+    checkSizes('DCGANDiscriminator', { channels, width })
     const conv = (i: number, o: number, stride = 2, padding = 1): nn.Layer => new nn.Conv2d(i, o, 4, { stride, padding, bias: false })
     const unit = (i: number, o: number): nn.Layer[] => [conv(i, o), new nn.BatchNorm2d(o), new nn.LeakyReLU(0.2)]
     this.main = new nn.Sequential(

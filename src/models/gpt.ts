@@ -16,7 +16,8 @@ import {
   tensor,
   transpose,
 } from '../index.js'
-import { checkCount, generating, type SampleOptions, sample, sampleNames } from './sample.js'
+import { checkLayers, checkRows, checkSampling, checkSizes, checkTokens, modelError } from './check.js'
+import { generating, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface GPTOptions {
   /** Longest sequence; default 1024. */
@@ -137,8 +138,8 @@ export class GPT extends nn.Module {
     })
     super()
     const { blockSize = 1024, vocabSize = 50_304, nLayer = 12, nHead = 12, nEmbd = 768, dropout = 0, bias = true } = options
-    if (!Number.isInteger(nLayer) || nLayer < 1)
-      throw new ArgumentError('ERR_LAYER_OPTION', `GPT: nLayer must be an integer from 1, received ${String(nLayer)}.`)
+    checkSizes('GPT', { blockSize, vocabSize, nHead, nEmbd })
+    checkLayers('GPT', { nLayer })
     this.config = { blockSize, vocabSize, nLayer, nHead, nEmbd, dropout, bias }
     this.transformer = {
       wte: new nn.Embedding(vocabSize, nEmbd),
@@ -164,9 +165,12 @@ export class GPT extends nn.Module {
 
   /** With caches, one a layer, `tokens` are those behind what the caches hold. */
   forward(tokens: Tensor, caches?: readonly nn.KeyValueCache[]): Tensor {
-    const { blockSize } = this.config
+    const { blockSize, nLayer } = this.config
+    checkTokens('GPT', 'the input', tokens)
+    const whole = Array.isArray(caches) && caches.length === nLayer && caches.every((c) => c instanceof nn.KeyValueCache)
+    if (caches !== undefined && !whole) throw modelError('GPT', `the caches are ${nLayer}, one for each layer`, caches)
     const past = caches === undefined ? 0 : caches[0].length
-    if (tokens.ndim !== 2 || past + tokens.shape[1] > blockSize) {
+    if (past + tokens.shape[1] > blockSize) {
       const many = past === 0 ? '' : ` behind ${past} in the cache`
       throw new ShapeError(
         'ERR_LAYER_INPUT',
@@ -189,16 +193,8 @@ export class GPT extends nn.Module {
    */
   generate(prompt: readonly (readonly number[])[], count: number, options: SampleOptions = {}): number[][] {
     checkOptions('generate', options, sampleNames)
-    checkCount(count)
-    if (
-      !Array.isArray(prompt) ||
-      prompt.length === 0 ||
-      !prompt.every((r) => Array.isArray(r) && r.length > 0 && r.length === prompt[0].length)
-    )
-      throw new ArgumentError(
-        'ERR_PROMPT',
-        `generate: the prompt is rows of tokens of one length, [[0, 1], …], received ${String(prompt)}.`,
-      )
+    checkSampling('count', count, 0, true)
+    checkRows('the prompt', prompt)
     return generating(this, () => this.continued(prompt, count, options))
   }
 

@@ -1,7 +1,8 @@
 /**
  * Fully connected networks.
  */
-import { ArgumentError, checkOptions, nn } from '../index.js'
+import { checkOptions, nn } from '../index.js'
+import { checkDropout, checkSizes, modelError } from './check.js'
 
 export interface MLPOptions {
   /** Makes the activation between layers; default ReLU. */
@@ -19,10 +20,11 @@ export interface MLPOptions {
  */
 export function mlp(sizes: readonly number[], options: MLPOptions = {}): nn.Sequential {
   checkOptions('mlp', options, { activation: true, dropout: true })
-  if (!Array.isArray(sizes) || sizes.length < 2) {
-    throw new ArgumentError('ERR_MODEL_OPTION', `mlp: needs the sizes of at least input and output, received ${String(sizes)}.`)
-  }
+  if (!Array.isArray(sizes) || sizes.length < 2) throw modelError('mlp', 'needs the sizes of at least input and output', sizes)
+  for (const size of sizes) checkSizes('mlp', { 'a size': size })
   const { activation = () => new nn.ReLU(), dropout = 0 } = options
+  checkDropout('mlp', dropout)
+  if (typeof activation !== 'function') throw modelError('mlp', 'activation must be a function that makes a layer', activation)
   const layers: nn.Layer[] = []
   for (let i = 0; i + 1 < sizes.length; i++) {
     layers.push(new nn.Linear(sizes[i], sizes[i + 1]))

@@ -2,6 +2,7 @@
  * MobileNetV2 (Sandler et al. 2018) with torchvision's `state_dict` names.
  */
 import { adaptiveAvgPool2d, checkOptions, nn, type Tensor } from '../index.js'
+import { modelError } from './check.js'
 
 type Images = Tensor<['batch', number, number, number]>
 
@@ -72,6 +73,8 @@ export class MobileNetV2 extends nn.Module {
     checkOptions('MobileNetV2', options, { numClasses: true, widthMult: true, dropout: true })
     super()
     const { numClasses = 1000, widthMult = 1, dropout = 0.2 } = options
+    if (typeof widthMult !== 'number' || !(widthMult > 0 && widthMult < 1000))
+      throw modelError('MobileNetV2', 'widthMult must be a number above 0 and below 1000', widthMult)
     let at = channels(32 * widthMult)
     const last = channels(1280 * Math.max(1, widthMult))
     const layers: nn.Layer[] = [convUnit(3, at, 3, 2) as nn.Layer]

@@ -1,7 +1,8 @@
 /**
  * Residual networks (He et al. 2015): those for ImageNet with torchvision's `state_dict` names, and those for CIFAR.
  */
-import { ArgumentError, adaptiveAvgPool2d, checkOptions, maxPool2d, nn, type Tensor } from '../index.js'
+import { adaptiveAvgPool2d, checkOptions, maxPool2d, nn, type Tensor } from '../index.js'
+import { checkLayers, modelError } from './check.js'
 
 type Images = Tensor<['batch', number, number, number]>
 
@@ -98,6 +99,9 @@ export class ResNet extends nn.Module {
   constructor(block: 'basic' | 'bottleneck', depths: readonly [number, number, number, number], options: ResNetOptions = {}) {
     checkOptions('ResNet', options, { numClasses: true })
     super()
+    if (block !== 'basic' && block !== 'bottleneck') throw modelError('ResNet', "the block must be 'basic' or 'bottleneck'", block)
+    if (!Array.isArray(depths) || depths.length !== 4) throw modelError('ResNet', 'the depths are four, one for each stage', depths)
+    for (const depth of depths) checkLayers('ResNet', { 'a depth': depth })
     const Block = block === 'basic' ? BasicBlock : Bottleneck
     let channels = 64
     const stage = (depth: number, width: number, stride: number): nn.Sequential => {
@@ -184,9 +188,8 @@ export class CifarResNet extends nn.Module {
   constructor(depth: number, options: ResNetOptions = {}) {
     checkOptions('CifarResNet', options, { numClasses: true })
     super()
-    const each = (depth - 2) / 6
-    if (!Number.isInteger(each) || each < 1)
-      throw new ArgumentError('ERR_MODEL_OPTION', `CifarResNet: depth must be 6n + 2 (20, 32, 44, 56, 110), received ${String(depth)}.`)
+    const each = Number.isInteger(depth) && depth <= 10_000 ? (depth - 2) / 6 : 0
+    if (!Number.isInteger(each) || each < 1) throw modelError('CifarResNet', 'depth must be 6n + 2 (20, 32, 44, 56, 110)', depth)
     let channels = 16
     const blocks = [16, 32, 64].flatMap((width, stage) =>
       Array.from({ length: each }, (_, i) => {

@@ -1,7 +1,8 @@
 /**
  * Drawing tokens from scores, for models that generate. In: scores `[B, V]`. Out: one token a row.
  */
-import { ArgumentError, type nn, noGrad, type OptionNames, rand, type Tensor } from '../index.js'
+import { type nn, noGrad, type OptionNames, rand, type Tensor } from '../index.js'
+import { checkSampling } from './check.js'
 
 export interface SampleOptions {
   /** Scores are divided by it: below 1 surer, above 1 wilder; 0 takes the likeliest. Default 1. */
@@ -15,10 +16,8 @@ export const sampleNames: OptionNames<SampleOptions> = { temperature: true, topK
 
 /** @internal numbers come from the generator that `manualSeed` starts */
 export function sample(scores: Tensor, { temperature = 1, topK }: SampleOptions): number[] {
-  if (!(temperature >= 0))
-    throw new ArgumentError('ERR_SAMPLE', `generate: temperature must be a number from 0, received ${String(temperature)}.`)
-  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1))
-    throw new ArgumentError('ERR_SAMPLE', `generate: topK must be an integer from 1, received ${String(topK)}.`)
+  checkSampling('temperature', temperature, 0, false)
+  if (topK !== undefined) checkSampling('topK', topK, 1, true)
   const [rows, classes] = scores.shape
   const { data } = scores
   const draws = temperature === 0 ? undefined : rand([rows]).data
@@ -47,10 +46,4 @@ export function generating<T>(model: nn.Module, fn: () => T): T {
   } finally {
     for (const { module, training } of flags) module.train(training)
   }
-}
-
-/** @internal how many tokens to make */
-export function checkCount(count: number): void {
-  if (!Number.isInteger(count) || count < 0)
-    throw new ArgumentError('ERR_SAMPLE', `generate: count must be an integer from 0, received ${String(count)}.`)
 }

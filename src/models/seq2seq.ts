@@ -1,7 +1,8 @@
 /**
  * A Transformer encoder-decoder for sequences of tokens, as of translation. In: source and target tokens. Out: scores for the next target token.
  */
-import { ArgumentError, checkOptions, eq, mul, narrow, nn, type OptionNames, reshape, ShapeError, type Tensor, tensor } from '../index.js'
+import { checkOptions, eq, mul, narrow, nn, type OptionNames, reshape, type Tensor, tensor } from '../index.js'
+import { checkLayers, checkRows, checkSampling, checkSizes, checkTokens, modelError } from './check.js'
 import { generating, type SampleOptions, sample, sampleNames } from './sample.js'
 
 export interface Seq2SeqTransformerOptions {
@@ -70,6 +71,10 @@ export class Seq2SeqTransformer extends nn.Module {
     checkOptions('Seq2SeqTransformer', options, optionNames)
     super()
     const { numEncoderLayers = 3, numDecoderLayers = 3, embSize = 512, nhead = 8, dimFeedforward = 512, dropout = 0.1, maxLength } = options
+    checkSizes('Seq2SeqTransformer', { sourceVocab, targetVocab, embSize, nhead, dimFeedforward })
+    checkLayers('Seq2SeqTransformer', { numEncoderLayers, numDecoderLayers })
+    if (options.padding !== undefined && !Number.isInteger(options.padding))
+      throw modelError('Seq2SeqTransformer', 'padding must be a token', options.padding)
     this.transformer = new nn.Transformer(embSize, nhead, { numEncoderLayers, numDecoderLayers, dimFeedforward, dropout, batchFirst: true })
     this.generator = new nn.Linear(embSize, targetVocab)
     this.srcTokEmb = this.registerModule('src_tok_emb', new TokenEmbedding(sourceVocab, embSize))
@@ -85,7 +90,7 @@ export class Seq2SeqTransformer extends nn.Module {
 
   /** The encoder's output for the source, `[B, S, embSize]`. */
   encode(source: Tensor): Tensor {
-    checkTokens('the source', source)
+    checkTokens('Seq2SeqTransformer', 'the source', source)
     return this.transformer.encoder.forward(this.positions.forward(this.srcTokEmb.forward(source)), {
       srcKeyPaddingMask: this.paddingOf(source),
     })
@@ -93,7 +98,8 @@ export class Seq2SeqTransformer extends nn.Module {
 
   /** Scores for the tokens behind each target position, given the encoder's output and the source it came from. */
   decode(target: Tensor, memory: Tensor, source: Tensor): Tensor {
-    checkTokens('the target', target)
+    checkTokens('Seq2SeqTransformer', 'the target', target)
+    checkTokens('Seq2SeqTransformer', 'the source', source)
     const y = this.transformer.decoder.forward(this.positions.forward(this.tgtTokEmb.forward(target)), memory, {
       tgtIsCausal: true,
       memoryKeyPaddingMask: this.paddingOf(source),
@@ -114,9 +120,10 @@ export class Seq2SeqTransformer extends nn.Module {
     options: SampleOptions & { start: number; end: number; maxTokens?: number },
   ): number[][] {
     checkOptions('generate', options, { ...sampleNames, start: true, end: true, maxTokens: true })
-    if (!Array.isArray(source) || source.length === 0)
-      throw new ArgumentError('ERR_PROMPT', 'generate: the source is rows of tokens of one length.')
+    checkRows('the source', source)
     const { start, end, temperature = 0, topK, maxTokens = source[0].length + 5 } = options
+    for (const [name, token] of Object.entries({ start, end })) checkSampling(name, token, 0, true)
+    checkSampling('maxTokens', maxTokens, 0, true)
     return generating(this, () => {
       const from = tensor(source as number[][], { dtype: 'int32' })
       const memory = this.encode(from)
@@ -129,9 +136,4 @@ export class Seq2SeqTransformer extends nn.Module {
       return rows.map((r) => (r.includes(end, 1) ? r.slice(0, r.indexOf(end, 1) + 1) : r))
     })
   }
-}
-
-function checkTokens(name: string, tokens: Tensor): void {
-  if (tokens.ndim !== 2)
-    throw new ShapeError('ERR_LAYER_INPUT', `Seq2SeqTransformer: ${name} must be tokens [B, T], received [${tokens.shape.join(', ')}].`)
 }

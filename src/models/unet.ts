@@ -2,6 +2,7 @@
  * U-Net (Ronneberger et al. 2015), padded and with batch norm, with the `state_dict` names of the widespread `milesial/Pytorch-UNet`.
  */
 import { checkOptions, concat, nn, type Tensor } from '../index.js'
+import { checkSizes } from './check.js'
 
 type Images = Tensor<['batch', number, number, number]>
 
@@ -88,6 +89,7 @@ export class UNet extends nn.Module {
     checkOptions('UNet', options, { width: true })
     super()
     const w = options.width ?? 64
+    checkSizes('UNet', { channels, classes, width: w })
     this.inc = new DoubleConv(channels, w)
     this.down1 = new Down(w, 2 * w)
     this.down2 = new Down(2 * w, 4 * w)

@@ -154,8 +154,9 @@ export class GRUCell<I extends number = number> extends RecurrentCell {
 
   forward<T extends Tensor>(x: T & ExpectLast<'GRUCell', I, ShapeOf<T>>, h?: Tensor): Tensor<WithLast<ShapeOf<T>, number>>
   forward(x: Tensor, h?: Tensor): Tensor {
+    const opened = this.open(x)
     const hidden = this.openState('the hidden state', h, x)
-    const [a, b] = this.sums(this.open(x), hidden)
+    const [a, b] = this.sums(opened, hidden)
     return this.close(gruStep(a, b, hidden), x)
   }
 }

@@ -5,12 +5,14 @@ import type { DType } from '../dtype.js'
 import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { layouts, type Rank } from '../ops/window.js'
+import { maxElements } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 
 /** @throws ArgumentError `ERR_LAYER_OPTION` unless `value` is an integer from `low`. */
 export function checkInteger<N extends number>(layer: string, name: string, value: N, low = 1): N {
-  if (!Number.isInteger(value) || value < low) {
-    throw new ArgumentError('ERR_LAYER_OPTION', `${layer}: ${name} must be an integer from ${low}, received ${showValue(value)}.`)
+  if (!Number.isInteger(value) || value < low || value > maxElements) {
+    const range = Number.isInteger(value) && value > maxElements ? `${low} to ${maxElements}` : `${low}`
+    throw new ArgumentError('ERR_LAYER_OPTION', `${layer}: ${name} must be an integer from ${range}, received ${showValue(value)}.`)
   }
   return value
 }
@@ -53,6 +55,5 @@ export function showOptions(options: Readonly<Record<string, unknown>>): string 
 }
 
 function show(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.join(', ')}]`
-  return typeof value === 'string' ? `'${value}'` : String(value)
+  return Array.isArray(value) ? `[${value.map(showValue).join(', ')}]` : showValue(value)
 }

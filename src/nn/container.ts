@@ -56,8 +56,9 @@ export class Sequential<L extends readonly Module[] = AnyShape> extends Module i
 
   /** The layer at a position; negative ones count from the end. @throws ArgumentError `ERR_INDEX_RANGE` where there is none. */
   at(index: number): Layer {
-    const layer = this[index < 0 ? index + this.length : index]
-    if (layer === undefined) throw new ArgumentError('ERR_INDEX_RANGE', `Sequential: has ${this.length} layers, there is none at ${index}.`)
+    const layer = Number.isInteger(index) ? this[index < 0 ? index + this.length : index] : undefined
+    if (layer === undefined)
+      throw new ArgumentError('ERR_INDEX_RANGE', `Sequential: has ${this.length} layers, there is none at ${showValue(index)}.`)
     return layer
   }
 

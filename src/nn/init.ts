@@ -3,7 +3,7 @@
  * from the generator that `manualSeed` starts.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { eye as identity } from '../ops/creation.js'
 import { checkDTypes, checkTensor } from '../ops/dispatch.js'
@@ -46,7 +46,11 @@ export function uniform(target: Tensor, options: { low?: number; high?: number }
   checkOptions('uniform', options, { low: true, high: true })
   const { low = 0, high = 1 } = options
   const dtype = floatType('init.uniform', target)
-  if (!(low <= high)) throw new ArgumentError('ERR_INIT', `init.uniform: low must not be above high, received ${low} and ${high}.`)
+  if (!(isNumber(low) && isNumber(high) && low <= high))
+    throw new ArgumentError(
+      'ERR_INIT',
+      `init.uniform: low and high are numbers, low not above high, received ${showValue(low)} and ${showValue(high)}.`,
+    )
   return write('init.uniform', target, () => rand(target.shape, { low, high, dtype }))
 }
 
@@ -59,7 +63,8 @@ export function normal(target: Tensor, options: { mean?: number; std?: number } 
   checkOptions('normal', options, { mean: true, std: true })
   const { mean = 0, std = 1 } = options
   const dtype = floatType('init.normal', target)
-  if (!(std >= 0)) throw new ArgumentError('ERR_INIT', `init.normal: std must be at least 0, received ${std}.`)
+  if (!isNumber(mean)) throw new ArgumentError('ERR_INIT', `init.normal: mean must be a number, received ${showValue(mean)}.`)
+  if (!(isNumber(std) && std >= 0)) throw new ArgumentError('ERR_INIT', `init.normal: std must be at least 0, received ${showValue(std)}.`)
   return write('init.normal', target, () => randn(target.shape, { mean, std, dtype }))
 }
 
@@ -93,6 +98,8 @@ export function eye(target: Tensor): Tensor {
  *     init.calculateGain('leakyRelu', 0.2)
  */
 export function calculateGain(nonlinearity: Nonlinearity, parameter = 0.01): number {
+  if (!isNumber(parameter))
+    throw new ArgumentError('ERR_INIT', `init.calculateGain: the parameter must be a number, received ${showValue(parameter)}.`)
   switch (nonlinearity) {
     case 'linear':
     case 'conv2d':
@@ -127,6 +134,7 @@ function fans(op: string, target: Tensor): { fanIn: number; fanOut: number } {
 }
 
 function xavierStd(op: string, target: Tensor, gain: number): number {
+  if (!isNumber(gain)) throw new ArgumentError('ERR_INIT', `${op}: gain must be a number, received ${showValue(gain)}.`)
   const { fanIn, fanOut } = fans(op, target)
   return fanIn + fanOut === 0 ? 0 : gain * Math.sqrt(2 / (fanIn + fanOut))
 }

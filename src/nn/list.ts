@@ -127,7 +127,7 @@ abstract class Named<M extends Record<string, object>> extends Module {
 
   /** Whether there is a member of this name. */
   has(name: string): boolean {
-    return Object.hasOwn(this, name) && this.isMember((this as unknown as Record<string, unknown>)[name])
+    return typeof name === 'string' && Object.hasOwn(this, name) && this.isMember((this as unknown as Record<string, unknown>)[name])
   }
 
   /** The member of a name. @throws ArgumentError `ERR_INDEX_RANGE` where there is none. */

@@ -3,7 +3,7 @@
  * so a model is an ordinary class with ordinary fields. Names are those of PyTorch's `state_dict`.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkFunction, checkOptions, showValue } from '../errors.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { clone as cloneTensor } from '../ops/movement.js'
 import {
@@ -131,7 +131,7 @@ export abstract class Module {
     if (!(parameter instanceof Parameter)) {
       throw new ArgumentError(
         'ERR_NOT_A_PARAMETER',
-        `registerParameter: ${name} must be a Parameter. Make one with new nn.Parameter(tensor).`,
+        `registerParameter: ${showValue(name)} must be a Parameter. Make one with new nn.Parameter(tensor).`,
       )
     }
     this.checkName('registerParameter', name)
@@ -147,7 +147,7 @@ export abstract class Module {
    * @throws ArgumentError `ERR_STATE_NAME` for a name that is taken, empty or contains a dot; `ERR_NOT_A_MODULE`.
    */
   registerModule<M extends Module>(name: string, module: M): M {
-    if (!(module instanceof Module)) throw new ArgumentError('ERR_NOT_A_MODULE', `registerModule: ${name} must be a module.`)
+    if (!(module instanceof Module)) throw new ArgumentError('ERR_NOT_A_MODULE', `registerModule: ${showValue(name)} must be a module.`)
     this.checkName('registerModule', name)
     this[registry].children.set(name, module)
     return module
@@ -338,6 +338,7 @@ export abstract class Module {
 
   /** Calls `fn` on every module below, then on this one. Returns the module: `model.apply((m) => { … })`. */
   apply(fn: (module: Module) => void): this {
+    checkFunction('apply', fn)
     for (const child of this.children()) child.apply(fn)
     fn(this)
     return this

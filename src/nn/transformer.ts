@@ -4,6 +4,7 @@
 import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { gelu } from '../ops/activations.js'
 import { causalMask } from '../ops/attention.js'
+import { checkTensor } from '../ops/dispatch.js'
 import { dropout } from '../ops/dropout.js'
 import { add, relu, where } from '../ops/elementwise.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -308,6 +309,8 @@ export class Transformer extends Module {
   forward(src: Tensor, tgt: Tensor, options: TransformerCall = {}): Tensor {
     checkOptions('Transformer.forward', options, { ...decoderNames, srcMask: true, srcKeyPaddingMask: true, srcIsCausal: true })
     const batch = this.batchFirst ? 0 : 1
+    checkTensor('Transformer', 'src', src)
+    checkTensor('Transformer', 'tgt', tgt)
     if (src.ndim === 3 && tgt.ndim === 3 && src.shape[batch] !== tgt.shape[batch])
       throw new ShapeError(
         'ERR_LAYER_INPUT',

@@ -2,6 +2,7 @@
  * The one door every operation goes through: checks, then records (inside `compile`) or runs at once, then notes how to differentiate.
  * In: a row of the op table, tensors, attributes. Out: tensors.
  */
+import { types } from 'node:util'
 import { nativeBackend } from '../backend/select.js'
 import { isFloat, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, DTypeError, deepStack, ShapeError, StateError, showKind, showShape } from '../errors.js'
@@ -94,6 +95,7 @@ export function versionOf(t: Tensor): number {
 /** Everything that can be wrong with `{ out }`, before anything is written. */
 function checkOut<A>(row: OpRow<A>, inputs: readonly Tensor[], out: Tensor, meta: Meta): void {
   const { name } = row
+  checkTensor(name, '{ out }', out)
   if (!sameShape(out.shape, meta.shape) || out.dtype !== meta.dtype) {
     throw new ShapeError(
       'ERR_OUT_SHAPE',
@@ -294,7 +296,7 @@ export function lift(x: Tensor | number, dtype: Meta['dtype']): Tensor {
 /** Checks an argument that has to be a tensor. */
 export function checkTensor(op: string, name: string, x: unknown): asserts x is Tensor {
   if (!(x instanceof Tensor)) {
-    const remedy = x instanceof Promise ? '' : ' Make one with tensor(…).'
+    const remedy = types.isPromise(x) ? '' : ' Make one with tensor(…).'
     throw new ArgumentError('ERR_NOT_A_TENSOR', `${op}: ${name} must be a tensor, received ${showKind(x)}.${remedy}`)
   }
 }

@@ -4,7 +4,7 @@
  */
 import { noGrad } from '../autograd/backward.js'
 import { isFloat } from '../dtype.js'
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isNumber, showValue } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
 import { zeros } from '../ops/creation.js'
@@ -42,7 +42,7 @@ export class AveragedModel<M extends Module = Module> extends Module {
     if (!(model instanceof Module))
       throw new ArgumentError('ERR_NOT_A_MODULE', `AveragedModel: expected a model, received ${showValue(model)}.`)
     const { decay, useBuffers = false } = options
-    if (decay !== undefined && !(decay >= 0 && decay <= 1))
+    if (decay !== undefined && !(isNumber(decay) && decay >= 0 && decay <= 1))
       throw new ArgumentError('ERR_HYPERPARAMETER', `AveragedModel: decay must be between 0 and 1, received ${showValue(decay)}.`)
     this.decay = decay
     this.useBuffers = useBuffers
@@ -56,6 +56,8 @@ export class AveragedModel<M extends Module = Module> extends Module {
 
   /** Takes the weights of `model` in; the first time they are copied. */
   updateParameters(model: M): void {
+    if (!(model instanceof Module))
+      throw new ArgumentError('ERR_NOT_A_MODULE', `AveragedModel: expected a model, received ${showValue(model)}.`)
     noGrad(() => {
       const { nAveraged, decay } = this
       const first = eq(nAveraged, 0)

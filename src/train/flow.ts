@@ -7,7 +7,7 @@ import { ArgumentError, checkOptions, showValue } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
 import { clone } from '../ops/movement.js'
-import type { Optimizer } from '../optim/optimizer.js'
+import { Optimizer } from '../optim/optimizer.js'
 import { getRandomState, setRandomState } from '../random.js'
 import { Tensor } from '../tensor.js'
 
@@ -168,6 +168,8 @@ export function gradientFlow(model: Module, lossOf: () => Tensor, options: { opt
       'ERR_NOT_A_FUNCTION',
       `gradientFlow: expected a function that computes the loss, received ${showValue(lossOf)}.`,
     )
+  if (options.optimizer !== undefined && !(options.optimizer instanceof Optimizer))
+    throw new ArgumentError('ERR_OPTIMIZER', `gradientFlow: expected an optimizer, received ${showValue(options.optimizer)}.`)
   const parameters = model.parameters()
   const before = parameters.map((p) => ({ p, grad: p.leafGrad, seen: p.gradSeen }))
   const buffers = noGrad(() => model.buffers().map((b) => [b, clone(b)] as const))

@@ -222,6 +222,8 @@ const instances: Record<string, () => object> = {
   'nn.Module': layer,
   'optim.Optimizer': sgd,
   Tensor: vector,
+  Fit: () => (cr.fit as (...args: unknown[]) => object)(...fitting()),
+  GradientFlow: () => cr.gradientFlow(layer(), () => ones([1, 4]).sum()),
 }
 
 export function sampleArguments(path: string): unknown[] | undefined {

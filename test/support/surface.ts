@@ -1,6 +1,7 @@
 /**
  * The public surface as the compiler sees it. In: the entry modules of the package. Out: every function, constructor, method and static method
- * by its path (`nn.Linear`, `nn.Linear.forward`, `Tensor.sum`), each with the places of its options objects and the names in them.
+ * by its path (`nn.Linear`, `nn.Linear.forward`, `Tensor.sum`), each with the types of its parameters, the places of its options objects and the
+ * names in them.
  */
 import { join } from 'node:path'
 import {
@@ -30,6 +31,8 @@ export interface Callable {
   readonly path: string
   readonly kind: 'function' | 'constructor' | 'method' | 'static'
   readonly options: readonly OptionsPlace[]
+  /** The parameters of each of its signatures, their types as text; type parameters are what they are bound to. */
+  readonly parameters: readonly (readonly { readonly name: string; readonly type: string }[])[]
 }
 
 /** The entry modules of the package. */
@@ -136,7 +139,26 @@ class Reader {
           options.set(key, { argument, within, names: [...new Set([...(options.get(key)?.names ?? []), ...names])] })
         }
       })
-    this.found.push({ path, kind, options: [...options.values()] })
+    const parameters = calls.map((call) => call.getParameters().map((parameter) => this.parameter(parameter)))
+    this.found.push({ path, kind, options: [...options.values()], parameters })
+  }
+
+  parameter(parameter: TsSymbol): Callable['parameters'][number][number] {
+    const type = this.#checker.getTypeOfSymbol(parameter)
+    return { name: parameter.name, type: type === undefined ? 'unknown' : this.textOf(type) }
+  }
+
+  /** A type as text, with what type parameters are bound to in their place. */
+  textOf(type: Type): string {
+    if (type.isUnionType())
+      return type
+        .getTypes()
+        .map((part) => this.textOf(part))
+        .join(' | ')
+    // behind the first part stand conditions that a call has to meet
+    if (type.isIntersectionType()) return this.textOf(type.getTypes()[0])
+    const bound = type.isTypeParameter() ? this.#checker.getBaseConstraintOfType(type) : undefined
+    return bound === undefined || bound.isTypeParameter() ? this.#checker.typeToString(type) : this.textOf(bound)
   }
 
   /** The options objects in a type: itself, members of a union, elements of a list, options of options. */

@@ -1,0 +1,91 @@
+/** Arguments of a wrong kind, where JavaScript would have gone on or thrown an error of its own: typed errors that say what was received. */
+import { describe, expect, it } from 'vitest'
+import { showValue } from '../src/errors.js'
+import { ArgumentError, add, ChainruleError, grad, gradientFlow, nn, ones, optim, tensor } from '../src/index.js'
+import * as models from '../src/models/index.js'
+
+type Loose = (...args: unknown[]) => unknown
+const loose = (fn: unknown): Loose => fn as Loose
+const made = (Class: unknown, ...args: unknown[]): object => new (Class as new (...args: unknown[]) => object)(...args)
+const symbol = Symbol('s')
+const bare = Object.create(null) as object
+
+describe('how messages show what was received', () => {
+  it.each([
+    [symbol, 'a symbol'],
+    [bare, 'an object'],
+    [[bare, symbol, [1]], '[an object, a symbol, […]]'],
+    ['x'.repeat(1000), `'${'x'.repeat(200)}…'`],
+    [new Float32Array(1000), 'a Float32Array of 4000 bytes'],
+    [
+      new Proxy([1], {
+        get: () => {
+          throw new Error('no')
+        },
+      }),
+      'an object',
+    ],
+    [{ toString: () => 'y'.repeat(1000) }, `${'y'.repeat(200)}…`],
+  ])('%#', (value, shown) => {
+    expect(showValue(value)).toBe(shown)
+  })
+})
+
+describe('models', () => {
+  const translator = new models.Seq2SeqTransformer(5, 5, {
+    embSize: 4,
+    nhead: 1,
+    dimFeedforward: 4,
+    numEncoderLayers: 1,
+    numDecoderLayers: 1,
+  })
+  const gpt = new models.GPT({ blockSize: 4, vocabSize: 4, nLayer: 1, nHead: 1, nEmbd: 4 })
+  const tokens = ones([1, 2], { dtype: 'int32' })
+
+  it('predict of a model that takes two inputs names the missing one', async () => {
+    await expect(translator.predict(tokens)).rejects.toMatchObject({
+      code: 'ERR_NOT_A_TENSOR',
+      message: expect.stringContaining('the target must be a tensor, received undefined'),
+    })
+  })
+
+  it.each([
+    ['a size in a string', () => made(models.DCGANGenerator, { width: '8' }), 'width must be an integer from 1'],
+    ['a symbol', () => made(models.UNet, 1, 2, { width: symbol }), 'received a symbol'],
+    ['a width', () => made(models.MobileNetV2, { widthMult: '1' }), 'widthMult'],
+    ['no list', () => made(models.Autoencoder, 4, 2, { hidden: 8 }), 'hidden must be an array of sizes'],
+    ['no end of layers', () => made(models.GPT, { nLayer: 2 ** 31 }), 'nLayer must be an integer from 1 to 10000'],
+    ['another block', () => made(models.ResNet, 'small', [1, 1, 1, 1]), "'basic' or 'bottleneck'"],
+    ['three depths', () => made(models.ResNet, 'basic', [1, 1, 1]), 'the depths are four'],
+    ['no depth', () => made(models.CifarResNet, symbol), 'depth must be 6n + 2'],
+    ['caches of no kind', () => gpt.forward(tokens, null as never), 'the caches are 1, one for each layer'],
+    ['no tokens', () => gpt.forward(null as never), 'the input must be a tensor, received null'],
+    ['no rows', () => gpt.generate([[0.5]], 1), 'rows of tokens of one length'],
+    ['no start', () => translator.generate([[1]], { start: symbol as never, end: 2 }), 'start must be an integer from 0'],
+    ['no activation', () => loose(models.mlp)([1, 2, 3], { activation: 'relu' }), 'activation must be a function'],
+  ])('%s', (_, call, said) => {
+    expect(call).toThrow(ChainruleError)
+    expect(call).toThrow(said)
+  })
+})
+
+describe('layers and what is around them', () => {
+  it.each([
+    ['{ out: null }', () => add(tensor([1]), 1, { out: null as never }), 'add: { out } must be a tensor, received null'],
+    ['limits of initial values', () => loose(nn.init.uniform)(tensor([1]), { high: symbol }), 'received 0 and a symbol'],
+    ['a gain', () => loose(nn.init.xavierUniform)(ones([2, 2]), { gain: '1' }), "gain must be a number, received '1'"],
+    ['a position', () => new nn.Sequential(new nn.ReLU()).at(symbol as never), 'there is none at a symbol'],
+    ['a name', () => new nn.ModuleDict({}).get(bare as never), 'has no module an object'],
+    ['apply', () => loose(nn.Module.prototype.apply).call(new nn.ReLU()), 'apply: expected a function'],
+    ['grad', () => loose(grad)(null), 'grad: expected a function, received null'],
+    ['an optimizer', () => loose(gradientFlow)(new nn.Linear(1, 1), () => 1, { optimizer: null }), 'expected an optimizer, received null'],
+    ['a size beyond 32 bits', () => new nn.RNN(2, 2, { numLayers: 2 ** 31 }), 'numLayers must be an integer from 1 to 2147483647'],
+  ])('%s', (_, call, said) => {
+    expect(call).toThrow(ArgumentError)
+    expect(call).toThrow(said)
+  })
+
+  it('prints options of any kind', () => {
+    expect(String(made(nn.LSTM, 2, 2, { batchFirst: bare }))).toContain('batchFirst')
+  })
+})
