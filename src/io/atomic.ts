@@ -68,7 +68,7 @@ async function write(op: string, path: string, chunks: Iterable<Uint8Array>): Pr
   try {
     try {
       await removeLeftovers(target, (await file.stat()).mtimeMs)
-      for (const chunk of chunks) await writeAll(file, chunk)
+      for (const chunk of chunks) await writeAll(op, path, file, chunk)
       if (old !== undefined) await keepRights(file, old)
       await file.sync()
     } finally {
@@ -87,7 +87,7 @@ async function writeSpecial(op: string, path: string, old: Stats, chunks: Iterab
   if (old.isCharacterDevice()) {
     const device = await open(path, 'w')
     try {
-      for (const chunk of chunks) await writeAll(device, chunk)
+      for (const chunk of chunks) await writeAll(op, path, device, chunk)
     } finally {
       await device.close()
     }
@@ -130,10 +130,16 @@ async function keepRights(file: FileHandle, old: Stats): Promise<void> {
 }
 
 /** `write` may take fewer bytes than it was given, and refuses more than 2 GiB at once. */
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+async function writeAll(op: string, path: string, file: FileHandle, bytes: Uint8Array): Promise<void> {
   const most = 2 ** 26
   for (let at = 0; at < bytes.length; ) {
     const { bytesWritten } = await file.write(bytes, at, Math.min(most, bytes.length - at))
+    // some network file systems and devices say so instead of an error, and would for ever
+    if (bytesWritten === 0)
+      throw new DataError(
+        'ERR_FILE_WRITE',
+        `${op}: cannot write ${path}: the file system took ${at} of ${bytes.length} bytes and then none. Check the space and the mount.`,
+      )
     at += bytesWritten
   }
 }

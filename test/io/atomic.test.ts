@@ -1,12 +1,27 @@
 /** Saving: the old file or the new one, whole, with the old one's rights; and nothing left beside it. */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, link, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest'
 import { ArgumentError, DataError, loadSafetensors, nn, save, saveCheckpoint, saveNpy, saveSafetensors } from '../../src/index.js'
 import { writeFileAtomic } from '../../src/io/atomic.js'
 import { temporaryFor } from '../../src/io/temporary.js'
@@ -171,6 +186,18 @@ describe('what is no file', () => {
     const error = await failure('/dev/full')
     expect(error.message).toContain('ENOSPC. The disk is full')
     expect(error.cause).toMatchObject({ code: 'ENOSPC' })
+  })
+
+  it('a file system that takes no more bytes is an error, not an endless loop', async () => {
+    const handle = await open(folder, 'r')
+    const write = vi.spyOn(Object.getPrototypeOf(handle), 'write').mockResolvedValue({ bytesWritten: 0 })
+    await handle.close()
+    try {
+      expect((await failure(at('x'))).message).toContain('took 0 of 3 bytes')
+    } finally {
+      write.mockRestore()
+    }
+    expect(await readdir(folder)).toEqual([])
   })
 
   test('a failure in the middle leaves the old file and nothing else', async () => {
