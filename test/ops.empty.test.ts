@@ -158,6 +158,63 @@ describe.each(backends)('on %s', (which) => {
   })
 })
 
+describe.each(backends)('norms of nothing on %s', (which) => {
+  const on = which === 'js' ? onJs : onNative
+  const vector = (): cr.nn.Parameter => new nn.Parameter(cr.ones([3]))
+
+  it('rmsNorm and layerNorm over an empty dimension', () => {
+    on(() => {
+      for (const norm of [cr.rmsNorm, cr.layerNorm]) {
+        expect(norm(zeros([2, 0]), [0], { weight: zeros([0]) }).shape).toEqual([2, 0])
+        expect(compile((x: Tensor) => norm(x, [3, 0])).sync(zeros([2, 3, 0])).shape).toEqual([2, 3, 0])
+      }
+    })
+  })
+
+  it('groupNorm of empty images, with gradients of 0', () => {
+    on(() => {
+      for (const shape of [
+        [2, 3, 0],
+        [0, 3, 4],
+      ]) {
+        const [weight, bias] = [vector(), vector()]
+        const y = cr.groupNorm(zeros(shape), 3, { weight, bias })
+        y.sum().backward()
+        expect(y.shape).toEqual(shape)
+        expect([weight.grad, bias.grad].map((g) => g?.toArray())).toEqual([
+          [0, 0, 0],
+          [0, 0, 0],
+        ])
+      }
+    })
+  })
+
+  // as in PyTorch: a batch without samples trains nothing
+  it.each([
+    ['batchNorm', [0, 3], (x: Tensor, o: object) => cr.batchNorm(x, { ...o, training: true })],
+    ['batchNorm of empty images', [2, 3, 0, 4], (x: Tensor, o: object) => cr.batchNorm(x, { ...o, training: true })],
+    ['instanceNorm', [2, 3, 0], (x: Tensor, o: object) => cr.instanceNorm(x, o)],
+    ['instanceNorm of no images', [0, 3, 4], (x: Tensor, o: object) => cr.instanceNorm(x, o)],
+  ] as const)('%s leaves running statistics, and gradients of 0', (_name, shape, norm) => {
+    on(() => {
+      const [weight, bias, runningMean, runningVar] = [vector(), vector(), cr.full([3], 2), cr.full([3], 5)]
+      const step = (x: Tensor): Tensor => {
+        const y = norm(x, { weight, bias, runningMean, runningVar })
+        y.sum().backward()
+        return y
+      }
+      for (const run of [step, compile(step).sync]) {
+        for (const p of [weight, bias]) p.grad = undefined
+        expect(run(zeros(shape)).shape).toEqual(shape)
+        expect(runningMean.toArray()).toEqual([2, 2, 2])
+        expect(runningVar.toArray()).toEqual([5, 5, 5])
+        expect(weight.grad?.toArray()).toEqual([0, 0, 0])
+        expect(bias.grad?.toArray()).toEqual([0, 0, 0])
+      }
+    })
+  })
+})
+
 describe('results that no tensor can hold', () => {
   it('too many dimensions', () => {
     const deep = zeros([1, 1, 1, 1, 1, 1, 1, 1])

@@ -210,7 +210,8 @@ function composedRows([x, weight, bias]: readonly (Tensor | undefined)[], { kind
 function rowStatistics(x: Dense['data'], at: number, k: number, { kind, eps }: RowsAttrs): [mean: number, deviation: number] {
   let total = 0
   if (kind === 'layer') for (let i = at; i < at + k; i++) total += x[i]
-  const average = total / k
+  // 0 for `rms` also where there is nothing to take a mean of
+  const average = kind === 'layer' ? total / k : 0
   let squares = 0
   for (let i = at; i < at + k; i++) squares += (x[i] - average) ** 2
   return [average, 1 / Math.sqrt(squares / k + eps)]

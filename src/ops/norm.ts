@@ -141,10 +141,14 @@ export function groupNorm(x: Tensor, numGroups: number, options: GroupNormOption
     throw new ArgumentError('ERR_NORM_GROUPS', `groupNorm: numGroups = ${showValue(numGroups)} must divide the ${c} channels.`)
   checkParameter('groupNorm', 'weight', weight, [c])
   checkParameter('groupNorm', 'bias', bias, [c])
+  if (x.size === 0) return ofNothing(x, options)
   const length = (c / numGroups) * sizeOf(x.shape.slice(2))
   const y = reshape(normalizeGroups(reshape(x, [1, n * numGroups, length]), eps).y, x.shape)
   return affine(y, overChannels(x, weight), overChannels(x, bias))
 }
+
+/** What is empty has no statistics: nothing is tracked, and weight and bias get gradients of 0. */
+const ofNothing = (x: Tensor, { weight, bias }: GroupNormOptions): Tensor => affine(x, overChannels(x, weight), overChannels(x, bias))
 
 interface RunningOptions extends GroupNormOptions {
   /** `[C]`, updated in place while the input's statistics are used. */
@@ -203,6 +207,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
   checkOptions('batchNorm', options, { ...runningNames, training: true })
   prepare('batchNorm', x, options)
   const { runningMean, runningVar, training = false } = options
+  if (x.size === 0) return ofNothing(x, options)
   if (!training && runningMean !== undefined && runningVar !== undefined) return withStatistics(x, runningMean, runningVar, options)
   const channels = x.shape[1]
   const count = x.size / channels
@@ -239,12 +244,13 @@ export function instanceNorm(x: Tensor, options: InstanceNormOptions = {}): Tens
   }
   const [n, c] = x.shape
   const length = sizeOf(x.shape.slice(2))
-  if (length <= 1) {
+  if (length === 1) {
     throw new ShapeError(
       'ERR_NORM_COUNT',
       `instanceNorm: needs more than one value per channel, received ${showShape(x.shape)}. Use larger images.`,
     )
   }
+  if (x.size === 0) return ofNothing(x, options)
   const { y, mean: rowMean, variance } = normalizeGroups(reshape(x, [1, n * c, length]), eps)
   noGrad(() => {
     const overSamples = (t: Tensor): Tensor => mean(reshape(t, [n, c]), { dim: 0 })

@@ -1,8 +1,9 @@
 /** The frame of the fuzzers: what it makes of a check that throws, ends its process or hangs. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { hasNative } from '../support/backends.js'
 import { fuzzer } from './frame/faulty.js'
 import { Random } from './frame/random.js'
-import { showFault, watch } from './frame/watch.js'
+import { CannotRun, showFault, watch } from './frame/watch.js'
 
 const plan = { seed: 3, first: 0, step: 1, cases: 1000, duration: Number.MAX_SAFE_INTEGER, faults: 2 }
 
@@ -34,6 +35,19 @@ describe('the frame of the fuzzers', () => {
         expect(fault.code).toBe('check([7])')
         expect(showFault('lists', fault)).toContain(message)
       }
+    })
+  }
+
+  for (const [name, value, message] of [
+    ['CHAINRULE_BINARY', '/nowhere/chainrule.node', 'not there'],
+    ['CHAINRULE_BINARY', 'package.json', 'no native binary could be loaded'],
+    ['CHAINRULE_ISA', 'abacus', 'abacus'],
+  ]) {
+    it(`says so where nothing can run: ${name}=${value}`, { timeout: 120_000 }, async () => {
+      if (!hasNative) return
+      vi.stubEnv(name, value)
+      await expect(watch(fuzzer.name, plan)).rejects.toThrow(message)
+      await expect(watch(fuzzer.name, plan)).rejects.toThrow(CannotRun)
     })
   }
 

@@ -11,7 +11,7 @@
  */
 import { parseArgs } from 'node:util'
 import type { Totals } from './fuzzer.js'
-import { fuzzerNames, showFault, watch } from './watch.js'
+import { CannotRun, fuzzerNames, showFault, watch } from './watch.js'
 
 const options = {
   seed: { type: 'string', default: '1' },
@@ -64,4 +64,7 @@ function summary(name: string, seed: number, totals: readonly Totals[]): string 
   return `${name} (${where}), seed ${seed}: ${cases} cases in ${seconds.toFixed(1)} s, ${(cases / seconds).toFixed(1)} a second, ${faults} faults`
 }
 
-await main()
+await main().catch((error: unknown) => {
+  if (error instanceof CannotRun) fail(error.message)
+  throw error
+})

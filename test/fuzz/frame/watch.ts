@@ -51,6 +51,9 @@ async function bundleOf(name: string): Promise<string> {
   return outfile
 }
 
+/** There is nothing to try cases with: no fault of any of them. */
+export class CannotRun extends Error {}
+
 /** How a process ended that did not end as it should. */
 interface Death {
   readonly note: Note
@@ -105,7 +108,8 @@ function runProcess({ bundle, order, patience: less, onMessage }: Run): Promise<
         ? `The check did not end in ${patience} seconds.`
         : `The process ended with ${signal === null ? `code ${code}` : signal}.\n${errors()}`
       const [index, path] = readNote(order.notes).split(' ')
-      resolve({ how, note: { index: Number(index), path: path === '' || path === undefined ? [] : path.split('.').map(Number) } })
+      const at = index === '' ? Number.NaN : Number(index)
+      resolve({ how, note: { index: at, path: path === '' || path === undefined ? [] : path.split('.').map(Number) } })
     })
   })
 }
@@ -151,7 +155,7 @@ export async function watch(name: string, plan: Plan, onFault: (fault: Fault) =>
     const death = await runProcess({ bundle, order, onMessage })
     cases += counted
     if (death === undefined) break
-    if (Number.isNaN(death.note.index)) throw new Error(`fuzz: ${name} could not be run. ${death.how}`)
+    if (Number.isNaN(death.note.index)) throw new CannotRun(`${name} could not be run. ${death.how}`)
     cases += (death.note.index - first) / plan.step + 1 - counted
     found(await shrinkDeath(bundle, notes, plan, death))
     if (faults.length >= plan.faults) break
