@@ -12,6 +12,8 @@ await build({
   platform: 'node',
   format: 'esm',
   packages: 'external',
+  // modules register things when they load, whatever package.json says of the bundle users get
+  ignoreAnnotations: true,
   logLevel: 'error',
 })
 const child = spawn(process.execPath, [outfile, ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' })

@@ -10,6 +10,9 @@
  * CHAINRULE_ISA, CHAINRULE_BACKEND, CHAINRULE_BINARY, CHAINRULE_THREADS.
  */
 import { parseArgs } from 'node:util'
+// the op table, by which a binary is told to fit
+import '../../../src/index.js'
+import { hasNative, native } from '../../support/backends.js'
 import type { Totals } from './fuzzer.js'
 import { CannotRun, fuzzerNames, showFault, watch } from './watch.js'
 
@@ -33,10 +36,21 @@ function number(name: string, text: string): number {
   return n
 }
 
+/** A binary or an instruction set that is not there is no fault of any case. */
+function checkBackend(): void {
+  if (!hasNative && (process.env.CHAINRULE_BACKEND === 'js' || process.env.CHAINRULE_BINARY === undefined)) return
+  try {
+    native()
+  } catch (error) {
+    fail((error as Error).message)
+  }
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const known = fuzzerNames()
   for (const name of positionals) if (!known.includes(name)) fail(`there is no fuzzer ${name}; there are ${known.join(', ')}.`)
+  checkBackend()
   const seed = number('seed', values.seed)
   const one = values.case === undefined ? undefined : number('case', values.case)
   const cases = one !== undefined ? one + 1 : values.cases === undefined ? 1e9 : number('cases', values.cases)

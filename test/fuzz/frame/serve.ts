@@ -3,9 +3,6 @@
  * file the note of what is about to run, so that whoever finds the process dead or spinning knows the case.
  */
 import { openSync, writeSync } from 'node:fs'
-// all ops: the addon is asked whether it was built from the same
-import '../../../src/index.js'
-import { hasNative, native } from '../../support/backends.js'
 import type { Fault, Fuzzer, Note, Path, Plan } from './fuzzer.js'
 import { follow, runPlan, shrink } from './loop.js'
 
@@ -28,21 +25,9 @@ function send(message: Message): void {
   writeSync(3, `${JSON.stringify(message)}\n`)
 }
 
-/** Loads the backend that was asked for before there is a case that could be blamed: a wrong path or instruction set is nobody's fault but ours. */
-function loadBackend(): void {
-  if (!hasNative && (process.env.CHAINRULE_BACKEND === 'js' || process.env.CHAINRULE_BINARY === undefined)) return
-  try {
-    native()
-  } catch (error) {
-    console.error((error as Error).message)
-    process.exit(2)
-  }
-}
-
 /** Carries out the order of this process. */
 export async function serve<Case>(fuzzer: Fuzzer<Case>): Promise<void> {
   const { plan, notes, shrink: start } = JSON.parse(process.argv[2]) as Order
-  loadBackend()
   const file = openSync(notes, 'w')
   let cases = 0
   let counted = performance.now()

@@ -70,25 +70,30 @@ interface Run {
 
 /** Runs one process to its end; a death, where it had one. */
 function runProcess({ bundle, order, patience: less, onMessage }: Run): Promise<Death | undefined> {
+  // the note of a process before this one is none of its own
+  rmSync(order.notes, { force: true })
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--enable-source-maps', bundle, JSON.stringify(order)], {
       env: { ...process.env, NODE_ENV: 'production', CHAINRULE_POISON: '1', NODE_OPTIONS: '' },
       stdio: ['ignore', 'inherit', 'pipe', 'pipe'],
     })
     const errors = collectErrors(child)
-    let patience = 30
+    // no case is running before its first message, and a busy machine may take long to load all there is
+    let patience = 120
+    let since = performance.now()
     let rest = ''
     child.stdio[3]?.on('data', (data: Buffer) => {
       const lines = (rest + data.toString()).split('\n')
       rest = lines.pop() as string
       for (const line of lines) {
         const message = JSON.parse(line) as Message
-        if (message.kind === 'hello') patience = Math.min(message.patience, less ?? message.patience)
-        else onMessage(message)
+        if (message.kind === 'hello') {
+          patience = Math.min(message.patience, less ?? message.patience)
+          since = performance.now()
+        } else onMessage(message)
       }
     })
     let last = ''
-    let since = performance.now()
     let hung = false
     const watchdog = setInterval(() => {
       const now = readNote(order.notes)
