@@ -100,7 +100,7 @@ export function leaf(t: Tensor): Tensor {
   return t
 }
 
-/** Runs `fn` with what goes in and each result of an op multiplied by a number within `size` of one. */
+/** Runs `fn` with what goes in and each result of an op multiplied by a number within `size` of one; what is lost on the way keeps step. */
 export function disturbed<T>(seed: number, size: number, fn: () => T): T {
   const next = disturbances(seed)
   const before = eagerHooks.afterOp
@@ -109,7 +109,7 @@ export function disturbed<T>(seed: number, size: number, fn: () => T): T {
     if (row.name === 'random') return disturbDrawn(outputs[0], attrs as { kind: string; b: number }, size, next)
     for (const t of outputs) if (t.dtype === 'float32') disturb(t, size, next)
     const displaced = lost(row, inputs, outputs)
-    if (displaced > 0) for (const t of outputs) if (t.dtype === 'float32') displace(t, 8 * displaced, next)
+    if (displaced > 0) for (const t of outputs) if (t.dtype === 'float32') displace(t, (displaced * size) / (16 * unit), next)
   }
   ofLeaves = (t) => disturb(t, size, next)
   try {
