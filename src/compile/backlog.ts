@@ -1,6 +1,6 @@
 /**
- * Calls that wait in JavaScript. A queue holds so many calls and so many bytes of them (results, copies of arguments); calls past that wait
- * here, in order, and are submitted as others end. In: calls that are bound to all but the memory of their results. Out: tickets, which
+ * Calls that wait in JavaScript. A queue holds so many calls and so many bytes of them (results, copies of arguments); calls past that, and calls
+ * whose program is still being built, wait here, in order, and are submitted as others end. In: calls that are bound to all but the memory of their results. Out: tickets, which
  * storages wait for as for any other; whoever needs a result at once has the calls up to it submitted, and blocks where there is no room.
  */
 import { firstWaiting, installWaiting, tickets } from '../backend/tickets.js'
@@ -11,6 +11,8 @@ const mostCalls = 512
 /** A call that can be submitted. */
 export interface Submission {
   readonly bytes: number
+  /** While it is being built, calls of it and those behind wait; `submit` builds the rest. */
+  readonly callee: { readonly building: boolean }
   /** Copies what JavaScript could change before `submit`; returns how many bytes that were. */
   takeCopies(): number
   submit(): { ticket: number; done: Promise<number | undefined> }
@@ -94,6 +96,11 @@ installWaiting('waiting', {
   },
 })
 
+/** Whether any call has waited, and has not ended. */
+export function callsWait(): boolean {
+  return waiting.size > 0
+}
+
 /** The calls of one queue. */
 export class Backlog {
   private calls = 0
@@ -108,7 +115,7 @@ export class Backlog {
 
   /** Submits a call, or lets it wait for its turn. Blocks only where neither it nor copies of its arguments have room. */
   add(submission: Submission): Place {
-    if (!this.anyWaiting && this.hasRoom(submission.bytes)) return this.start(submission)
+    if (!this.anyWaiting && this.canStart(submission)) return this.start(submission)
     if (this.copied + submission.bytes > mostBytes) {
       while (this.anyWaiting) this.submitFirst()
       this.makeRoom(submission.bytes)
@@ -124,7 +131,7 @@ export class Backlog {
 
   /** Submits what waits, as far as there is room. */
   pump(): void {
-    while (this.anyWaiting && this.hasRoom(this.first.submission.bytes)) this.submitFirst()
+    while (this.anyWaiting && this.canStart(this.first.submission)) this.submitFirst()
   }
 
   /** Submits everything up to a call, blocking where there is no room. */
@@ -146,6 +153,10 @@ export class Backlog {
 
   private get first(): Waiting {
     return this.line[this.head] as Waiting
+  }
+
+  private canStart({ callee, bytes }: Submission): boolean {
+    return !callee.building && this.hasRoom(bytes)
   }
 
   private hasRoom(bytes: number): boolean {

@@ -9,6 +9,7 @@ import { gradMode } from '../ops/dispatch.js'
 import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { type CallArguments, type FlatArguments, flattenArguments, type NumbersAsTensors } from './arguments.js'
+import { callsWait } from './backlog.js'
 import { Entry } from './entry.js'
 import { explainProgram } from './explain.js'
 import { lines, locator } from './locate.js'
@@ -84,13 +85,8 @@ function development(): boolean {
   return process.env.NODE_ENV !== 'production'
 }
 
-/** Does the phases one behind the other. */
-function finish<T>(phases: Phases<T>): T {
-  for (;;) {
-    const { done, value } = phases.next()
-    if (done) return value
-  }
-}
+/** Operations of a trace from which on an awaited call has its program built in turns of the event loop: what takes milliseconds. */
+const buildsInTurns = 64
 
 class Cache {
   readonly variants: Variants
@@ -115,36 +111,50 @@ class Cache {
     this.warnedOfLoss = anyShape
   }
 
+  /** The variant for a call, with its program. */
   find(args: FlatArguments): Entry {
+    const entry = this.begin(args)
+    if (entry.building) this.finish(entry)
+    return entry
+  }
+
+  /** The variant for an awaited call. A large one that is new has its program later, built in turns of the event loop. */
+  begin(args: FlatArguments): Entry {
     const known = this.variants.find(args)
     if (known !== undefined) return known
     const start = performance.now()
-    return this.add(args, finish(this.build(args)), performance.now() - start)
+    const traces = this.trace(args)
+    let traced = traces.next()
+    while (!traced.done) traced = traces.next()
+    const entry = this.add(args, traced.value, performance.now() - start)
+    if (entry.size < buildsInTurns) this.finish(entry)
+    // a failure is that of the calls, which find it again
+    else this.buildInTurns(entry).catch(() => {})
+    return entry
   }
 
   /** Compiles what is not there yet, in turns of the event loop. */
   async prepare(args: FlatArguments): Promise<void> {
-    if (this.variants.find(args) !== undefined) return
-    const phases = this.build(args)
+    const entry = this.variants.find(args) ?? (await this.traceInTurns(args))
+    if (entry.building) await this.buildInTurns(entry)
+  }
+
+  private async traceInTurns(args: FlatArguments): Promise<Entry> {
+    const traces = this.trace(args)
     const { enabled } = gradMode
-    let took = 0
-    for (;;) {
+    for (let took = 0; ; ) {
       const start = performance.now()
       const before = gradMode.enabled
       gradMode.enabled = enabled
       try {
-        const { done, value } = phases.next()
+        const { done, value } = traces.next()
         took += performance.now() - start
-        if (done) {
-          // a call may have been here first
-          if (this.variants.find(args) === undefined) this.add(args, value, took)
-          return
-        }
+        // a call may have been here first
+        if (done) return this.variants.find(args) ?? this.add(args, value, took)
       } catch (error) {
         // something may have changed between the traces: without a pause there is no doubt
         if (!(error instanceof StateError && error.code === 'ERR_TRACE_DIFFERS')) throw error
-        this.find(args)
-        return
+        return this.begin(args)
       } finally {
         gradMode.enabled = before
       }
@@ -152,31 +162,62 @@ class Cache {
     }
   }
 
-  private add(args: FlatArguments, entry: Entry, took: number): Entry {
-    const gone = this.variants.add(args, entry, took)
+  private async buildInTurns(entry: Entry): Promise<void> {
+    try {
+      do await immediate()
+      while (entry.advance())
+    } catch (error) {
+      this.variants.remove(entry)
+      throw error
+    } finally {
+      entry.release()
+    }
+    this.trim()
+  }
+
+  private finish(entry: Entry): void {
+    try {
+      while (entry.advance());
+    } catch (error) {
+      this.variants.remove(entry)
+      throw error
+    }
+    this.trim()
+  }
+
+  private add(args: FlatArguments, traced: Trace, took: number): Entry {
+    const { fn, options } = this
+    const locate = development() ? locator(fn, args, traced) : undefined
+    const entry = new Entry(args, traced, { ...options, locate })
+    entry.took = took
+    this.variants.add(args, entry)
     this.warnAboutShapes(args)
-    if (gone.count > 0) this.warnAboutLoss(gone)
     return entry
   }
 
-  private *build(args: FlatArguments): Phases<Entry> {
-    const { fn, options } = this
-    const first = this.trace(args)
-    if (!development()) return yield* Entry.build(args, first, { ...options, locate: undefined })
+  private trim(): void {
+    const gone = this.variants.trim()
+    if (gone.count > 0) this.warnAboutLoss(gone)
+  }
+
+  /** In development the function is traced twice, which has to give the same. */
+  private *trace(args: FlatArguments): Phases<Trace> {
+    const first = this.traceOnce(args)
+    if (!development()) return first
     yield
-    const second = this.trace(args)
+    const second = this.traceOnce(args)
     if (firstDifference(first, second) !== undefined) {
-      const known = firstDifference(first, second, lines(fn, args))
+      const known = firstDifference(first, second, lines(this.fn, args))
       throw new StateError(
         'ERR_TRACE_DIFFERS',
         `compile(${this.name}): two traces of the function differ: ${known}. A compiled function must do the same each time: no counters, and no tensors made inside from data.`,
       )
     }
     // the later one, since modes and gradients may have changed in between, and it knows from the beginning which modules are used
-    return yield* Entry.build(args, second, { ...options, locate: locator(fn, args, second) })
+    return second
   }
 
-  private trace(args: FlatArguments): Trace {
+  private traceOnce(args: FlatArguments): Trace {
     const { name, modules } = this
     const traced = trace(this.fn, args, { name, modules, keepStacks: false })
     for (const module of traced.found) modules.add(module)
@@ -194,7 +235,7 @@ class Cache {
     )
   }
 
-  private warnAboutLoss({ count, bytes, milliseconds }: ReturnType<Variants['add']>): void {
+  private warnAboutLoss({ count, bytes, milliseconds }: ReturnType<Variants['trim']>): void {
     if (this.warnedOfLoss) return
     this.warnedOfLoss = true
     const { size, most } = this.variants
@@ -251,12 +292,8 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
 
   const run = (args: readonly unknown[]): Promise<R> => {
     const flat = flattenArguments(args)
-    const entry = cache.find(flat)
-    const { estimate } = entry
-    if (estimate < inlineLimit && spent + estimate < inlineBudget && nativeBackend()?.busy === false) {
-      return Promise.resolve(runInline(entry, flat) as R)
-    }
-    return entry.submit(flat) as Promise<R>
+    const entry = cache.begin(flat)
+    return (runsInline(entry) ? Promise.resolve(runInline(entry, flat)) : entry.submit(flat)) as Promise<R>
   }
   // not an async function: handing on a promise costs those three turns of the microtask queue
   const compiled = ((...args: unknown[]) => {
@@ -285,6 +322,13 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
     variants: { get: () => cache.variants.size },
   })
   return compiled
+}
+
+/** Whether a call is over sooner than it would be queued, and nothing is in front of it. */
+function runsInline(entry: Entry): boolean {
+  if (entry.building) return false
+  const { estimate } = entry
+  return estimate < inlineLimit && spent + estimate < inlineBudget && nativeBackend()?.busy === false && !callsWait()
 }
 
 function runInline(entry: Entry, flat: FlatArguments): unknown {

@@ -1,22 +1,25 @@
 /**
- * One compiled variant of a function: its program, on what it depends, and how a call binds memory to its slots.
+ * One compiled variant of a function: its program, on what it depends, and how it is run. In: a trace. Out: results of calls, some of which may be
+ * made while the program is still being built.
  */
 
 import { isHooked } from '../autograd/hooks.js'
-import type { Slot } from '../backend/binding.js'
 import { nativeBackend } from '../backend/select.js'
 import { itemSize } from '../dtype.js'
-import { copyOf, gradMode } from '../ops/dispatch.js'
-import { drawBlocks, getRandomState, setRandomState } from '../random.js'
-import { isContiguous, sameShape, sizeOf } from '../shape.js'
+import { gradMode } from '../ops/dispatch.js'
+import { getRandomState, setRandomState } from '../random.js'
+import { sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor } from '../tensor.js'
 import type { Meta } from '../tracing.js'
 import { type FlatArguments, mapTree } from './arguments.js'
 import { Backlog } from './backlog.js'
+import { arrangeSlots, bindCall, type Call, type Callee, copyExposed } from './call.js'
 import { totalCost } from './cost.js'
-import { type GradChange, Gradients, settleGrads, showGrads, showQueuedGrads, takeBackGrads } from './gradients.js'
+import { Gradients, settleGrads, showGrads, showQueuedGrads, takeBackGrads } from './gradients.js'
+import type { Graph } from './graph.js'
 import type { Locate } from './locate.js'
+import { foreseenLayout, type Layout } from './lower.js'
 import { buildProgram, type Phases, type Program } from './program.js'
 import type { Prologue } from './prologue.js'
 import { type Trace, valueOfTraced } from './trace.js'
@@ -35,33 +38,6 @@ function keyOf(t: Tensor, args: readonly Tensor[]): ArgumentKey {
   return { shape, dtype, requiresGrad, leaf: gradNode === undefined, first: args.indexOf(t) }
 }
 
-/** What one call holds while it runs. */
-interface Call {
-  /** Runs later; until then the user may write what was handed out. */
-  readonly queued: boolean
-  /** With the program's prologue. */
-  readonly whole: boolean
-  /** Of a whole run: the state of what the prologue reads. */
-  stamp: readonly number[] | undefined
-  readonly slots: Slot[]
-  /** Bytes of arguments that are copied when the call is queued. */
-  copied: number
-  /** Bytes of arguments that had to be copied already. */
-  made: number
-  /** Memory of arguments that JavaScript could write meanwhile. */
-  readonly exposed: ArrayBufferLike[]
-  /** Made when the call is queued: one that has to wait needs no memory for them. */
-  outputs: readonly Tensor[]
-  /** Storages the program reads and writes by reference. */
-  readonly reads: Storage[]
-  readonly writes: Storage[]
-  /** Gradients to be shown. */
-  readonly grads: readonly GradChange[]
-  /** Arguments whose `requiresGrad` the function sets. */
-  readonly marked: readonly (readonly [Tensor, boolean])[]
-}
-
-const nothing = new Uint8Array(0)
 /** Stands for a tensor that a call returns. */
 const place = Symbol('output')
 
@@ -81,12 +57,24 @@ export interface EntryOptions {
   readonly locate: Locate | undefined
 }
 
-export class Entry {
-  program!: Program
+export class Entry implements Callee {
   /** Without the graph, and with `place` where the function returned a tensor. */
   readonly trace: Omit<Trace, 'graph'>
-  /** What it takes of memory, roughly. */
+  /** Slots of the program, or those foreseen while it is being built. */
+  layout: Layout
+  gradients: Gradients
+  /** What it takes of memory, roughly; 0 while it is being built. */
   bytes = 0
+  /** Milliseconds it took to compile. */
+  took = 0
+  /** Operations of the trace. */
+  readonly size: number
+  private built: Program | undefined
+  /** What is left to do until there is a program. */
+  private phases: Phases<Program> | undefined
+  /** Until then, what the trace recorded. */
+  private graph: Graph | undefined
+  private failure: { readonly error: unknown } | undefined
   /** Microseconds a run is estimated to take, the prologue left out. */
   private microseconds = 0
   private prologueMicroseconds = 0
@@ -96,21 +84,12 @@ export class Entry {
   private readonly statics: readonly unknown[]
   private readonly numberCount: number
   private readonly gradEnabled: boolean
-  private outputBytes = 0
-  private outputMetas: readonly Meta[] = []
-  private gradients!: Gradients
+  private readonly native = nativeBackend() !== undefined
+  private readonly outputBytes: number
+  private readonly outputMetas: readonly Meta[]
 
-  private constructor(args: FlatArguments, trace: Omit<Trace, 'graph'>, queue: 0 | 1) {
-    this.keys = args.tensors.map((t) => keyOf(t, args.tensors))
-    this.statics = args.statics
-    this.numberCount = args.numbers.length
-    this.gradEnabled = gradMode.enabled
-    this.trace = trace
-    this.queue = queue
-  }
-
-  /** In phases, between which anything may happen: arguments and modes are those of the trace, which was made just before. */
-  static *build(args: FlatArguments, trace: Trace, options: EntryOptions): Phases<Entry> {
+  /** What is built later belongs to the arguments, and to the modes, of now: those of the trace, which was made just before. */
+  constructor(args: FlatArguments, trace: Trace, options: EntryOptions) {
     const outputs: ReturnType<typeof valueOfTraced>[] = []
     const result = mapTree(trace.result, (leaf) => {
       if (!(leaf instanceof Tensor && leaf.traced)) return leaf
@@ -118,24 +97,72 @@ export class Entry {
       return place
     })
     const { graph, ...seen } = trace
-    const queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
-    const entry = new Entry(args, { ...seen, result }, queue)
-    entry.complete(outputs, yield* buildProgram(trace, outputs, args.numbers.length, { ...options, queue }))
-    graph.release()
-    return entry
-  }
-
-  private complete(outputs: readonly Meta[], program: Program): void {
+    this.trace = { ...seen, result }
+    this.graph = graph
+    this.size = graph.nodes.length
+    this.keys = args.tensors.map((t) => keyOf(t, args.tensors))
+    this.statics = args.statics
+    this.numberCount = args.numbers.length
+    this.gradEnabled = gradMode.enabled
     this.outputMetas = outputs.map(({ shape, dtype }) => ({ shape, dtype }))
     this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
-    this.program = program
-    const { steps, slots, prologueSteps } = program
+    this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
+    this.phases = buildProgram(trace, outputs, args.numbers.length, { ...options, queue: this.queue })
+    this.layout = foreseenLayout(trace, outputs)
+    this.gradients = this.gradientsOf(this.layout)
+  }
+
+  private gradientsOf({ slots }: Layout): Gradients {
     const { grads, argumentLeaves } = this.trace
-    this.gradients = new Gradients(
-      grads,
-      slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : [])),
-      argumentLeaves,
-    )
+    const produced = slots.flatMap((s) => (s.kind === 'gradOutput' ? [s.leaf] : []))
+    return new Gradients(grads, produced, argumentLeaves)
+  }
+
+  /** Whether there is no program yet. */
+  get building(): boolean {
+    return this.phases !== undefined
+  }
+
+  /** Does the next phase of building, between which anything may happen. False where none is left. */
+  advance(): boolean {
+    const { phases } = this
+    if (phases !== undefined) {
+      const start = performance.now()
+      try {
+        const { done, value } = phases.next()
+        if (done) this.complete(value)
+      } catch (error) {
+        this.failure = { error }
+        this.endBuilding()
+      }
+      this.took += performance.now() - start
+    }
+    if (this.failure !== undefined) throw this.failure.error
+    return this.building
+  }
+
+  /** The program, which is built now where it is not there yet. */
+  get program(): Program {
+    while (this.built === undefined) this.advance()
+    return this.built
+  }
+
+  get prologue(): Prologue | undefined {
+    return this.built?.prologue
+  }
+
+  private endBuilding(): void {
+    this.phases = undefined
+    this.graph?.release()
+    this.graph = undefined
+  }
+
+  private complete(program: Program): void {
+    this.endBuilding()
+    this.built = program
+    this.layout = program
+    this.gradients = this.gradientsOf(program)
+    const { steps, prologueSteps } = program
     const nodes = steps.reduce((sum, s) => sum + s.nodes.length, 0)
     this.bytes = program.bytes + entryBytes + steps.length * stepBytes + nodes * nodeBytes
     const costs = steps.map((s) => s.cost)
@@ -143,11 +170,16 @@ export class Entry {
     this.prologueMicroseconds = totalCost(costs.slice(0, prologueSteps)).microseconds
   }
 
+  /** Submits what waited for the program. */
+  release(): void {
+    backlogs[this.queue].pump()
+  }
+
   /** Whether this variant serves a call. */
   matches(args: FlatArguments): boolean {
     if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length)
       return false
-    if (this.gradEnabled !== gradMode.enabled || this.program.native !== (nativeBackend() !== undefined)) return false
+    if (this.gradEnabled !== gradMode.enabled || this.native !== (nativeBackend() !== undefined)) return false
     for (let i = 0; i < this.keys.length; i++) {
       const t = args.tensors[i]
       const k = this.keys[i]
@@ -169,7 +201,7 @@ export class Entry {
 
   /** Whether the next call has no prologue to run. */
   get prepared(): boolean {
-    return this.program.prologue?.current ?? true
+    return this.built?.prologue?.current ?? true
   }
 
   /** Microseconds the next call is estimated to take. */
@@ -187,12 +219,13 @@ export class Entry {
 
   /** Runs on this thread. */
   runSync(args: FlatArguments): unknown {
-    const call = this.bind(args, false)
+    const { program } = this
+    const call = bindCall(this, args, false, !this.prepared)
     for (const s of call.reads) s.waitToRead()
     for (const s of call.writes) s.waitToWrite()
     this.stamp(call)
     this.allocateOutputs(call)
-    this.program.runSync(call.slots, call.whole)
+    program.runSync(call.slots, call.whole)
     this.ended(call)
     for (const [t, requiresGrad] of call.marked) t.requiresGrad = requiresGrad
     showGrads(call.grads)
@@ -212,18 +245,22 @@ export class Entry {
   }
 
   /**
-   * Queues a run, or has it wait where too many are queued. Gradients are shown at once; reading them waits. A failed run puts them back.
+   * Queues a run, or has it wait where too many are queued, or for the program. Gradients are shown at once; reading them waits. A failed run puts
+   * them back.
    */
   submit(args: FlatArguments): Promise<unknown> {
     const { queue } = this
-    const call = this.bind(args, true)
+    const call = bindCall(this, args, true, !this.prepared)
     this.stamp(call)
     const place = backlogs[queue].add({
       bytes: this.outputBytes + call.copied + callBytes,
+      callee: this,
       takeCopies: () => copyExposed(call),
       submit: () => {
+        const { program } = this
+        if (call.layout !== program) return this.submitForeseen(call, program)
         this.allocateOutputs(call)
-        return this.program.submit(call.slots, queue, call.whole)
+        return program.submit(call.slots, queue, call.whole)
       },
     })
     const { ticket, done } = place
@@ -247,13 +284,25 @@ export class Entry {
     )
   }
 
+  /**
+   * For a call made before there was a program. Which state the prologue reads then is not known, so what such a call computes of it serves no other.
+   */
+  private submitForeseen(call: Call, program: Program): ReturnType<Program['submit']> {
+    call.whole = program.prologue !== undefined
+    arrangeSlots(call, this)
+    this.allocateOutputs(call)
+    const submitted = program.submit(call.slots, this.queue, call.whole)
+    program.prologue?.guard.queued(submitted.ticket, this.queue, true)
+    return submitted
+  }
+
   private stamp(call: Call): void {
-    if (call.whole) call.stamp = this.program.prologue?.stamp()
+    if (call.whole) call.stamp = this.prologue?.stamp()
   }
 
   /** A call has ended well. */
   private ended(call: Call): void {
-    if (call.whole) this.program.prologue?.computed(call.stamp)
+    if (call.whole) this.prologue?.computed(call.stamp)
   }
 
   private result(call: Call): unknown {
@@ -261,120 +310,13 @@ export class Entry {
     return mapTree(this.trace.result, (leaf) => (leaf === place ? call.outputs[next++] : leaf))
   }
 
-  private bind(args: FlatArguments, queued: boolean): Call {
-    const { program } = this
-    const slots = new Array<Slot>(program.slots.length)
-    const whole = !this.prepared
-    const call: Call = {
-      queued,
-      whole,
-      stamp: undefined,
-      slots,
-      copied: 0,
-      made: 0,
-      exposed: [],
-      outputs: [],
-      reads: [],
-      writes: [],
-      grads: this.gradients.take(args.tensors),
-      marked: this.trace.marked.map(([index, requiresGrad]) => [args.tensors[index], requiresGrad]),
-    }
-    let produced = 0
-    for (let i = 0; i < program.slots.length; i++) {
-      // the gradients a call leaves come in the order of their slots
-      call.slots[i] =
-        program.slots[i].kind === 'gradOutput' ? (call.grads[produced++].after as Tensor).storage.bytes : this.bindSlot(i, args, call)
-    }
-    if (program.prologue !== undefined) (whole ? call.writes : call.reads).push(program.prologue.guard)
-    for (const { after } of call.grads) if (after !== undefined) call.writes.push(after.storage)
-    return call
-  }
-
-  /** The tensor of this call that a leaf of the trace is. */
-  private leafOf(leaf: Tensor, args: FlatArguments): Tensor {
-    const index = this.trace.argumentLeaves.get(leaf)
-    return index === undefined ? leaf : args.tensors[index]
-  }
-
-  private bindSlot(i: number, args: FlatArguments, call: Call): Slot {
-    const binding = this.program.slots[i]
-    switch (binding.kind) {
-      case 'argument':
-        return argumentSlot(args.tensors[binding.index], call, this.trace.assigns)
-      case 'numbers':
-        return Float32Array.from(args.numbers)
-      case 'random':
-        return drawBlocks(this.trace.randomBlocks)
-      case 'capture': {
-        const { storage } = binding
-        ;(this.program.writes[i] ? call.writes : call.reads).push(storage)
-        if (!storage.shared) noteCopied(call, storage, storage.byteLength)
-        return storage.bytes
-      }
-      case 'derived':
-        return (this.program.prologue as Prologue).storages[binding.index].bytes
-      case 'grad':
-        return argumentSlot(this.leafOf(binding.leaf, args).leafGrad as Tensor, call, this.trace.assigns)
-      case 'gradBefore': {
-        const { leafGrad } = this.leafOf(binding.leaf, args)
-        const there = leafGrad !== undefined && (leafGrad.constant !== undefined || !leafGrad.storage.disposed)
-        return there ? argumentSlot(leafGrad, call, this.trace.assigns) : nothing
-      }
-      case 'output':
-      case 'gradOutput':
-        return nothing
-    }
-  }
-
   private allocateOutputs(call: Call): void {
     const outputs = this.outputMetas.map(({ shape, dtype }) =>
       Tensor.contiguous(Storage.allocate(sizeOf(shape) * itemSize(dtype)), shape, dtype),
     )
-    this.program.slots.forEach((binding, i) => {
+    this.layout.slots.forEach((binding, i) => {
       if (binding.kind === 'output') call.slots[i] = outputs[binding.index].storage.bytes
     })
     call.outputs = outputs
   }
-}
-
-/**
- * The memory of a tensor handed to a program, which reads it from the start in row-major order: a copy where the program also writes that memory
- * as state, which it takes for something else.
- */
-function argumentSlot(t: Tensor, call: Call, written: ReadonlyMap<Storage, unknown>): Slot {
-  const plain = t.constant === undefined && isContiguous(t.shape, t.strides) && !written.has(t.storage)
-  const { storage, offset } = plain ? t : copyOf(t)
-  const item = itemSize(t.dtype)
-  const start = offset * item
-  const length = t.size * item
-  if (!plain) call.made += length
-  const { bytes } = storage
-  if (!storage.shared) {
-    storage.waitToRead()
-    noteCopied(call, storage, length)
-  } else if (call.queued && storage.exposed && !storage.beingWritten) {
-    // not state but memory of the user's, who may fill it with the next batch before this one is read
-    call.made += length
-    call.copied += length
-    return bytes.slice(start, start + length)
-  }
-  call.reads.push(storage)
-  return length === bytes.byteLength ? bytes : bytes.subarray(start, start + length)
-}
-
-function noteCopied(call: Call, storage: Storage, bytes: number): void {
-  call.copied += bytes
-  if (storage.exposed) call.exposed.push(storage.bytes.buffer)
-}
-
-/** Replaces memory that JavaScript could write before the call is queued. Other memory is written by the library alone, which waits. */
-function copyExposed(call: Call): number {
-  let copied = call.made
-  if (call.exposed.length === 0) return copied
-  call.slots.forEach((slot, i) => {
-    if (!call.exposed.includes(slot.buffer)) return
-    call.slots[i] = (slot as Uint8Array).slice()
-    copied += slot.byteLength
-  })
-  return copied
 }

@@ -26,6 +26,12 @@ export type Binding =
   /** The gradient that a leaf has before the call, where it has one; for a call that fails. */
   | { readonly kind: 'gradBefore'; readonly leaf: Tensor }
 
+/** What the slots of a program are bound to, and which of them it writes. */
+export interface Layout {
+  readonly slots: readonly Binding[]
+  readonly writes: readonly boolean[]
+}
+
 /** A block of memory of a program: bound to something outside, or in the arena. */
 export class Buf {
   static next = 0
@@ -211,13 +217,41 @@ function transposedProducts(live: ReadonlySet<Node>, wanted: readonly Value[]): 
   return new Set([...live].filter((n) => n.name === 'matmul' && !direct.has(n) && readers.get(n)?.every(swaps)))
 }
 
-/** Lowers what the results of a trace depend on. `outputs` are the tensors returned, in order. */
-export function lower(trace: Trace, outputs: readonly Value[], numberCount: number): Lowered {
-  const wanted: { value: Value; target: Result['target'] }[] = [
+/** The values that a program is for, and where each goes. */
+function wantedOf(trace: Trace, outputs: readonly Value[]): { value: Value; target: Result['target'] }[] {
+  return [
     ...outputs.map((value, index) => ({ value, target: { kind: 'output' as const, index } })),
     ...[...trace.grads].flatMap(([leaf, value]) => (value === undefined ? [] : [{ value, target: { kind: 'gradOutput' as const, leaf } }])),
     ...[...trace.assigns].map(([storage, value]) => ({ value, target: { kind: 'state' as const, storage } })),
   ]
+}
+
+/**
+ * What the program of a trace is going to be bound to, known before it is built: in another order, without results and what the prologue keeps, and
+ * with a few slots more than it needs in the end.
+ */
+export function foreseenLayout(trace: Trace, outputs: readonly Value[]): Layout {
+  const wanted = wantedOf(trace, outputs)
+  const captures = new Set(trace.assigns.keys())
+  const slots: Binding[] = []
+  let numbers = false
+  for (const { source } of liveNodes(wanted.map((w) => w.value))) {
+    if (source === undefined || source.kind === 'constant') continue
+    if (source.kind === 'number') numbers = true
+    else if (source.kind === 'capture') captures.add(source.storage)
+    else slots.push(source)
+  }
+  if (numbers) slots.push({ kind: 'numbers' })
+  for (const storage of captures) slots.push({ kind: 'capture', storage })
+  for (const { target } of wanted) {
+    if (target.kind === 'gradOutput') slots.push(target, { kind: 'gradBefore', leaf: target.leaf })
+  }
+  return { slots, writes: slots.map((s) => s.kind === 'capture' && trace.assigns.has(s.storage)) }
+}
+
+/** Lowers what the results of a trace depend on. `outputs` are the tensors returned, in order. */
+export function lower(trace: Trace, outputs: readonly Value[], numberCount: number): Lowered {
+  const wanted = wantedOf(trace, outputs)
   const live = liveNodes(wanted.map((w) => w.value))
   const lowering = new Lowering(
     numberCount,

@@ -15,22 +15,18 @@ import { Effort } from './effort.js'
 import { schedule } from './fuse.js'
 import type { Value } from './graph.js'
 import type { Locate } from './locate.js'
-import { type Binding, Buf, lower, type Step } from './lower.js'
+import { type Binding, Buf, type Layout, lower, type Step } from './lower.js'
 import { plan, unitsOf } from './plan.js'
 import { divide, Prologue } from './prologue.js'
 import { describe, type StepSummary, summarize } from './summary.js'
 import type { Trace } from './trace.js'
 
-export interface Program {
+export interface Program extends Layout {
   readonly steps: readonly StepSummary[]
   readonly arenaBytes: number
   /** What it takes of memory beside JavaScript's objects: instructions, weights that kernels transformed, what the prologue makes. */
   readonly bytes: number
   readonly commitIndex: number
-  /** What each slot is bound to. */
-  readonly slots: readonly Binding[]
-  /** Which slots the program writes. */
-  readonly writes: readonly boolean[]
   /** Without `whole` the prologue is left out. */
   runSync(slots: readonly Slot[], whole: boolean): void
   /** The promise settles with the microseconds the run took, where they are measured. */
@@ -103,7 +99,7 @@ export function* buildProgram(trace: Trace, outputs: readonly Value[], numbers: 
 }
 
 /** A program's words, and what it needs to be called. */
-interface Encoded extends Pick<Program, 'arenaBytes' | 'slots' | 'writes'> {
+interface Encoded extends Layout, Pick<Program, 'arenaBytes'> {
   readonly words: Int32Array
 }
 

@@ -24,8 +24,6 @@ function keyOf({ tensors }: FlatArguments): string {
 interface Variant {
   readonly entry: Entry
   readonly key: string
-  /** Milliseconds it took to compile. */
-  readonly took: number
   /** When it was last used, in calls that were not the same as the one before. */
   used: number
 }
@@ -34,7 +32,6 @@ export class Variants {
   private readonly byShapes = new Map<string, Variant[]>()
   private latest: Variant | undefined
   private clock = 0
-  private bytes = 0
   private count = 0
 
   constructor(readonly most: number) {}
@@ -52,27 +49,37 @@ export class Variants {
     return found.entry
   }
 
-  /** Adds what `find` did not find. Returns what had to go for it, and how long that took to compile. */
-  add(args: FlatArguments, entry: Entry, took: number): { count: number; bytes: number; milliseconds: number } {
-    const variant = { entry, key: keyOf(args), took, used: 0 }
+  /** Adds what `find` did not find; it may still be building. */
+  add(args: FlatArguments, entry: Entry): void {
+    const variant = { entry, key: keyOf(args), used: 0 }
     const list = this.byShapes.get(variant.key)
     if (list === undefined) this.byShapes.set(variant.key, [variant])
     else list.push(variant)
-    this.bytes += entry.bytes
     this.count++
     this.use(variant)
-    const gone = { count: 0, bytes: 0, milliseconds: 0 }
-    if (this.bytes <= this.most) return gone
-    // the newest stays, whatever it takes
+  }
+
+  /** Drops what takes too much memory since one more was built, but for the newest. Returns what that was, and how long it took to compile. */
+  trim(): { count: number; bytes: number; milliseconds: number } {
     const oldest = [...this.byShapes.values()].flat().sort((a, b) => a.used - b.used)
+    let bytes = oldest.reduce((sum, v) => sum + v.entry.bytes, 0)
+    const gone = { count: 0, bytes: 0, milliseconds: 0 }
     for (const v of oldest.slice(0, -1)) {
-      if (this.bytes <= this.most) break
-      this.remove(v)
+      if (bytes <= this.most) break
+      if (v.entry.building) continue
+      this.drop(v)
+      bytes -= v.entry.bytes
       gone.count++
       gone.bytes += v.entry.bytes
-      gone.milliseconds += v.took
+      gone.milliseconds += v.entry.took
     }
     return gone
+  }
+
+  /** Forgets what could not be built. */
+  remove(entry: Entry): void {
+    for (const v of [...this.byShapes.values()].flat()) if (v.entry === entry) this.drop(v)
+    if (this.latest?.entry === entry) this.latest = undefined
   }
 
   private use(variant: Variant): void {
@@ -80,11 +87,10 @@ export class Variants {
     this.latest = variant
   }
 
-  private remove(variant: Variant): void {
+  private drop(variant: Variant): void {
     const rest = (this.byShapes.get(variant.key) ?? []).filter((v) => v !== variant)
     if (rest.length === 0) this.byShapes.delete(variant.key)
     else this.byShapes.set(variant.key, rest)
-    this.bytes -= variant.entry.bytes
     this.count--
   }
 }
