@@ -251,7 +251,8 @@ class Cache {
 
 /**
  * Compiles a function of tensors. The function is traced at the first call for each combination of shapes; later calls run the optimized
- * program: asynchronously on a background thread, in order, or in place with `.sync`. Tensors made outside and used inside are
+ * program: asynchronously on a background thread, in order, or in place with `.sync`. Where the call is awaited, the program of a large function is
+ * built in turns of the event loop. Tensors made outside and used inside are
  * read at each call; they change only through `assign` (as optimizers do). Numbers among the arguments are passed at run time. `backward()`
  * inside adds to the `.grad` of leaves, also of those among the arguments.
  *
