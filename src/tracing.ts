@@ -35,6 +35,8 @@ export interface Meta {
 /** Whether something that was read while tracing is still there. */
 export interface FieldGuard {
   holds(): boolean
+  /** What is not what it was, as `Net.scale`. */
+  changed(): string | undefined
 }
 
 /** What the modules that a trace uses are asked, and tell, while it goes on. */

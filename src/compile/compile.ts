@@ -99,6 +99,7 @@ class Cache {
   /** No warnings about shapes, and about programs that were dropped. */
   private warned: boolean
   private warnedOfLoss: boolean
+  private warnedOfChanges = false
 
   constructor(fn: (...args: never[]) => unknown, name: string, options: CompileOptions) {
     const { anyShape = false, ahead = false, frozen = false, modules = [] } = options
@@ -190,6 +191,7 @@ class Cache {
     const locate = development() ? locator(fn, args, traced) : undefined
     const entry = new Entry(args, traced, { ...options, locate })
     entry.took = took
+    this.warnAboutChanges(args)
     this.variants.add(args, entry)
     this.warnAboutShapes(args)
     return entry
@@ -222,6 +224,20 @@ class Cache {
     const traced = trace(this.fn, args, { name, modules, keepStacks: false })
     for (const module of traced.found) modules.add(module)
     return traced
+  }
+
+  /** Something that is another at each call has each call compiled. */
+  private warnAboutChanges(args: FlatArguments): void {
+    if (this.warnedOfChanges) return
+    const differences = this.variants.ofSameShapes(args).map((entry) => entry.difference(args))
+    const [what] = differences
+    if (what === undefined || differences.length < 3 || differences.some((d) => d !== what)) return
+    this.warnedOfChanges = true
+    process.emitWarning(
+      `compile(${this.name}): compiled ${differences.length + 1} times for arguments of the same shapes, since each call found another ${what}. ` +
+        'Each costs a compilation: pass numbers that change as arguments of the function.',
+      { type: 'ChainruleWarning', code: 'WARN_CHANGES' },
+    )
   }
 
   private warnAboutShapes(args: FlatArguments): void {

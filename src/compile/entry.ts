@@ -6,6 +6,7 @@
 import { isHooked } from '../autograd/hooks.js'
 import { nativeBackend } from '../backend/select.js'
 import { itemSize } from '../dtype.js'
+import { showValue } from '../errors.js'
 import { gradMode } from '../ops/dispatch.js'
 import { getRandomState, setRandomState } from '../random.js'
 import { sameShape, sizeOf } from '../shape.js'
@@ -192,6 +193,16 @@ export class Entry implements Callee {
     for (let i = 0; i < guards.length; i++) if (!Object.is(guards[i].read(), guards[i].expected)) return false
     for (let i = 0; i < fields.length; i++) if (!fields[i].holds()) return false
     return true
+  }
+
+  /** What keeps this variant from serving a call with arguments of the same shapes, where that can be named. */
+  difference(args: FlatArguments): string | undefined {
+    const { guards, fields } = this.trace
+    for (const f of fields) if (!f.holds()) return f.changed()
+    const guard = guards.find((g) => !Object.is(g.read(), g.expected))
+    if (guard !== undefined) return `${guard.owner.constructor.name}.${guard.key}`
+    const other = args.statics.findIndex((s, i) => !Object.is(s, this.statics[i]))
+    return other < 0 ? undefined : `argument that is neither a tensor nor a number (${showValue(args.statics[other])})`
   }
 
   /** Of an argument that requires gradients. */

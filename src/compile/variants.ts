@@ -49,6 +49,11 @@ export class Variants {
     return found.entry
   }
 
+  /** Those for arguments of the same shapes. */
+  ofSameShapes(args: FlatArguments): Entry[] {
+    return (this.byShapes.get(keyOf(args)) ?? []).map((v) => v.entry)
+  }
+
   /** Adds what `find` did not find; it may still be building. */
   add(args: FlatArguments, entry: Entry): void {
     const variant = { entry, key: keyOf(args), used: 0 }

@@ -83,6 +83,12 @@ class FieldGuard {
     for (let i = 0; i < containers.length; i++) if (!containers[i][1].same(owner[containers[i][0]])) return false
     return true
   }
+
+  changed(): string | undefined {
+    const { owner, keys, values, containers } = this
+    const key = keys.find((k, i) => !Object.is(owner[k], values[i])) ?? containers.find(([k, contents]) => !contents.same(owner[k]))?.[0]
+    return key === undefined ? undefined : `${owner.constructor.name}.${String(key)}`
+  }
 }
 
 /** Fields beyond this size are not compared on the mere suspicion that they were read. */

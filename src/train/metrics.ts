@@ -6,19 +6,32 @@ import { isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { arangeTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
-import { abs, add, div, eq, gt, le, lt, mul, sqrt, square, sub, to, where } from '../ops/elementwise.js'
+import { abs, add, div, eq, gt, le, logicalNot, lt, mul, sqrt, square, sub, to, where } from '../ops/elementwise.js'
 import { gather, oneHot, pick } from '../ops/gather.js'
 import { matmul } from '../ops/matmul.js'
 import { reshape, transpose, unsqueeze } from '../ops/movement.js'
 import { argmax, mean, sum } from '../ops/reduce.js'
 import { sameShape } from '../shape.js'
 import { type NestedArray, type Tensor, tensor } from '../tensor.js'
-import { countElements, type WholeSetMetric, wholeSet } from './whole.js'
+import { countElements, meanOf, type Scores, type WholeSetMetric, wholeSet } from './whole.js'
 
 export { type Metric, type MetricState, type WholeSet, type WholeSetMetric, wholeSet } from './whole.js'
 
+export interface LabelOptions {
+  /** Samples with this label do not count; default -100, as in `crossEntropy`. */
+  ignoreIndex?: number
+}
+
+/** The classes of samples, and which of these count where some may not. */
+interface Classes {
+  readonly classes: Tensor
+  readonly counted: Tensor | undefined
+}
+
 /** Class indices of targets that are indices (int32, uint8, plain arrays) or rows of the outputs' shape (one-hot, probabilities). */
-function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
+function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly NestedArray[], { ignoreIndex = -100 }: LabelOptions): Classes {
+  if (!Number.isInteger(ignoreIndex))
+    throw new ArgumentError('ERR_METRIC_OPTION', `${op}: ignoreIndex must be a whole number, received ${showValue(ignoreIndex)}.`)
   checkTensor(op, 'the outputs', outputs)
   const labels = Array.isArray(targets) ? tensor(targets, { dtype: 'int32' }) : (targets as Tensor)
   checkTensor(op, 'the targets', labels)
@@ -27,7 +40,7 @@ function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly Neste
       'ERR_METRIC_SHAPE',
       `${op}: outputs must be [N, C] or [N, C, …] of at least 2 classes, received ${showShape(outputs.shape)}. For one output a sample use binaryAccuracy.`,
     )
-  if (sameShape(labels.shape, outputs.shape)) return argmax(labels, 1)
+  if (sameShape(labels.shape, outputs.shape)) return { classes: argmax(labels, 1), counted: undefined }
   const shape = outputs.shape.filter((_, i) => i !== 1)
   if (!sameShape(labels.shape, shape)) {
     throw new ShapeError(
@@ -42,49 +55,59 @@ function classesOf(op: string, outputs: Tensor, targets: Tensor | readonly Neste
     )
   }
   // a look-up that changes nothing, but finds labels that no output can be, inside compile too
-  const classes = pick(arangeTensor(outputs.shape[1]), reshape(labels, [labels.size]), 0, { op, shape, what: 'classes' })
-  return reshape(classes, shape)
+  const indices = to(labels, 'int32')
+  const ignored = eq(indices, ignoreIndex)
+  const known = reshape(where(ignored, 0, indices), [indices.size])
+  const classes = reshape(pick(arangeTensor(outputs.shape[1]), known, 0, { op, shape, what: 'classes' }), shape)
+  return { classes, counted: to(logicalNot(ignored), 'float32') }
 }
 
 /**
- * Share of samples whose greatest output is the target's class. Outputs `[N, C]` or `[N, C, …]`; targets are class indices, or rows.
+ * Share of samples whose greatest output is the target's class. Outputs `[N, C]` or `[N, C, …]`; targets are class indices, or rows. Samples labelled
+ * `ignoreIndex` (default -100) do not count; NaN where none is left.
  *
  *     metrics.accuracy(model.forward(x), labels).item()      // 0.98
  *
  * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
-export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
-  return noGrad(() => mean(hits(outputs, targets)))
+export function accuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: LabelOptions = {}): Tensor {
+  return noGrad(() => meanOf(hits(outputs, targets, options)))
 }
 
-function hits(outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
-  const classes = classesOf('accuracy', outputs, targets)
-  return to(eq(argmax(outputs, 1), classes), 'float32')
+function hits(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: LabelOptions = {}): Scores {
+  checkOptions('accuracy', options, { ignoreIndex: true })
+  const { classes, counted } = classesOf('accuracy', outputs, targets, options)
+  return { scores: to(eq(argmax(outputs, 1), classes), 'float32'), counted }
 }
 countElements(accuracy, hits)
 
 /**
- * Share of samples whose class is among the `k` greatest outputs (default 5). Outputs `[N, C]`; equals count in the sample's favour.
+ * Share of samples whose class is among the `k` greatest outputs (default 5). Outputs `[N, C]`; equals count in the sample's favour. Samples labelled
+ * `ignoreIndex` (default -100) do not count; NaN where none is left.
  *
  *     metrics.topKAccuracy(logits, labels, { k: 3 })
  *
  * @throws ArgumentError unless k is a positive integer; ShapeError; DTypeError; DataError for a label out of range.
  */
-export function topKAccuracy(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: { k?: number } = {}): Tensor {
-  return noGrad(() => mean(topHits(outputs, targets, options)))
+export function topKAccuracy(
+  outputs: Tensor,
+  targets: Tensor | readonly NestedArray[],
+  options: LabelOptions & { k?: number } = {},
+): Tensor {
+  return noGrad(() => meanOf(topHits(outputs, targets, options)))
 }
 
-function topHits(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: { k?: number } = {}): Tensor {
-  checkOptions('topKAccuracy', options, { k: true })
+function topHits(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: LabelOptions & { k?: number } = {}): Scores {
+  checkOptions('topKAccuracy', options, { k: true, ignoreIndex: true })
   const { k = 5 } = options
   if (!Number.isInteger(k) || k < 1)
     throw new ArgumentError('ERR_METRIC_OPTION', `topKAccuracy: k must be a positive integer, received ${showValue(k)}.`)
-  const classes = classesOf('topKAccuracy', outputs, targets)
+  const { classes, counted } = classesOf('topKAccuracy', outputs, targets, options)
   if (outputs.ndim !== 2)
     throw new ShapeError('ERR_METRIC_SHAPE', `topKAccuracy: outputs must be [N, C], received ${showShape(outputs.shape)}.`)
   const own = gather(outputs, unsqueeze(classes, 1), 1)
   const above = sum(to(gt(outputs, own), 'float32'), { dim: 1 })
-  return to(lt(above, k), 'float32')
+  return { scores: to(lt(above, k), 'float32'), counted }
 }
 countElements(topKAccuracy, topHits)
 
@@ -106,7 +129,7 @@ function sideHits(outputs: Tensor, targets: Tensor, options: { threshold?: numbe
   const wanted = to(le(0.5, targets), 'float32')
   return to(eq(predicted, wanted), 'float32')
 }
-countElements(binaryAccuracy, sideHits)
+countElements(binaryAccuracy, (outputs, targets) => ({ scores: sideHits(outputs, targets) }))
 
 function checkSame(op: string, outputs: Tensor, targets: Tensor): void {
   checkTensor(op, 'the outputs', outputs)
@@ -128,7 +151,7 @@ function absoluteErrors(outputs: Tensor, targets: Tensor): Tensor {
   checkSame('meanAbsoluteError', outputs, targets)
   return abs(sub(outputs, targets))
 }
-countElements(meanAbsoluteError, absoluteErrors)
+countElements(meanAbsoluteError, (outputs, targets) => ({ scores: absoluteErrors(outputs, targets) }))
 
 /** Mean of (outputs − targets)². Shapes equal. @throws ShapeError `ERR_METRIC_SHAPE`. */
 export function meanSquaredError(outputs: Tensor, targets: Tensor): Tensor {
@@ -139,7 +162,7 @@ function squaredErrors(outputs: Tensor, targets: Tensor, op = 'meanSquaredError'
   checkSame(op, outputs, targets)
   return square(sub(outputs, targets))
 }
-countElements(meanSquaredError, (outputs, targets) => squaredErrors(outputs, targets))
+countElements(meanSquaredError, (outputs, targets) => ({ scores: squaredErrors(outputs, targets) }))
 
 /**
  * √ of the mean of (outputs − targets)², over the whole set: the root is taken at the end. Shapes equal.
@@ -193,18 +216,22 @@ export const r2Score: WholeSetMetric<'count' | 'mean' | 'rest' | 'spread' | 'res
 })
 
 /**
- * Counts of samples by true class (rows) and predicted class (columns): float32 `[C, C]`, to be added up over batches, in `fit` by `wholeSet`.
+ * Counts of samples by true class (rows) and predicted class (columns): float32 `[C, C]`, to be added up over batches, in `fit` by `wholeSet`. Samples
+ * labelled `ignoreIndex` (default -100) do not count.
  *
  *     metrics.confusionMatrix(model.forward(x), labels).toArray()
  *     metrics.wholeSet({ update: (o, t) => ({ counts: metrics.confusionMatrix(o, t) }), compute: ({ counts }) => … })
  *
  * @throws ShapeError `ERR_METRIC_SHAPE`; DTypeError `ERR_LABEL_DTYPE`; DataError `ERR_INDEX_RANGE` for a label out of range.
  */
-export function confusionMatrix(outputs: Tensor, targets: Tensor | readonly NestedArray[]): Tensor {
+export function confusionMatrix(outputs: Tensor, targets: Tensor | readonly NestedArray[], options: LabelOptions = {}): Tensor {
+  checkOptions('confusionMatrix', options, { ignoreIndex: true })
   return noGrad(() => {
-    const classes = classesOf('confusionMatrix', outputs, targets)
+    const { classes, counted } = classesOf('confusionMatrix', outputs, targets, options)
     const count = outputs.shape[1]
     const rows = (t: Tensor): Tensor => oneHot(reshape(t, [t.size]), count)
-    return matmul(transpose(rows(classes)), rows(argmax(outputs, 1)))
+    const truth = rows(classes)
+    const truthCounted = counted === undefined ? truth : mul(truth, reshape(counted, [counted.size, 1]))
+    return matmul(transpose(truthCounted), rows(argmax(outputs, 1)))
   })
 }

@@ -7,7 +7,7 @@
 import { noGrad } from '../autograd/backward.js'
 import { ArgumentError, checkFunction, checkOptions, ShapeError, showKind, showShape } from '../errors.js'
 import { denseOf } from '../ops/dispatch.js'
-import { div, to } from '../ops/elementwise.js'
+import { div, mul, to } from '../ops/elementwise.js'
 import { narrow } from '../ops/movement.js'
 import { sum } from '../ops/reduce.js'
 import { sameShape } from '../shape.js'
@@ -108,13 +108,26 @@ export function wholeSet<K extends string>(spec: WholeSet<K>): WholeSetMetric<K>
   return Object.assign(metric, { update, merge, compute })
 }
 
-/** Makes a function that averages `scores` over elements a metric over a whole set too, of which each element counts once whatever the batches. */
-export function countElements(metric: Metric, scores: Metric): void {
+/** What elements contribute to a mean, and which of them do where some may not: 1 for one that counts, 0 for another. */
+export interface Scores {
+  readonly scores: Tensor
+  readonly counted?: Tensor
+}
+
+function partsOf({ scores, counted }: Scores): { sum: Tensor; count: Tensor | number } {
+  return counted === undefined ? { sum: sum(scores), count: scores.size } : { sum: sum(mul(scores, counted)), count: sum(counted) }
+}
+
+/** The mean of the elements that count; NaN where none does. */
+export function meanOf(scores: Scores): Tensor {
+  const { sum, count } = partsOf(scores)
+  return div(sum, count)
+}
+
+/** Makes a function that averages scores over elements a metric over a whole set too, of which each element counts once whatever the batches. */
+export function countElements(metric: Metric, scores: (outputs: Tensor, targets: Tensor) => Scores): void {
   const parts: WholeSet<'sum' | 'count'> = {
-    update: (outputs, targets) => {
-      const each = scores(outputs, targets)
-      return { sum: sum(each), count: each.size }
-    },
+    update: (outputs, targets) => partsOf(scores(outputs, targets)),
     compute: ({ sum, count }) => div(sum, count),
   }
   Object.assign(metric, parts)
