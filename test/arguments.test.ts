@@ -1,7 +1,7 @@
 /** Arguments of a wrong kind, where JavaScript would have gone on or thrown an error of its own: typed errors that say what was received. */
 import { describe, expect, it } from 'vitest'
 import { showValue } from '../src/errors.js'
-import { ArgumentError, add, ChainruleError, grad, gradientFlow, nn, ones, optim, tensor } from '../src/index.js'
+import { ArgumentError, add, ChainruleError, grad, gradientFlow, nn, ones, tensor } from '../src/index.js'
 import * as models from '../src/models/index.js'
 
 type Loose = (...args: unknown[]) => unknown
