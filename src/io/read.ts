@@ -59,20 +59,25 @@ class FileBytes implements Bytes {
   async read(at: number, length: number): Promise<Uint8Array> {
     const from = at - this.start
     if (from >= 0 && from + length <= this.window.length) return this.window.subarray(from, from + length)
+    // whole pieces where that will do: what is asked for from the last to the first would be read again for each
+    const piece = at - (at % pieceSize)
+    const start = at + length <= piece + pieceSize ? piece : at
     const window =
-      length > pieceSize ? allocate(length, (n) => new Uint8Array(n), this.name) : this.own.subarray(0, Math.min(pieceSize, this.size - at))
+      length > pieceSize
+        ? allocate(length, (n) => new Uint8Array(n), this.name)
+        : this.own.subarray(0, Math.min(pieceSize, this.size - start))
     this.window = new Uint8Array(0)
     for (let done = 0; done < window.length; ) {
-      const { bytesRead } = await this.file.read(window, done, Math.min(2 ** 26, window.length - done), at + done)
+      const { bytesRead } = await this.file.read(window, done, Math.min(2 ** 26, window.length - done), start + done)
       if (bytesRead === 0) {
-        const reason = `it shrank from ${this.size} to ${at + done} bytes while it was read`
+        const reason = `it shrank from ${this.size} to ${start + done} bytes while it was read`
         throw new DataError('ERR_FILE_READ', `${this.op}: cannot read ${this.name}: ${reason}. Load it again.`)
       }
       done += bytesRead
     }
     this.window = window
-    this.start = at
-    return window.subarray(0, length)
+    this.start = start
+    return window.subarray(at - start, at - start + length)
   }
 }
 

@@ -50,7 +50,7 @@ interface Entry {
  * The files of a zip archive, in the order of its directory; folders are left out.
  *
  * @param what how errors call the archive.
- * @throws DataError `ERR_ZIP_FORMAT` (not a zip, damaged, truncated, entries that overlap, names twice), `ERR_ZIP_METHOD` (encrypted, or
+ * @throws DataError `ERR_ZIP_FORMAT` (not a zip, damaged, truncated, entries that overlap, names twice or that differ), `ERR_ZIP_METHOD` (encrypted, or
  *   neither stored nor deflated), `ERR_ZIP_LIMIT`; `ERR_ZIP_FORMAT` and `ERR_ZIP_CRC` from `pieces`.
  *
  * Source: PKWARE APPNOTE.TXT 6.3, sections 4.3 to 4.5.
@@ -99,12 +99,16 @@ async function findDirectory(bytes: Bytes, what: string): Promise<{ count: numbe
       offset = Number(wide.getBigUint64(48, true))
     }
     if (offset + size > end) throw damaged(what, 'its directory runs past the end')
+    // an end record that says less would hide arrays
+    if (offset + size < end) throw damaged(what, 'its directory ends before its end record')
     return { count, offset, end: offset + size }
   }
   throw damaged(what, 'it has no end record, so it is no zip archive or cut short')
 }
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const nameOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8')
 
 async function readDirectory(directory: Uint8Array, count: number, what: string): Promise<Entry[]> {
   const view = viewOf(directory)
@@ -119,13 +123,14 @@ async function readDirectory(directory: Uint8Array, count: number, what: string)
     const nameLength = view.getUint16(at + 28, true)
     const next = at + 46 + nameLength + view.getUint16(at + 30, true) + view.getUint16(at + 32, true)
     if (next > directory.length) throw damaged(what, `directory entry ${i} runs past the end`)
-    const name = Buffer.from(directory.subarray(at + 46, at + 46 + nameLength)).toString('utf8')
+    const name = nameOf(directory.subarray(at + 46, at + 46 + nameLength))
     if (names.has(name)) throw damaged(what, `${show(name)} occurs twice`)
     names.add(name)
     entries.push(readEntry(view, at, name, what))
     at = next
     if (i % 64 === 0) await turns.take()
   }
+  if (at !== directory.length) throw damaged(what, `its directory has more than the ${count} entries it claims`)
   return entries
 }
 
@@ -184,11 +189,14 @@ function placeApart(entries: readonly Entry[], directory: number): void {
 }
 
 async function* content(bytes: Bytes, entry: Entry): AsyncGenerator<Uint8Array, void, undefined> {
-  const { label, start, end, packed, size } = entry
+  const { name, label, start, end, packed, size } = entry
   const view = viewOf(await bytes.read(start, 30))
   if (view.getUint32(0, true) !== localHeader) throw damaged(label, 'it has no local header')
-  const from = start + 30 + view.getUint16(26, true) + view.getUint16(28, true)
+  const nameLength = view.getUint16(26, true)
+  const from = start + 30 + nameLength + view.getUint16(28, true)
   if (from + packed > end) throw damaged(label, 'it runs into what is behind it')
+  // the checksum is of the content only: a name is damaged where its two places differ
+  if (nameOf(await bytes.read(start + 30, nameLength)) !== name) throw damaged(label, 'its name is another one where it lies')
   let length = 0
   let crc = 0
   try {

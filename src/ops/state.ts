@@ -165,11 +165,20 @@ export function loadState(
   return { missingKeys, unexpectedKeys }
 }
 
+/** So many of a list are shown; names come from files. */
+const shown = { entries: 40, characters: 200 }
+
+function showList(list: readonly string[], separator: string): string {
+  const clip = (text: string): string => (text.length <= shown.characters ? text : `${text.slice(0, shown.characters - 1)}…`)
+  const more = list.length > shown.entries ? `${separator}and ${list.length - shown.entries} more` : ''
+  return list.slice(0, shown.entries).map(clip).join(separator) + more
+}
+
 function listed(op: string, missing: readonly string[], unexpected: readonly string[], wrong: readonly string[]): ChainruleError {
   const parts: string[] = []
-  if (missing.length > 0) parts.push(`missing: ${missing.join(', ')}`)
-  if (unexpected.length > 0) parts.push(`unexpected: ${unexpected.join(', ')}`)
-  if (wrong.length > 0) parts.push(`not fitting: ${wrong.join('; ')}`)
+  if (missing.length > 0) parts.push(`missing: ${showList(missing, ', ')}`)
+  if (unexpected.length > 0) parts.push(`unexpected: ${showList(unexpected, ', ')}`)
+  if (wrong.length > 0) parts.push(`not fitting: ${showList(wrong, '; ')}`)
   const remedy =
     wrong.length > 0
       ? 'Build it as it was when it was saved, or leave parts out: { filter: (name) => … }.'

@@ -195,22 +195,36 @@ describe('npz', () => {
     }
   })
 
-  it('refuses an archive cut at any byte, and survives any change', async () => {
+  it('refuses an archive cut at any byte; after any change it is refused, or the same is read', async () => {
     for (const name of ['npz', 'npz_compressed']) {
       const bytes = fixture(name)
+      const sound = [...(await parseNpz(bytes))]
       for (let end = 0; end < bytes.length; end++) await failure(() => parseNpz(bytes.subarray(0, end)))
       for (let at = 0; at < bytes.length; at++) {
         for (const mask of [0xff, 0x01, 0x80]) {
           const wrong = Uint8Array.from(bytes)
           wrong[at] ^= mask
           try {
-            await parseNpz(wrong)
+            expect([...(await parseNpz(wrong))]).toEqual(sound)
           } catch (error) {
             if (!(error instanceof DataError)) throw error
           }
         }
       }
     }
+  })
+
+  it('refuses a directory that hides members, and members of two names', async () => {
+    const whole = zip(Uint8Array.of(1), { names: ['a', 'b'] })
+    const end = whole.length - 22
+    const fails = async (change: (bytes: Buffer) => void): Promise<string> => {
+      const bytes = Buffer.from(whole)
+      change(bytes)
+      return (await failure(() => unzip(new Uint8Array(bytes)))).message
+    }
+    expect(await fails((bytes) => bytes.fill(0, end + 8, end + 16))).toMatch('ends before its end record')
+    expect(await fails((bytes) => bytes.writeUInt16LE(1, end + 10))).toMatch('more than the 1 entries it claims')
+    expect(await fails((bytes) => bytes.write('c', 30))).toMatch('its name is another one where it lies')
   })
 
   it('computes CRC-32', async () => {
