@@ -46,6 +46,14 @@ interface TensorInit {
 }
 
 /**
+ * What `structuredClone`, `postMessage` and `v8.serialize` cannot copy, in a property of every tensor: they would make a plain object of it, without methods, and
+ * of memory that queued programs may be writing. Their DataCloneError shows this text.
+ */
+const uncloneable: unique symbol = Symbol(
+  'A tensor, or what holds one, (send bytes: serializeSafetensors(model.stateDict()) here, parseSafetensors(bytes).tensors there)',
+)
+
+/**
  * An n-dimensional array. `S` is the shape as far as `tsc` knows it (see `types.ts`); at run time `shape` is the truth.
  */
 export class Tensor<S = AnyShape> {
@@ -58,6 +66,8 @@ export class Tensor<S = AnyShape> {
   declare readonly __compare?: { readonly [K in S extends 0 ? 'by' : 'by']?: 'fields' }
   declare readonly __shape?: Erase<S>
   declare readonly __last?: EraseLast<S>
+  /** @internal the first of all, so that nothing is copied before it is refused */
+  readonly uncloneable: symbol = uncloneable
   readonly shape: readonly number[]
   /** In elements. */
   readonly strides: readonly number[]
