@@ -4,7 +4,7 @@
 import { customGradient } from '../autograd/custom.js'
 import { checkOptions, ShapeError, showShape } from '../errors.js'
 import { clamp, logSigmoid, softplus } from '../ops/activations.js'
-import { add, div, log, maximum, mul, neg, sigmoid, sub } from '../ops/elementwise.js'
+import { add, div, exp, gt, log, log1p, maximum, mul, neg, sigmoid, sub, where } from '../ops/elementwise.js'
 import { mean, sum } from '../ops/reduce.js'
 import type { Tensor } from '../tensor.js'
 import {
@@ -61,6 +61,15 @@ const bernoulliLoss = customGradient({
   ],
 })
 
+/** In two parts, a line and what is small far out: added up to a softplus the small one would be lost where the line is 0. */
+function logisticLoss(x: Tensor, t: Tensor, positiveWeight: Tensor | undefined): Tensor {
+  const above = gt(x, 0)
+  const rest = log1p(exp(where(above, neg(x), x)))
+  const weighted = positiveWeight === undefined ? t : mul(positiveWeight, t)
+  const line = mul(x, where(above, sub(1, t), neg(weighted)))
+  return add(line, positiveWeight === undefined ? rest : mul(add(sub(weighted, t), 1), rest))
+}
+
 export interface BceWithLogitsOptions extends LossOptions {
   /** Weight of positive labels: one number, or what broadcasts to the input (one per class, say). */
   posWeight?: Weights
@@ -85,14 +94,7 @@ export function binaryCrossEntropyWithLogits(input: Tensor, target: Tensor, opti
   const op = 'binaryCrossEntropyWithLogits'
   const reduction = checkReduction(op, options.reduction)
   const t = checkPair(op, input, target)
-  let loss: Tensor
-  if (options.posWeight === undefined) {
-    loss = sub(softplus(input), mul(input, t))
-  } else {
-    const positive = weightFor(op, 'posWeight', options.posWeight, input)
-    const scale = add(mul(sub(positive, 1), t), 1)
-    loss = add(mul(sub(1, t), input), mul(scale, softplus(neg(input))))
-  }
+  let loss = logisticLoss(input, t, options.posWeight === undefined ? undefined : weightFor(op, 'posWeight', options.posWeight, input))
   if (options.weight !== undefined) loss = mul(loss, weightFor(op, 'weight', options.weight, input))
   return reduceLoss(loss, reduction)
 }
@@ -126,7 +128,7 @@ export function sigmoidFocalLoss(input: Tensor, target: Tensor, options: Sigmoid
   const t = checkPair(op, input, target)
   const p = sigmoid(input)
   const missed = add(mul(p, sub(1, t)), mul(sub(1, p), t))
-  let loss = focused(sub(softplus(input), mul(input, t)), missed, gamma)
+  let loss = focused(logisticLoss(input, t, undefined), missed, gamma)
   if (alpha >= 0) loss = mul(loss, add(mul(t, 2 * alpha - 1), 1 - alpha))
   return reduceLoss(loss, reduction)
 }

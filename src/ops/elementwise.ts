@@ -77,7 +77,8 @@ const row = {
   maximum: elementwise('maximum', { signature: 'TT→T', scalar: (a, b) => Math.max(a, b), gradient: extremeGradient }),
   minimum: elementwise('minimum', { signature: 'TT→T', scalar: (a, b) => Math.min(a, b), gradient: extremeGradient }),
   div: elementwise('div', { signature: 'FF→F', scalar: (a, b) => a / b,
-    gradient: ({ inputs: [a, b], needs }, g) => [needs[0] ? div(g, b) : undefined, needs[1] ? neg(div(mul(g, a), square(b))) : undefined] }),
+    // by the quotient: the square of b may be more or less than there are numbers
+    gradient: ({ inputs: [, b], outputs: [y], needs }, g) => [needs[0] ? div(g, b) : undefined, needs[1] ? neg(mul(g, div(y, b))) : undefined] }),
   pow: elementwise('pow', { signature: 'FF→F', scalar: powf, gradient: powGradient }),
   eq: elementwise('eq', { signature: 'TT→M', scalar: (a, b) => (a === b ? 1 : 0), gradient: null }),
   ne: elementwise('ne', { signature: 'TT→M', scalar: (a, b) => (a !== b ? 1 : 0), gradient: null }),

@@ -10,7 +10,6 @@ import {
   div,
   eq,
   exp,
-  floor,
   ge,
   log,
   log1p,
@@ -70,7 +69,7 @@ const row = {
   fmod: elementwise('fmod', { signature: 'TT→T', scalar: (a, b) => a % b, integer: (a, b) => (b === 0 ? 0 : (a % b) | 0),
     gradient: ({ inputs: [a, b], needs }, g) => [g, needs[1] ? neg(mul(g, trunc(div(a, b)))) : undefined] }),
   remainder: elementwise('remainder', { signature: 'TT→T', scalar: floorRemainder, integer: (a, b) => (b === 0 ? 0 : floorRemainder(a, b) | 0),
-    gradient: ({ inputs: [a, b], needs }, g) => [g, needs[1] ? neg(mul(g, floor(div(a, b)))) : undefined] }),
+    gradient: ({ inputs: [a, b], needs }, g) => [g, needs[1] ? neg(mul(g, floorDivide(a.detach(), b.detach()))) : undefined] }),
   floorDivide: elementwise('floorDivide', { signature: 'TT→T', scalar: floorQuotient, integer: (a, b) => (b === 0 ? 0 : Math.floor(a / b) | 0), gradient: null }),
 }
 
