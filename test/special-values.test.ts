@@ -271,3 +271,36 @@ describe('whole numbers at their limits', () => {
     })
   })
 })
+
+describe('a NaN in one pixel', () => {
+  // PyTorch keeps it to the 3×3 pixels that see it; the transforms for 3×3 kernels of many channels carry it through their tiles of 4×4
+  const [row, column, size] = [10, 13, 24]
+  const tile = (i: number): number => Math.floor(i / 4)
+  const broken = (): boolean[] => {
+    const weight = tensor(
+      Float32Array.from({ length: 16 * 16 * 9 }, (_, i) => Math.sin(i)),
+      { shape: [16, 16, 3, 3] },
+    )
+    const pixels = Float32Array.from({ length: 16 * size * size }, (_, i) => Math.cos(i))
+    pixels[5 * size * size + row * size + column] = Number.NaN
+    const y = cr.conv2d(tensor(pixels, { shape: [1, 16, size, size] }), weight, { padding: 1 })
+    return [...cr.isnan(y).data].map(Boolean)
+  }
+  const sees = (i: number, j: number): boolean => Math.abs(i - row) <= 1 && Math.abs(j - column) <= 1
+  const places = Array.from({ length: 16 * size * size }, (_, k) => [Math.floor(k / size) % size, k % size] as const)
+
+  test('reaches what sees it, in TypeScript that alone', () => {
+    expect(onJs(broken)).toEqual(places.map(([i, j]) => sees(i, j)))
+  })
+
+  test.skipIf(!hasNative)('in native code at most its tiles of 4×4 pixels', () => {
+    eachIsa(() => {
+      broken().forEach((is, k) => {
+        const [i, j] = places[k]
+        if (sees(i, j)) expect(is).toBe(true)
+        const near = [-1, 0, 1].some((d) => tile(row + d) === tile(i)) && [-1, 0, 1].some((d) => tile(column + d) === tile(j))
+        if (!near) expect(is).toBe(false)
+      })
+    })
+  })
+})
