@@ -113,6 +113,8 @@ function affordable(words: Int32Array): boolean {
   return work < 1e7
 }
 
+/** A million slots of no bytes each are a program too, and as many pieces of memory to make and look at. */
+const mostSlots = 4096
 const guard = 64
 const untouched = 0xa5
 
@@ -144,7 +146,7 @@ function check(c: Tampered): void {
   if (Array.isArray(program)) return void statusError(program as never, (i) => ({ what: `instruction ${i}` })).message
   const { slots: fields, arenaBytes } = addon.programInfo(program as ProgramHandle) as unknown as { slots: number[]; arenaBytes: number }
   const sizes = fields.filter((_, i) => i % 3 === 0)
-  if (arenaBytes + sizes.reduce((sum, n) => sum + n, 0) > 2 ** 23 || !affordable(words)) return
+  if (sizes.length > mostSlots || arenaBytes + sizes.reduce((sum, n) => sum + n, 0) > 2 ** 23 || !affordable(words)) return
   const { slots, check: unharmed } = slotsOf(sizes)
   for (const whole of [true, false]) {
     if (c.queued) {
