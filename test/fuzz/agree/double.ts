@@ -10,7 +10,7 @@ import { sizeOf } from '../../../src/shape.js'
 import { Storage } from '../../../src/storage.js'
 import { Tensor as TensorClass } from '../../../src/tensor.js'
 import { describe, excess, unit } from './bound.js'
-import { disturbances, lost, wild } from './noise.js'
+import { disturbances, drift, lost, wild } from './noise.js'
 
 /** Rows whose attributes name the result's dtype, and numbers that are drawn: both are compared as whole runs. */
 const left = new Set(['to', 'random', 'checkpoint'])
@@ -44,6 +44,7 @@ export function besideDoubles<T>(fn: () => T): T {
 function check(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[], attrs: unknown): void {
   const factor = rough.has(row.name) ? 16 : 1
   const floor = lost(row, inputs, outputs)
+  const units = 16 + drift(row, inputs, outputs)
   if (wild(row, inputs)) return
   const expected = inDoubles(row, inputs, outputs, attrs)
   const disturbed: (ArrayLike<number> | undefined)[][] = []
@@ -56,7 +57,7 @@ function check(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly T
         e,
         actual,
         disturbed.map((d) => d[i] as ArrayLike<number>),
-        16,
+        units,
       )
       if (found === undefined || Math.abs(found.actual - found.expected) <= floor) break
       if (tries === 12) throw new Error(`${row.name} beside float64: output ${i}, ${describe(found, outputs[i].shape)}`)

@@ -98,8 +98,19 @@ export function numbers({ shape, dtype, fill, low, high, seed }: Input, set = 0)
   })
 }
 
-/** The memory of the base: the numbers where the views show it, and between them what nobody may read. */
+/** What was laid out, since a case is run in many ways from the same inputs. */
+const laid = new WeakMap<Input, Map<number, TypedArray>>()
+
+/** The memory of the base: the numbers where the views show it, and between them what nobody may read. Only to be copied. */
 function memory(input: Input, set: number): TypedArray {
+  let sets = laid.get(input)
+  if (sets === undefined) laid.set(input, (sets = new Map()))
+  let data = sets.get(set)
+  if (data === undefined) sets.set(set, (data = layOut(input, set)))
+  return data
+}
+
+function layOut(input: Input, set: number): TypedArray {
   const { base, dtype, views } = input
   const poison = isFloat(dtype) ? Number.NaN : dtype === 'bool' ? 1 : 99
   const blank = tensor(new Float64Array(sizeOf(base)), { shape: base, dtype })

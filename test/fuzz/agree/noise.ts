@@ -72,6 +72,25 @@ export function lost(row: OpRow<never>, inputs: readonly Tensor[], outputs: read
   }
 }
 
+/**
+ * By how many units in its last place a sum may drift from the right one. Each addition rounds by at most a unit of the sum so far. Of terms that
+ * differ the roundings cancel, and disturbed terms show what is left; of equal ones all go the same way, and sums so far that grow evenly are half the
+ * result on average: half a unit for each addition of those that follow each other. A sum of a run has four sums at least side by side, one of rows
+ * begins again after 64; products add up one after the other.
+ */
+export function drift(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]): number {
+  if (!sums.has(row.name)) return 0
+  const terms = termsOf(inputs, outputs)
+  return (row.name === 'sum' ? 64 + terms / 4 : terms) / 2
+}
+
+/** How many terms an element of a sum has, about: of a product of matrices exactly. */
+function termsOf(inputs: readonly Tensor[], outputs: readonly Tensor[]): number {
+  const results = Math.max(1, outputs[0].size)
+  const together = inputs.reduce((n, t) => n + t.size, 0) / results
+  return inputs.length < 2 ? together : Math.max(together, Math.sqrt((inputs[0].size * inputs[1].size) / results))
+}
+
 /** The largest finite magnitude, at least 1. */
 export function largestOf(t: Tensor): number {
   let most = 1
@@ -107,7 +126,8 @@ export function disturbed<T>(seed: number, size: number, fn: () => T): T {
   eagerHooks.afterOp = (row, inputs, outputs, attrs) => {
     if (row.view !== undefined || exact.has(row.name)) return
     if (row.name === 'random') return disturbDrawn(outputs[0], attrs as { kind: string; b: number }, size, next)
-    for (const t of outputs) if (t.dtype === 'float32') disturb(t, size, next)
+    const most = Math.max(size, unit * drift(row, inputs, outputs))
+    for (const t of outputs) if (t.dtype === 'float32') disturb(t, most, next)
     const displaced = lost(row, inputs, outputs)
     if (displaced > 0) for (const t of outputs) if (t.dtype === 'float32') displace(t, (displaced * size) / (16 * unit), next)
   }

@@ -1,0 +1,31 @@
+/** The bounds of the fuzzers: what rounding explains is let through, and nothing else. */
+import { describe, expect, it } from 'vitest'
+import * as cr from '../../src/index.js'
+import { eachIsa, hasNative } from '../support/backends.js'
+import { unit } from './agree/bound.js'
+import { besideDoubles } from './agree/double.js'
+
+const equal = (x: number, ...shape: number[]): cr.Tensor => cr.full(shape, x)
+
+/** Sums of n equal numbers, whose roundings all go the same way. */
+const sums: Record<string, (x: number, n: number) => cr.Tensor> = {
+  sum: (x, n) => cr.tensor(new Float32Array(n).fill(x)).sum(),
+  'sum of rows': (x, n) => cr.sum(cr.tensor(new Float32Array(3 * n).fill(x), { shape: [n, 3] }), { dim: 0 }),
+  matmul: (x, n) => cr.matmul(cr.tensor(new Float32Array(9 * n).fill(x), { shape: [9, n] }), equal(x, n, 17).add(0)),
+  scatterAdd: (x, n) => cr.scatterAdd(cr.zeros([1]), cr.zeros([n], { dtype: 'int32' }), cr.tensor(new Float32Array(n).fill(x)), 0),
+  conv2d: (x, n) => cr.conv2d(equal(x, 1, 1, 1, n).add(0), cr.tensor(new Float32Array(n).fill(x), { shape: [1, 1, 1, n] })),
+}
+
+describe.runIf(hasNative)('sums of equal numbers', () => {
+  it.each(Object.keys(sums))('%s drifts no farther than is allowed', (name) => {
+    eachIsa(() => {
+      for (const n of [1, 64, 289, 1000, 1500])
+        for (const x of [0.1, 0.534, 0.975, 1.103, 1.489]) besideDoubles(() => void sums[name](Math.fround(x), n))
+    })
+  })
+})
+
+it('the drift allowed is far from a term that is missing', () => {
+  const terms = 1500
+  expect(unit * (16 + terms / 2)).toBeLessThan(0.1 / terms)
+})
