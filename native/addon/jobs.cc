@@ -151,19 +151,31 @@ bool openJobs(Environment& environment) {
 
 napi_value submit(napi_env env, napi_callback_info info) {
   Environment* environment = environmentOf(env);
-  Arguments<4> arguments(env, info);
+  Arguments<5> arguments(env, info);
   Program* program = programOf(environment, arguments[0]);
-  if (!program) return fail(env, "submit(program, slots, queue, whole): not a program");
+  if (!program) return fail(env, "submit(program, slots, queue, whole, held): not a program");
   int32_t queue = 0;
   napi_valuetype type = napi_undefined;
   if (arguments[2]) napi_typeof(env, arguments[2], &type);
   if (type != napi_undefined && (napi_get_value_int32(env, arguments[2], &queue) != napi_ok || queue < 0 || queue >= kQueues))
-    return fail(env, "submit(program, slots, queue, whole): queue must be 0 or 1");
+    return fail(env, "submit(program, slots, queue, whole, held): queue must be 0 or 1");
   Slots slots;
   if (!slots.read(env, arguments[1]) || !slots.resolve(env, program->slotCount)) return nullptr;
   if (environment->closed) return statusValue(env, {StatusCode::cancelled, -1});
   const Status checked = checkSlots(*program, slots.memory(), slots.resolved());
   if (!checked.ok()) return statusValue(env, checked);
+  bool held = false;
+  if (arguments[4]) napi_get_value_bool(env, arguments[4], &held);
+  // Node-API can hold an object but not its memory: a transfer, or a change of the list, would end what the job still writes.
+  napi_value kept = arguments[1];
+  if (!held) {
+    for (int32_t s = 0; s < program->slotCount; ++s) {
+      if (program->slots[s].written && slots.detachable(env, s))
+        return fail(env, "submit(program, slots, queue, whole, held): a slot that is written can be transferred; use a SharedArrayBuffer");
+    }
+    kept = slots.copy(env);
+    if (!kept) return fail(env, "cannot keep the slots alive");
+  }
 
   // What JavaScript could detach or resize while we read it is copied, and indices, which another thread could change after their check.
   const size_t table = wholeLines(sizeof(JobRecord)),
@@ -211,7 +223,7 @@ napi_value submit(napi_env env, napi_callback_info info) {
     job->~JobRecord();
     environment->staging.release(block);
   };
-  if (inPlace && napi_create_reference(env, arguments[1], 1, &job->keep) != napi_ok) {
+  if (inPlace && napi_create_reference(env, kept, 1, &job->keep) != napi_ok) {
     drop();
     return fail(env, "cannot keep the slots alive");
   }

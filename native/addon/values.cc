@@ -122,4 +122,12 @@ bool Slots::detachable(napi_env env, int64_t slot) const {
   return napi_is_arraybuffer(env, buffer, &isArrayBuffer) != napi_ok || isArrayBuffer;
 }
 
+napi_value Slots::copy(napi_env env) const {
+  napi_value array = nullptr;
+  if (napi_create_array_with_length(env, count_, &array) != napi_ok) return nullptr;
+  for (uint32_t i = 0; i < count_; ++i)
+    if (napi_set_element(env, array, i, values_[i]) != napi_ok) return nullptr;
+  return array;
+}
+
 }  // namespace chainrule::addon

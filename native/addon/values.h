@@ -52,6 +52,8 @@ class Slots {
   bool resolve(napi_env env, int64_t wanted);
   /// A slot's ArrayBuffer is one that can be detached (not shared). After resolve.
   bool detachable(napi_env env, int64_t slot) const;
+  /// The list as a new array that nobody else has; null when that cannot be made.
+  napi_value copy(napi_env env) const;
 
   const SlotMemory* memory() const { return memory_; }
   /// Uses other memory in a slot's place. After resolve.

@@ -26,8 +26,11 @@ export interface Addon {
   programInfo(program: ProgramHandle): { readonly bytes: number }
   /** With its prologue, unless `whole` is false. */
   runSync(program: ProgramHandle, slots: readonly Slot[], whole?: boolean): 0 | StatusWords
-  /** Queue 0 for ordinary calls, 1 for those that go ahead of them. Returns the ticket. */
-  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1, whole?: boolean): number | StatusWords
+  /**
+   * Queue 0 for ordinary calls, 1 for those that go ahead of them. Returns the ticket. With `held` the caller promises that nobody else can get at the list of
+   * slots, nor at the memory that is written, before the job is done; without it, what is written must be shared memory, which cannot be transferred away.
+   */
+  submit(program: ProgramHandle, slots: readonly Slot[], queue: 0 | 1, whole?: boolean, held?: boolean): number | StatusWords
   /** For each finished job six numbers: ticket, code, instruction, detail0, detail1, elapsed nanoseconds. */
   onComplete(callback: (count: number, jobs: Float64Array) => void): void
   wait(ticket: number): 0 | StatusWords

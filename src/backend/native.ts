@@ -78,7 +78,10 @@ export class NativeBackend {
     if (status !== 0) throw statusError(status, describe)
   }
 
-  /** Queues a run; the promise settles when it is done, with the microseconds it took. */
+  /**
+   * Queues a run; the promise settles when it is done, with the microseconds it took. What the program writes must be shared memory, or outputs that nobody
+   * sees before that.
+   */
   submit(
     program: ProgramHandle,
     slots: readonly Slot[],
@@ -86,7 +89,7 @@ export class NativeBackend {
     whole: boolean,
     describe: Describe,
   ): { ticket: number; done: Promise<number> } {
-    const ticket = this.addon.submit(program, slots, queue, whole)
+    const ticket = this.addon.submit(program, slots, queue, whole, true)
     if (typeof ticket !== 'number') throw statusError(ticket, describe)
     this.unfinished.add(ticket)
     const done = new Promise<number>((resolve, reject) => this.jobs.set(ticket, { resolve, reject, describe }))
