@@ -1,7 +1,25 @@
 /** Arguments of a wrong kind, where JavaScript would have gone on or thrown an error of its own: typed errors that say what was received. */
 import { describe, expect, it } from 'vitest'
 import { showValue } from '../src/errors.js'
-import { ArgumentError, add, ChainruleError, grad, gradientFlow, nn, ones, tensor } from '../src/index.js'
+import {
+  ArgumentError,
+  add,
+  ChainruleError,
+  compile,
+  cov,
+  datasets,
+  grad,
+  gradientFlow,
+  gumbelSoftmax,
+  losses,
+  metrics,
+  nn,
+  ones,
+  pinverse,
+  saveCheckpoint,
+  tensor,
+  variance,
+} from '../src/index.js'
 import * as models from '../src/models/index.js'
 
 type Loose = (...args: unknown[]) => unknown
@@ -83,6 +101,45 @@ describe('layers and what is around them', () => {
   ])('%s', (_, call, said) => {
     expect(call).toThrow(ArgumentError)
     expect(call).toThrow(said)
+  })
+
+  it.each([
+    ['variance', () => loose(variance)(tensor([1, 2]), { correction: symbol }), 'variance: correction must be a number, received a symbol'],
+    ['cov', () => loose(cov)(ones([2, 2]), { correction: bare }), 'cov: correction must be a number'],
+    ['pinverse', () => loose(pinverse)(ones([2, 2]), { rtol: 1n }), 'pinverse: rtol must be a number'],
+    ['gumbelSoftmax', () => loose(gumbelSoftmax)(ones([2]), { tau: symbol }), 'tau must be above 0, received a symbol'],
+    ['huberLoss', () => loose(losses.huberLoss)(ones([2]), ones([2]), { delta: symbol }), 'delta must be above 0, received a symbol'],
+    ['infoNceLoss', () => loose(losses.infoNceLoss)(ones([2, 2]), ones([2, 2]), { temperature: bare }), 'temperature must be above 0'],
+    ['weights', () => loose(losses.mseLoss)(ones([1]), ones([1]), { weight: symbol }), 'weight'],
+    ['class weights', () => loose(losses.crossEntropy)(ones([1, 2]), [0], { weight: [symbol, 1] }), 'received symbol'],
+    ['a state', () => loose(metrics.r2Score.compute)(undefined), 'a state is tensors and numbers by name'],
+    ['modules', () => loose(compile)((x: unknown) => x, { modules: 1 }), 'compile: modules must be an array'],
+    ['a name', () => loose(compile)((x: unknown) => x, { name: symbol }), 'compile: name must be a string'],
+    ['a parameter', () => loose(nn.weightNorm)(new nn.Linear(1, 1), { name: bare }), 'has no parameter an object'],
+  ])('numbers and names: %s', (_, call, said) => {
+    expect(call).toThrow(ChainruleError)
+    expect(call).toThrow(said)
+  })
+
+  it.each([
+    ['dataDir', 1, 'the path of a folder'],
+    ['cacheDir', 'a\0b', 'the path of a folder'],
+    ['mirrors', [symbol], 'an array of addresses'],
+    ['signal', 1, 'an AbortSignal'],
+  ])('datasets: %s', async (name, value, said) => {
+    const options = { cacheDir: '/nowhere', download: false, [name]: value }
+    await expect(datasets.mnist(options as object)).rejects.toMatchObject({
+      code: 'ERR_DATA_SOURCE',
+      message: expect.stringContaining(said),
+    })
+  })
+
+  it.each(['optimizer', 'scheduler', 'loader'])('checkpoints: %s', async (name) => {
+    const checkpoint = { model: new nn.Linear(1, 1), [name]: null }
+    await expect(saveCheckpoint('/nowhere/x', checkpoint as never)).rejects.toMatchObject({
+      code: 'ERR_CHECKPOINT',
+      message: expect.stringContaining(`${name} must be one of the library's, received null`),
+    })
   })
 
   it('prints options of any kind', () => {

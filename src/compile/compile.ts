@@ -4,7 +4,7 @@
  */
 import { setImmediate as immediate } from 'node:timers/promises'
 import { nativeBackend } from '../backend/select.js'
-import { checkFunction, checkOptions, StateError, showShape } from '../errors.js'
+import { ArgumentError, checkFunction, checkOptions, StateError, showShape, showValue } from '../errors.js'
 import { gradMode } from '../ops/dispatch.js'
 import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -289,6 +289,10 @@ export function compile<F extends (...args: never[]) => unknown>(fn: F & Numbers
 export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
   checkOptions('compile', options, { eager: true, name: true, frozen: true, cacheBytes: true, anyShape: true, ahead: true, modules: true })
   checkFunction('compile', fn)
+  if (options.modules !== undefined && !Array.isArray(options.modules))
+    throw new ArgumentError('ERR_OPTION', `compile: modules must be an array, received ${showValue(options.modules)}.`)
+  if (options.name !== undefined && typeof options.name !== 'string')
+    throw new ArgumentError('ERR_OPTION', `compile: name must be a string, received ${showValue(options.name)}.`)
   if (fn.constructor.name === 'AsyncFunction') {
     throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
   }

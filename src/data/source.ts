@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, open } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import { ArgumentError, DataError } from '../errors.js'
+import { ArgumentError, DataError, isNumber, showValue } from '../errors.js'
 import { writeFileAtomic } from '../io/atomic.js'
 
 /** One published file of a data set. */
@@ -77,6 +77,7 @@ const underWay = new Map<string, Promise<Uint8Array>>()
  *     console.log(bytes.length)   // 4542
  */
 export async function loadDataFile(wanted: DataFile, options: SourceOptions = {}): Promise<Uint8Array> {
+  checkSource(options)
   const { dataDir = process.env.CHAINRULE_DATA, cacheDir = cacheFolder(), download = true, mirrors = [], signal } = options
   signal?.throwIfAborted()
   const tried: string[] = []
@@ -120,6 +121,17 @@ export async function loadDataFile(wanted: DataFile, options: SourceOptions = {}
   }
 }
 
+/** @throws ArgumentError `ERR_DATA_SOURCE` */
+function checkSource({ dataDir, cacheDir, mirrors, signal }: SourceOptions): void {
+  const isText = (x: unknown): boolean => typeof x === 'string' && !x.includes('\0')
+  const wrong = (name: string, kind: string, received: unknown): ArgumentError =>
+    new ArgumentError('ERR_DATA_SOURCE', `datasets: ${name} must be ${kind}, received ${showValue(received)}.`)
+  for (const [name, folder] of Object.entries({ dataDir, cacheDir }))
+    if (folder !== undefined && !isText(folder)) throw wrong(name, 'the path of a folder', folder)
+  if (mirrors !== undefined && !(Array.isArray(mirrors) && mirrors.every(isText))) throw wrong('mirrors', 'an array of addresses', mirrors)
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') throw wrong('signal', 'an AbortSignal', signal)
+}
+
 async function fetchFrom(
   wanted: DataFile,
   options: SourceOptions,
@@ -144,8 +156,11 @@ async function fetchFrom(
 
 /** Fetches one address; stops as soon as the answer is longer than the file should be, or stalls. */
 async function download(url: string, wanted: DataFile, timeout: number, signal?: AbortSignal): Promise<Uint8Array> {
-  if (!(timeout > 0)) {
-    throw new ArgumentError('ERR_DATA_TIMEOUT', `datasets: timeout must be a number of milliseconds above 0, received ${timeout}.`)
+  if (!(isNumber(timeout) && timeout > 0)) {
+    throw new ArgumentError(
+      'ERR_DATA_TIMEOUT',
+      `datasets: timeout must be a number of milliseconds above 0, received ${showValue(timeout)}.`,
+    )
   }
   const stop = new AbortController()
   const forward = (): void => stop.abort(signal?.reason)

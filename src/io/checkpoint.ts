@@ -98,6 +98,23 @@ function checkModel(op: string, model: unknown): asserts model is Module {
   }
 }
 
+/** What is called on each part of a checkpoint. */
+const partMethods = {
+  optimizer: ['stateDict', 'loadStateDict'],
+  scheduler: ['stateDict', 'loadStateDict', 'refuse'],
+  loader: ['state', 'setState'],
+} as const
+
+function checkParts(op: string, checkpoint: Checkpoint): void {
+  checkModel(op, checkpoint.model)
+  for (const [name, methods] of Object.entries(partMethods)) {
+    const part = checkpoint[name as keyof typeof partMethods] as unknown as Record<string, unknown> | null | undefined
+    if (part === undefined || methods.every((method) => typeof part?.[method] === 'function')) continue
+    const what = part === null || typeof part !== 'object' ? showKind(part) : 'something else'
+    throw new ArgumentError('ERR_CHECKPOINT', `${op}: ${name} must be one of the library's, received ${what}.`)
+  }
+}
+
 /**
  * Saves a model's parameters and buffers as safetensors, under PyTorch's `state_dict` names. Atomic: a crash leaves the old file. Does not
  * block, and may be called during `fit`: what is saved is the state behind the steps queued before this call.
@@ -167,7 +184,7 @@ export async function saveCheckpoint(path: FilePath, checkpoint: SaveCheckpoint)
   const name = checkPath('saveCheckpoint', path)
   checkOptions('saveCheckpoint', checkpoint, { ...checkpointNames, epoch: true, step: true, extra: true })
   const { model, optimizer, scheduler, loader, epoch = 0, step = 0, extra } = checkpoint
-  checkModel('saveCheckpoint', model)
+  checkParts('saveCheckpoint', checkpoint)
   for (const [name, value] of Object.entries({ epoch, step })) {
     if (!Number.isSafeInteger(value) || value < 0)
       throw new ArgumentError('ERR_CHECKPOINT', `saveCheckpoint: ${name} must be a whole number from 0, received ${showValue(value)}.`)
@@ -212,7 +229,7 @@ export async function loadCheckpoint(path: FilePath, checkpoint: Checkpoint): Pr
   const name = checkPath('loadCheckpoint', path)
   checkOptions('loadCheckpoint', checkpoint, checkpointNames)
   const { model, optimizer, scheduler, loader } = checkpoint
-  checkModel('loadCheckpoint', model)
+  checkParts('loadCheckpoint', checkpoint)
   // hyper-parameters are saved in double precision
   const file = await loadSafetensors(name, { float64: true })
   checkVersion('loadCheckpoint', name, file)

@@ -2,7 +2,7 @@
  * What losses share: reductions, and checks of what they are given. Errors name the loss.
  */
 import { isFloat } from '../dtype.js'
-import { ArgumentError, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, DataError, DTypeError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import { tableTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { eq, mul, pow, to, where } from '../ops/elementwise.js'
@@ -69,6 +69,8 @@ export function checkPair(op: string, input: Tensor, target: Tensor): Tensor {
 
 /** A plain array as a tensor, made once for equal numbers, so that a compiled function sees the same tensor each time. */
 export function vectorOf(numbers: readonly number[], dtype: 'float32' | 'int32' = 'float32'): Tensor {
+  // what cannot become a key cannot become a tensor either
+  if (!numbers.every(isNumber)) return tensor(numbers as number[], { dtype })
   return tableTensor(`vector ${numbers.join()}`, dtype, () => tensor(numbers as number[], { dtype }).data)
 }
 

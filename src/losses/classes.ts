@@ -2,7 +2,7 @@
  * Losses of one class out of several, and between distributions over classes.
  */
 import { isFloat } from '../dtype.js'
-import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import type { Lookup } from '../ir/format.js'
 import { arangeTensor } from '../ops/creation.js'
 import { checkTensor } from '../ops/dispatch.js'
@@ -167,8 +167,8 @@ export function crossEntropy(input: Tensor, target: Labels, options: CrossEntrop
   const op = 'crossEntropy'
   const reduction = checkReduction(op, options.reduction)
   const { labelSmoothing: smoothing = 0 } = options
-  if (!(smoothing >= 0 && smoothing <= 1))
-    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: labelSmoothing must be between 0 and 1, received ${smoothing}.`)
+  if (!(isNumber(smoothing) && smoothing >= 0 && smoothing <= 1))
+    throw new ArgumentError('ERR_LOSS_OPTION', `${op}: labelSmoothing must be between 0 and 1, received ${showValue(smoothing)}.`)
   const ignoreIndex = checkIgnoreIndex(op, options.ignoreIndex ?? -100)
   if (target instanceof Tensor && isFloat(target.dtype) && input instanceof Tensor && sameShape(target.shape, input.shape)) {
     return fromProbabilities(input, target, smoothing, options.weight, reduction)

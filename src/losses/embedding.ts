@@ -1,7 +1,7 @@
 /**
  * Losses that move embeddings together and apart, and scores into order.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import { clamp } from '../ops/activations.js'
 import { arangeTensor, zerosLike } from '../ops/creation.js'
 import { add, div, eq, minimum, mul, ne, neg, rsqrt, square, sub, to, where } from '../ops/elementwise.js'
@@ -68,7 +68,7 @@ export function tripletMarginLoss(anchor: Tensor, positive: Tensor, negative: Te
   const { p = 2, swap = false } = options
   const margin = checkOption(op, 'margin', options.margin ?? 1)
   const eps = checkOption(op, 'eps', options.eps ?? 1e-6, 0)
-  if (!(p > 0)) throw new ArgumentError('ERR_LOSS_OPTION', `${op}: p must be above 0, received ${showValue(p)}.`)
+  if (!(isNumber(p) && p > 0)) throw new ArgumentError('ERR_LOSS_OPTION', `${op}: p must be above 0, received ${showValue(p)}.`)
   checkSame(op, 'anchor', anchor, 'positive', positive)
   checkSame(op, 'anchor', anchor, 'negative', negative)
   if (anchor.ndim === 0) throw new ShapeError('ERR_LOSS_SHAPE', `${op}: needs [N, D] or [D], received a scalar.`)
@@ -135,7 +135,7 @@ export function infoNceLoss(query: Tensor, key: Tensor, options: InfoNceOptions 
   checkOptions(op, options, { reduction: true, negatives: true, temperature: true })
   const reduction = checkReduction(op, options.reduction)
   const { temperature = 0.1, negatives } = options
-  if (!(temperature > 0))
+  if (!(isNumber(temperature) && temperature > 0))
     throw new ArgumentError('ERR_LOSS_OPTION', `${op}: temperature must be above 0, received ${showValue(temperature)}.`)
   checkSame(op, 'queries', query, 'keys', key)
   if (query.ndim !== 2)

@@ -1,7 +1,7 @@
 /**
  * Losses of numbers against numbers: squares, absolute values, and likelihoods of a normal or a Poisson distribution.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import { detach } from '../ops/alias.js'
 import { abs, add, div, exp, le, log, lt, maximum, mul, square, sub, where } from '../ops/elementwise.js'
 import { unsqueeze } from '../ops/movement.js'
@@ -40,7 +40,8 @@ export function huberLoss<A extends Tensor, B extends Tensor>(
 export function huberLoss(input: Tensor, target: Tensor, options: LossOptions & { delta?: number } = {}): Tensor {
   checkOptions('huberLoss', options, { reduction: true, delta: true })
   const { delta = 1 } = options
-  if (!(delta > 0)) throw new ArgumentError('ERR_LOSS_OPTION', `huberLoss: delta must be above 0, received ${delta}.`)
+  if (!(isNumber(delta) && delta > 0))
+    throw new ArgumentError('ERR_LOSS_OPTION', `huberLoss: delta must be above 0, received ${showValue(delta)}.`)
   const reduction = checkReduction('huberLoss', options.reduction)
   const d = sub(input, checkPair('huberLoss', input, target))
   const size = abs(d)
@@ -65,7 +66,8 @@ export function smoothL1Loss<A extends Tensor, B extends Tensor>(
 export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions & { beta?: number } = {}): Tensor {
   checkOptions('smoothL1Loss', options, { reduction: true, beta: true })
   const { beta = 1 } = options
-  if (!(beta >= 0)) throw new ArgumentError('ERR_LOSS_OPTION', `smoothL1Loss: beta must be at least 0, received ${beta}.`)
+  if (!(isNumber(beta) && beta >= 0))
+    throw new ArgumentError('ERR_LOSS_OPTION', `smoothL1Loss: beta must be at least 0, received ${showValue(beta)}.`)
   const reduction = checkReduction('smoothL1Loss', options.reduction)
   const d = sub(input, checkPair('smoothL1Loss', input, target))
   const size = abs(d)

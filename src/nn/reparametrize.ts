@@ -20,7 +20,7 @@ import { Parameter } from './parameter.js'
 /** The parameter in a field of the module's own. @throws ArgumentError `ERR_NOT_A_MODULE`, `ERR_NOT_A_PARAMETER`. */
 function parameterOf(op: string, module: unknown, name: string): Parameter {
   if (!(module instanceof Module)) throw new ArgumentError('ERR_NOT_A_MODULE', `${op}: expected a module, received ${showValue(module)}.`)
-  const found: unknown = Object.getOwnPropertyDescriptor(module, name)?.value
+  const found: unknown = typeof name === 'string' ? Object.getOwnPropertyDescriptor(module, name)?.value : undefined
   if (found instanceof Parameter) return found
   throw new ArgumentError('ERR_NOT_A_PARAMETER', `${op}: ${module.constructor.name} has no parameter ${showValue(name)} of its own.`)
 }

@@ -5,7 +5,7 @@
  */
 import { gradientThrough } from '../autograd/through.js'
 import { registerLoop } from '../backend/registry.js'
-import { ArgumentError, checkOptions, DTypeError, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, isNumber, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { bitsOfFloat, floatOfBits, Opcode, type View } from '../ir/format.js'
 import { broadcastShapes, sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -350,7 +350,7 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   const { attnMask, dropoutP = 0, isCausal = false, enableGqa = false } = options
   const size = q.shape[q.ndim - 1]
   const { scale = 1 / Math.sqrt(size) } = options
-  if (!(dropoutP >= 0 && dropoutP <= 1))
+  if (!(isNumber(dropoutP) && dropoutP >= 0 && dropoutP <= 1))
     throw new ArgumentError('ERR_ATTENTION_OPTION', `${op}: dropoutP must be between 0 and 1, received ${showValue(dropoutP)}.`)
   if (typeof scale !== 'number')
     throw new ArgumentError('ERR_ATTENTION_OPTION', `${op}: scale must be a number, received ${showValue(scale)}.`)

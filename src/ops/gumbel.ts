@@ -1,7 +1,7 @@
 /**
  * Samples of categories that gradients can flow through.
  */
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isNumber, showValue } from '../errors.js'
 import { normalizeDim } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import { detach } from './alias.js'
@@ -35,7 +35,7 @@ export function gumbelSoftmax(logits: Tensor, options: GumbelSoftmaxOptions = {}
   checkOptions('gumbelSoftmax', options, { tau: true, hard: true, dim: true })
   checkTensor('gumbelSoftmax', 'the logits', logits)
   const { tau = 1, hard = false, dim = -1 } = options
-  if (!(tau > 0)) throw new ArgumentError('ERR_OPTION', `gumbelSoftmax: tau must be above 0, received ${showValue(tau)}.`)
+  if (!(isNumber(tau) && tau > 0)) throw new ArgumentError('ERR_OPTION', `gumbelSoftmax: tau must be above 0, received ${showValue(tau)}.`)
   const d = normalizeDim('gumbelSoftmax', dim, logits.ndim)
   // −log(1 − u) is exponential; its least value but 0 keeps the noise finite
   const exponential = maximum(neg(log(sub(1, rand(logits.shape)))), 2 ** -25)

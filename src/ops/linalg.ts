@@ -6,7 +6,7 @@
 import { customGradient } from '../autograd/custom.js'
 import { registerLoop } from '../backend/registry.js'
 import { singularError } from '../backend/status.js'
-import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DTypeError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import { type Instruction, LinalgKind, Opcode, type View } from '../ir/format.js'
 import { broadcast, sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -424,6 +424,8 @@ export function pinverse(x: Tensor, options: { rtol?: number } = {}): Tensor {
   checkOptions('pinverse', options, { rtol: true })
   checkMatrix('pinverse', x, false)
   const epsilon = x.dtype === 'float64' ? 2 ** -52 : 2 ** -23
+  if (options.rtol !== undefined && !isNumber(options.rtol))
+    throw new ArgumentError('ERR_OPTION', `pinverse: rtol must be a number, received ${showValue(options.rtol)}.`)
   const rtol = options.rtol ?? Math.max(...x.shape.slice(-2)) * epsilon
   // a gradient of its own, for that of the factors needs distinct singular values (Golub and Pereyra 1973, for constant rank)
   return customGradient({

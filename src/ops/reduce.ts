@@ -3,7 +3,7 @@
  */
 import { registerLoop } from '../backend/registry.js'
 import { type DType, isFloat, itemSize, viewMemory } from '../dtype.js'
-import { ArgumentError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import { identityMicro, Opcode, ReduceKind, type View } from '../ir/format.js'
 import { contiguousStrides, copyStrided, normalizeDims, sameShape, sizeOf } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
@@ -245,9 +245,11 @@ export function variance<T extends Tensor, const D extends Dims = undefined, K e
 export function variance(x: Tensor, dim?: ReduceOptions['dim'] | VarianceOptions, rest?: Omit<VarianceOptions, 'dim'>): Tensor {
   const options = along<VarianceOptions>('variance', dim, rest, varianceNames)
   checkTensor('var', 'x', x)
+  const { correction = 1, ...reduced } = options
+  if (!isNumber(correction))
+    throw new ArgumentError('ERR_OPTION', `variance: correction must be a number, received ${showValue(correction)}.`)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   const centred = sub(float, mean(float, { dim: options.dim, keepdim: true }))
-  const { correction = 1, ...reduced } = options
   const n = Math.max(0, countOf(float, options.dim) - correction)
   return div(sum(square(centred), reduced), n)
 }

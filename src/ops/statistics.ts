@@ -2,7 +2,7 @@
  * Order statistics and moments: max and min with their positions, median, kthvalue, quantile, covariance, histograms. Compositions of sort, argmax and gather.
  */
 import { isFloat } from '../dtype.js'
-import { ArgumentError, checkOptions, DataError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, DataError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
 import { checkSize, normalizeDim } from '../shape.js'
 import { type ShapeOf, Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -224,10 +224,12 @@ export function cov(x: Tensor, options: { correction?: number } = {}): Tensor {
   checkOptions('cov', options, { correction: true })
   checkTensor('cov', 'x', x)
   if (x.ndim > 2) throw new ShapeError('ERR_RANK', `cov: needs a vector or a matrix, received ${showShape(x.shape)}.`)
+  const { correction = 1 } = options
+  if (!isNumber(correction)) throw new ArgumentError('ERR_OPTION', `cov: correction must be a number, received ${showValue(correction)}.`)
   const float = isFloat(x.dtype) ? x : to(x, 'float32')
   const rows = x.ndim === 2 ? float : reshape(float, [1, x.size])
   const centred = sub(rows, mean(rows, { dim: 1, keepdim: true }))
-  const products = div(matmul(centred, transpose(centred)), Math.max(0, rows.shape[1] - (options.correction ?? 1)))
+  const products = div(matmul(centred, transpose(centred)), Math.max(0, rows.shape[1] - correction))
   return rows.shape[0] === 1 ? reshape(products, []) : products
 }
 

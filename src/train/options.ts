@@ -3,7 +3,7 @@
  */
 
 import { checkCacheBytes } from '../compile/variants.js'
-import { ArgumentError, checkOptions as checkNames, type OptionNames, showKind, showValue } from '../errors.js'
+import { ArgumentError, checkOptions as checkNames, isNumber, type OptionNames, showKind, showValue } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { Optimizer } from '../optim/optimizer.js'
 import { LRScheduler, ReduceLROnPlateau } from '../optim/schedulers/index.js'
@@ -162,7 +162,7 @@ function checkStopping<M extends Metrics>(stopping: EarlyStopping<M>, options: F
   const { patience, monitor, minDelta = 0, mode } = stopping
   if (patience === undefined) throw wrong('earlyStopping.patience must be a whole number from 0, or Infinity', patience)
   if (patience !== Infinity) checkCount('earlyStopping.patience', patience, 0)
-  if (!(minDelta >= 0)) throw wrong('earlyStopping.minDelta must be a number from 0', minDelta)
+  if (!(isNumber(minDelta) && minDelta >= 0)) throw wrong('earlyStopping.minDelta must be a number from 0', minDelta)
   if (mode !== undefined && mode !== 'min' && mode !== 'max') throw wrong("earlyStopping.mode must be 'min' or 'max'", mode)
   checkMonitor('earlyStopping.monitor', monitor, options)
 }

@@ -35,12 +35,13 @@ export interface WholeSetMetric<K extends string = string> extends WholeSet<K> {
 export type Metric = (outputs: Tensor, targets: Tensor) => Tensor
 
 /** Numbers as tensors. */
-function tensorsOf<K extends string>(contributed: { readonly [name in K]: Tensor | number }, what: string): MetricState<K> {
+function tensorsOf<K extends string>(
+  contributed: { readonly [name in K]: Tensor | number },
+  what: string,
+  rule = 'update must return',
+): MetricState<K> {
   const wrong = (received: unknown): ArgumentError =>
-    new ArgumentError(
-      'ERR_METRIC_STATE',
-      `${what}: update must return tensors and numbers by name, { hits, count }, received ${showKind(received)}.`,
-    )
+    new ArgumentError('ERR_METRIC_STATE', `${what}: ${rule} tensors and numbers by name, { hits, count }, received ${showKind(received)}.`)
   if (typeof contributed !== 'object' || contributed === null || Array.isArray(contributed) || contributed instanceof Tensor)
     throw wrong(contributed)
   const entries = Object.entries<Tensor | number>(contributed).map(([name, value]): [string, Tensor] => {
@@ -105,8 +106,20 @@ export function wholeSet<K extends string>(spec: WholeSet<K>): WholeSetMetric<K>
   checkFunction('wholeSet: compute', compute)
   const metric = (outputs: Tensor, targets: Tensor): Tensor =>
     noGrad(() => figureOf(compute(tensorsOf(update(outputs, targets), 'wholeSet'))))
-  return Object.assign(metric, { update, merge, compute })
+  return Object.assign(metric, { update, merge: merge && joining(merge), compute: computing(compute) })
 }
+
+/** `compute` of states that are what they should be; anybody may call it. */
+const computing =
+  <K extends string>(compute: WholeSet<K>['compute']): WholeSet<K>['compute'] =>
+  (state) =>
+    compute(tensorsOf(state, 'compute', 'a state is'))
+
+/** As `computing`, of two states. */
+const joining =
+  <K extends string>(merge: NonNullable<WholeSet<K>['merge']>): NonNullable<WholeSet<K>['merge']> =>
+  (a, b) =>
+    merge(tensorsOf(a, 'merge', 'a state is'), tensorsOf(b, 'merge', 'a state is'))
 
 /** What elements contribute to a mean, and which of them do where some may not: 1 for one that counts, 0 for another. */
 export interface Scores {
@@ -128,7 +141,7 @@ export function meanOf(scores: Scores): Tensor {
 export function countElements(metric: Metric, scores: (outputs: Tensor, targets: Tensor) => Scores): void {
   const parts: WholeSet<'sum' | 'count'> = {
     update: (outputs, targets) => partsOf(scores(outputs, targets)),
-    compute: ({ sum, count }) => div(sum, count),
+    compute: computing(({ sum, count }) => div(sum, count)),
   }
   Object.assign(metric, parts)
 }

@@ -227,11 +227,10 @@ const instances: Record<string, () => object> = {
 }
 
 export function sampleArguments(path: string): unknown[] | undefined {
-  const own = samples[path]
-  if (own !== undefined) return own()
+  if (Object.hasOwn(samples, path)) return samples[path]()
   // a method of tensors is the function of the same name, the tensor being its first argument
   const [, method] = /^Tensor\.(\w+)$/.exec(path) ?? []
-  return method === undefined ? undefined : samples[method]?.().slice(1)
+  return method !== undefined && Object.hasOwn(samples, method) ? samples[method]().slice(1) : undefined
 }
 
 /** What a path names, ready to be called with arguments. */
@@ -251,7 +250,7 @@ export function callableAt(path: string, kind: 'function' | 'constructor' | 'met
   const ownerPath = owner.join('.')
   return (...args) => {
     // of a tensor's method, the tensor its function's sample begins with
-    const receiver = ownerPath === 'Tensor' ? samples[method]?.()[0] : undefined
+    const receiver = ownerPath === 'Tensor' && Object.hasOwn(samples, method) ? samples[method]()[0] : undefined
     const make = instances[ownerPath] ?? (() => callableAt(ownerPath, 'constructor')(...(sampleArguments(ownerPath) ?? [])) as object)
     const instance = (receiver instanceof Tensor ? receiver : make()) as Record<string, (...args: unknown[]) => unknown>
     return instance[method](...args)

@@ -3,7 +3,9 @@
  * by its path (`nn.Linear`, `nn.Linear.forward`, `Tensor.sum`), each with the types of its parameters, the places of its options objects and the
  * names in them.
  */
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import {
   API,
   type Checker,
@@ -194,8 +196,7 @@ class Reader {
   }
 }
 
-/** All public callables, in the order of their declaration; takes the compiler about two seconds. */
-export function publicSurface(): Callable[] {
+function readSurface(): Callable[] {
   const api = new API({ cwd: root })
   try {
     const config = join(root, 'tsconfig.json')
@@ -205,4 +206,36 @@ export function publicSurface(): Callable[] {
   } finally {
     api.close()
   }
+}
+
+/** What a surface depends on: the sources and this file, as they are now. */
+function sourcesKey(): string {
+  const folder = join(root, 'src')
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
+  const known = [...files.sort().map((name) => join(folder, name)), join(root, 'test', 'support', 'surface.ts')].map((file) => {
+    const { size, mtimeMs } = statSync(file)
+    return `${file} ${size} ${mtimeMs}`
+  })
+  return createHash('sha256').update(known.join('\n')).digest('hex')
+}
+
+/**
+ * All public callables, in the order of their declaration. The compiler takes seconds for them, and a fuzzer starts many processes: they are kept
+ * in build/ until a source changes.
+ */
+export function publicSurface(): Callable[] {
+  const kept = join(root, 'build', 'surface.json')
+  const key = sourcesKey()
+  try {
+    const { key: of, surface } = JSON.parse(readFileSync(kept, 'utf8')) as { key: string; surface: Callable[] }
+    if (of === key) return surface
+  } catch {
+    // not there, or half written by a process that was killed
+  }
+  const surface = readSurface()
+  mkdirSync(dirname(kept), { recursive: true })
+  const fresh = `${kept}.${process.pid}`
+  writeFileSync(fresh, JSON.stringify({ key, surface }))
+  renameSync(fresh, kept)
+  return surface
 }

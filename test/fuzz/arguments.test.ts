@@ -1,0 +1,9 @@
+/** Hostile arguments, a fixed set. */
+import { beforeAll } from 'vitest'
+import { fuzzer, surface } from './arguments.js'
+import { fuzzTest } from './frame/test.js'
+
+// asked here, where nobody waits for a case to end
+beforeAll(() => void surface(), 120_000)
+
+fuzzTest(fuzzer, 1200)
