@@ -5,7 +5,7 @@
  * in arithmetic with a float. `float32` with `float64` is an error: silently computing in either would be a costly surprise.
  * A JavaScript number takes the type of the tensor beside it, but a fractional number with an integer tensor gives float32.
  */
-import { ArgumentError, DTypeError, showValue } from './errors.js'
+import { ArgumentError, DTypeError, StateError, showValue } from './errors.js'
 
 /** `float64` exists only on the TypeScript backend, for tight gradient checks. */
 export type DType = 'float32' | 'int32' | 'uint8' | 'bool' | 'float64'
@@ -72,17 +72,57 @@ export function viewMemory(dtype: DType, buffer: ArrayBufferLike, byteOffset: nu
   }
 }
 
-/** The dtype that keeps a typed array's elements as they are. */
+const tag = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag) as { get(): unknown }
+
+/**
+ * The name of a typed array's class, `undefined` for anything else. Arrays of another realm (vm, Jest) are instances of classes of their own,
+ * so `instanceof` would not know them.
+ */
+export function arrayKind(x: unknown): string | undefined {
+  return tag.get.call(x) as string | undefined
+}
+
+const dtypesByKind: Readonly<Record<string, DType>> = {
+  Float32Array: 'float32',
+  Int32Array: 'int32',
+  Uint8Array: 'uint8',
+  Uint8ClampedArray: 'uint8',
+  Float64Array: 'float64',
+}
+
+/**
+ * The dtype that keeps a typed array's elements as they are. Everything that takes typed arrays asks here.
+ *
+ * @throws DTypeError `ERR_DTYPE_UNSUPPORTED`; StateError `ERR_BUFFER_DETACHED` for one whose memory went elsewhere, which would pass for an empty one.
+ */
 export function dtypeOfArray(array: ArrayBufferView): DType {
-  if (array instanceof Float32Array) return 'float32'
-  if (array instanceof Int32Array) return 'int32'
-  if (array instanceof Uint8Array || array instanceof Uint8ClampedArray) return 'uint8'
-  if (array instanceof Float64Array) return 'float64'
-  const kind = ArrayBuffer.isView(array) ? array.constructor.name : showValue(array)
-  throw new DTypeError(
-    'ERR_DTYPE_UNSUPPORTED',
-    `tensor: ${kind} has no dtype here. Use Float32Array, Int32Array, Uint8Array or Float64Array.`,
-  )
+  const kind = arrayKind(array)
+  const dtype = kind === undefined ? undefined : dtypesByKind[kind]
+  if (dtype === undefined) {
+    const received = kind ?? (ArrayBuffer.isView(array) ? 'a DataView' : showValue(array))
+    throw new DTypeError(
+      'ERR_DTYPE_UNSUPPORTED',
+      `tensor: ${received} has no dtype here. Use Float32Array, Int32Array, Uint8Array or Float64Array.`,
+    )
+  }
+  if (array.byteLength === 0 && isDetached(array.buffer)) {
+    throw new StateError(
+      'ERR_BUFFER_DETACHED',
+      `tensor: the memory of this ${kind} was transferred, to a worker for example, and nothing is left of it here. Pass a copy where buffers are handed on.`,
+    )
+  }
+  return dtype
+}
+
+/** Whether memory was transferred. Node 20 has no property that says so. */
+function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
 }
 
 export function checkDType(op: string, dtype: DType): DType {

@@ -198,8 +198,9 @@ export function resolveReshape(shape: Shape, wanted: readonly number[]): number[
   const n = sizeOf(shape)
   checkList('reshape', 'the shape', wanted)
   const holes = wanted.filter((d) => d === -1).length
-  const known = wanted.reduce((p, d) => (d === -1 ? p : p * d), 1)
   const bad = holes > 1 || wanted.some((d) => !Number.isInteger(d) || d < -1)
+  // not before: multiplying by whatever it was would throw for a symbol, and walk through nested arrays
+  const known = bad ? 0 : wanted.reduce((p, d) => (d === -1 ? p : p * d), 1)
   if (bad || (holes === 1 ? known === 0 || n % known !== 0 : known !== n)) {
     throw new ShapeError(
       'ERR_RESHAPE',

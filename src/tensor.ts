@@ -2,6 +2,7 @@
  * The tensor handle: shape, dtype, strides and storage, or a traced value inside `compile`. Reading and printing are here; operations
  * are in `ops/`, which installs the fluent methods, and gradients in `autograd/`.
  */
+import { types } from 'node:util'
 import { checkDType, type DType, dtypeOfArray, heldBy, isFloat, itemSize, type TypedArray, viewMemory } from './dtype.js'
 import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, StateError, showKind, showShape, showValue } from './errors.js'
 import { formatTensor } from './print.js'
@@ -473,7 +474,7 @@ export function fromBuffer(array: TypedArray, shape: readonly number[] = [array?
 
 /** @internal a tensor on the memory of an array with its shape, without a copy */
 export function tensorOf({ data, shape, dtype }: { data: TypedArray; shape: readonly number[]; dtype: DType }): Tensor {
-  const shared = typeof SharedArrayBuffer !== 'undefined' && data.buffer instanceof SharedArrayBuffer
+  const shared = types.isSharedArrayBuffer(data.buffer)
   const storage = new Storage(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), shared)
   storage.exposed = true
   return Tensor.contiguous(storage, [...shape], dtype)

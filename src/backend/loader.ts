@@ -112,6 +112,9 @@ function candidates(target: string): Candidate[] {
 /** What an addon has to be: ours, and made from the same op table. */
 function accept(exported: unknown): Addon {
   const addon = exported as Addon
+  // a path of a user may lead to any module
+  if (typeof (exported as Partial<Addon> | null | undefined)?.info !== 'function')
+    throw new BackendError('ERR_NATIVE_MISSING', 'is no binary of chainrule')
   const theirs = addon.info().tableHash >>> 0
   const ours = tableHash()
   if (theirs !== ours) {
@@ -144,8 +147,9 @@ function load(): LoadResult {
   }
   const library = process.platform !== 'linux' ? '' : target.endsWith('-musl') ? ' (musl)' : ' (glibc)'
   const where = `${process.platform}-${process.arch}${library}, Node ${process.version}`
-  const advice =
-    prebuilt[target] === undefined
+  const advice = process.env.CHAINRULE_BINARY
+    ? 'CHAINRULE_BINARY names this file, so no other is tried: name a binary of this version (npm run build:native makes build/chainrule.node in a checkout), or unset it.'
+    : prebuilt[target] === undefined
       ? 'There is no prebuilt binary for this platform: build one in a checkout with npm run build:native.'
       : 'Reinstall the package (npm install chainrule), or in a checkout run npm run build:native.'
   return {

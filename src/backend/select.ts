@@ -5,6 +5,8 @@ import { ArgumentError, showValue } from '../errors.js'
 import { loadAddon, platformTarget } from './loader.js'
 import { NativeBackend } from './native.js'
 
+const mostThreads = 256
+
 let chosen: NativeBackend | null | undefined
 /** One for the addon, which has one place for completions. */
 let instance: NativeBackend | undefined
@@ -18,8 +20,9 @@ export function nativeBackend(): NativeBackend | undefined {
 function choose(): NativeBackend | null {
   const wanted = process.env.CHAINRULE_BACKEND
   if (wanted !== undefined && wanted !== '' && wanted !== 'js' && wanted !== 'native') {
-    throw new ArgumentError('ERR_BACKEND_UNKNOWN', `CHAINRULE_BACKEND: must be 'js' or 'native', is '${wanted}'.`)
+    throw new ArgumentError('ERR_BACKEND_UNKNOWN', `CHAINRULE_BACKEND: must be 'js' or 'native', is ${showValue(wanted)}.`)
   }
+  checkThreads(process.env.CHAINRULE_THREADS)
   if (wanted === 'js') return null
   const result = loadAddon()
   if (result.addon !== undefined) {
@@ -37,12 +40,19 @@ function choose(): NativeBackend | null {
   return null
 }
 
+/** Native code reads the variable itself, and would go on with the default. */
+function checkThreads(wanted: string | undefined): void {
+  if (wanted === undefined || wanted === '' || (/^\d+$/.test(wanted) && Number(wanted) >= 1 && Number(wanted) <= mostThreads)) return
+  throw new ArgumentError(
+    'ERR_THREADS',
+    `CHAINRULE_THREADS: must be a whole number from 1 to ${mostThreads}, is ${showValue(wanted)}. Unset it to have one thread a physical core.`,
+  )
+}
+
 /** Which backend is in use: 'native' or 'js'. */
 export function backend(): 'native' | 'js' {
   return nativeBackend() === undefined ? 'js' : 'native'
 }
-
-const mostThreads = 256
 
 /**
  * The number of threads that kernels run on; with an argument, sets it first, for the whole process, once what runs now is done. Results

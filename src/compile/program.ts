@@ -3,6 +3,7 @@
  * what its slots are bound to at each call.
  */
 
+import { types } from 'node:util'
 import type { ProgramHandle, Slot } from '../backend/binding.js'
 import { jsProgram } from '../backend/js/program.js'
 import { enqueue } from '../backend/js/queue.js'
@@ -155,7 +156,7 @@ function onInterpreter(
     bytes: words.byteLength * 8,
     runSync: (slots, whole) => program.run(slots, describe, whole),
     submit: (slots, _queue, whole) => {
-      const kept = slots.map((s, i) => (writes[i] || s.buffer instanceof SharedArrayBuffer ? s : (s as Uint8Array).slice()))
+      const kept = slots.map((s, i) => (writes[i] || types.isSharedArrayBuffer(s.buffer) ? s : (s as Uint8Array).slice()))
       return enqueue(() => program.run(kept, describe, whole))
     },
   }

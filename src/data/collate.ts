@@ -4,7 +4,7 @@
  * In: what a user's data set hands out (numbers, nested arrays, typed arrays, arrays with a shape). Out: fields, each a
  * typed array with shape and dtype, ready to become tensors.
  */
-import { checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../dtype.js'
+import { arrayKind, checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showKind, showShape, showValue } from '../errors.js'
 import { checkList, maxRank } from '../shape.js'
 
@@ -45,7 +45,8 @@ export function allocate(dtype: DType, count: number): TypedArray {
 export function toField(value: FieldLike, what: string, dtype?: DType): Field {
   if (ArrayBuffer.isView(value)) {
     const own = dtypeOfArray(value)
-    const data = value instanceof Uint8ClampedArray ? new Uint8Array(value.buffer, value.byteOffset, value.length) : value
+    const clamped = arrayKind(value) === 'Uint8ClampedArray'
+    const data = clamped ? new Uint8Array(value.buffer, value.byteOffset, value.length) : (value as TypedArray)
     return { data, shape: [data.length], dtype: own === 'uint8' && dtype === 'bool' ? 'bool' : own }
   }
   if (typeof value === 'number' || typeof value === 'boolean' || Array.isArray(value)) return fromNested(value as Nested, what, dtype)

@@ -4,6 +4,7 @@
  * In: four published files, found and verified by source.ts. Out: images as float32 in 0..1 and labels as bytes.
  */
 import { setImmediate as turn } from 'node:timers/promises'
+import { arrayKind } from '../dtype.js'
 import { ArgumentError, checkOptions, DataError, type OptionNames, showShape, showValue } from '../errors.js'
 import { type IdxArray, readIdx } from './idx.js'
 import { type DataFile, loadDataFile, type SourceOptions } from './source.js'
@@ -122,7 +123,7 @@ const grey = Float32Array.from({ length: 256 }, (_, byte) => byte / 255)
 
 async function toSplit(name: string, images: IdxArray, labels: IdxArray, limit = Infinity): Promise<ImageSplit> {
   const [total, height, width] = images.shape
-  const isBytes = images.data instanceof Uint8Array && labels.data instanceof Uint8Array
+  const isBytes = arrayKind(images.data) === 'Uint8Array' && arrayKind(labels.data) === 'Uint8Array'
   if (!isBytes || images.shape.length !== 3 || labels.shape.length !== 1 || labels.shape[0] !== total) {
     throw new DataError(
       'ERR_DATA_SHAPE',

@@ -5,6 +5,7 @@
 import type { Stats } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { types } from 'node:util'
 import { ArgumentError, DataError, showKind } from '../errors.js'
 
 /** Where a file is: a path, a `file:` URL, or the bytes of a path in UTF-8. */
@@ -27,7 +28,7 @@ function textOf(op: string, path: unknown): string {
   if (typeof path === 'string') return path
   try {
     if (path instanceof URL) return fileURLToPath(path)
-    if (path instanceof Uint8Array) return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(new Uint8Array(path))
+    if (types.isUint8Array(path)) return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(new Uint8Array(path))
   } catch (cause) {
     throw wrongPath(op, path instanceof URL ? path.href : 'bytes that are no UTF-8', cause)
   }

@@ -4,6 +4,7 @@
  * In: bytes anyone may have made. Out: arrays in the library's dtypes. The parser believes nothing: any input gives arrays or a
  * DataError, never a crash, and never time or memory in excess of a small multiple of the input.
  */
+import { types } from 'node:util'
 import { ArgumentError, checkObject, checkOptions, DataError, type OptionNames, showValue } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { Decoder } from './decode.js'
@@ -55,7 +56,7 @@ const maximumHeader = 100_000_000
  *     console.log(tensors.get('fc.weight')?.shape)   // [10, 784]
  */
 export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOptions = {}): Safetensors {
-  if (!(bytes instanceof Uint8Array))
+  if (!types.isUint8Array(bytes))
     throw new ArgumentError('ERR_SAFETENSORS_BYTES', `safetensors: expected a Uint8Array, received ${showValue(bytes)}.`)
   checkOptions('parseSafetensors', options, readNames)
   const size = headerSize(bytes.subarray(0, tellingBytes), bytes.length)
@@ -150,14 +151,16 @@ export async function saveSafetensors(path: FilePath, tensors: NamedArrays, opti
 }
 
 function toChunks(tensors: NamedArrays, options: WriteSafetensorsOptions): Uint8Array[] {
-  if (!(tensors instanceof Map)) checkObject('safetensors', tensors)
+  if (!types.isMap(tensors)) checkObject('safetensors', tensors)
   checkOptions('safetensors', options, { metadata: true, floatType: true })
   const { floatType = 'F32', metadata = {} } = options
-  if (!(metadata instanceof Map)) checkObject('safetensors: metadata', metadata)
+  if (!types.isMap(metadata)) checkObject('safetensors: metadata', metadata)
   if (!['F32', 'F16', 'BF16'].includes(floatType)) {
     throw new ArgumentError('ERR_SAFETENSORS_DTYPE', `safetensors: floatType must be F32, F16 or BF16, received ${showValue(floatType)}.`)
   }
-  const pairs = tensors instanceof Map ? [...tensors] : Object.entries(tensors as Readonly<Record<string, StoredArray>>)
+  const pairs = types.isMap(tensors)
+    ? [...(tensors as ReadonlyMap<string, StoredArray>)]
+    : Object.entries(tensors as Readonly<Record<string, StoredArray>>)
   const parts = pairs.map(([name, array]) => {
     checkText(name, 'a tensor name')
     if (name === '__metadata__') {
@@ -171,7 +174,9 @@ function toChunks(tensors: NamedArrays, options: WriteSafetensorsOptions): Uint8
   parts.sort((a, b) => rank(b.type) - rank(a.type) || (a.name < b.name ? -1 : 1))
   // Without a prototype, so that `__proto__` is a name like any other.
   const header: Record<string, unknown> = Object.create(null)
-  const strings = metadata instanceof Map ? [...metadata] : Object.entries(metadata as Readonly<Record<string, string>>)
+  const strings = types.isMap(metadata)
+    ? [...(metadata as ReadonlyMap<string, string>)]
+    : Object.entries(metadata as Readonly<Record<string, string>>)
   if (strings.length > 0) {
     const texts: Record<string, string> = Object.create(null)
     for (const [key, value] of strings) {
@@ -202,8 +207,8 @@ function toChunks(tensors: NamedArrays, options: WriteSafetensorsOptions): Uint8
 }
 
 function toWire(type: WireType, array: StoredArray, what: string): StoredArray['data'] | Uint16Array {
-  if (array.data instanceof Float32Array && type === 'F16') return toHalf(array.data, what)
-  if (array.data instanceof Float32Array && type === 'BF16') return toBrain(array.data, what)
+  if (types.isFloat32Array(array.data) && type === 'F16') return toHalf(array.data, what)
+  if (types.isFloat32Array(array.data) && type === 'BF16') return toBrain(array.data, what)
   return array.data
 }
 

@@ -4,7 +4,7 @@
  * In: an array with its shape. Out: its little-endian bytes in one of the formats, every value kept, rounded where the format is 16 bits wide, or refused.
  */
 import { endianness } from 'node:os'
-import type { DType, TypedArray } from '../dtype.js'
+import { arrayKind, type DType, type TypedArray } from '../dtype.js'
 import { ArgumentError, checkObject, DataError, showShape, showValue } from '../errors.js'
 
 /** An array with its shape, as files hold it. `bool` is one byte an element, 0 or 1. */
@@ -157,12 +157,12 @@ export function checkStored(array: StoredArray, what: string): WireType {
   checkObject(what, array)
   const known = Object.hasOwn(constructors, array.dtype) ? constructors[array.dtype] : undefined
   const isShape = Array.isArray(array.shape) && array.shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0)
-  if (!known || !(array.data instanceof known[0]) || !isShape) {
+  if (!known || arrayKind(array.data) !== known[0].name || !isShape) {
     const shape = Array.isArray(array.shape) ? showShape(array.shape) : showValue(array.shape)
     throw new ArgumentError(
       'ERR_STORED_ARRAY',
       `${what}: expected { data, shape, dtype } with dtype one of ${Object.keys(constructors).join(', ')} and its typed array, ` +
-        `received ${array.data?.constructor?.name} of shape ${shape} with dtype ${showValue(array.dtype)}.`,
+        `received ${arrayKind(array.data) ?? showValue(array.data)} of shape ${shape} with dtype ${showValue(array.dtype)}.`,
     )
   }
   const count = array.shape.reduce((product, extent) => product * extent, 1)

@@ -1,18 +1,15 @@
 /**
  * Penalties on the size of parameters, to be added to a loss.
  */
-import { ArgumentError } from '../errors.js'
 import { abs, add, square } from '../ops/elementwise.js'
+import { tensorList } from '../ops/list.js'
 import { sum } from '../ops/reduce.js'
 import { Tensor } from '../tensor.js'
 import { checkFloat } from './check.js'
 
 function total(op: string, parameters: Iterable<Tensor> | Tensor, size: (p: Tensor) => Tensor): Tensor {
-  const list = parameters instanceof Tensor ? [parameters] : parameters
-  if (list === null || list === undefined || typeof list[Symbol.iterator] !== 'function')
-    throw new ArgumentError('ERR_PARAMETERS', `${op}: needs a list of tensors. Pass model.parameters().`)
   let result: Tensor | undefined
-  for (const p of list) {
+  for (const p of tensorList(op, parameters)) {
     checkFloat(op, 'a parameter', p)
     const part = sum(size(p))
     result = result === undefined ? part : add(result, part)

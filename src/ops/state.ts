@@ -3,7 +3,8 @@
  * optimizer state), and loading it from named tensors. In: shapes, named tensors. Out: tensors in shared memory; one error that lists
  * everything that does not fit.
  */
-import { type DType, dtypeOfArray, isFloat, itemSize, type TypedArray } from '../dtype.js'
+import { types } from 'node:util'
+import { arrayKind, type DType, dtypeOfArray, isFloat, itemSize, type TypedArray } from '../dtype.js'
 import {
   ArgumentError,
   type ChainruleError,
@@ -97,24 +98,24 @@ type Values = ReadonlyMap<string, Tensor | StateArray>
 
 /** @internal the entries of whatever a state is given as */
 export function entriesOf(op: string, source: StateSource): Values {
-  if (source instanceof Map) return source
+  if (types.isMap(source)) return source as Values
   if (source === null || typeof source !== 'object' || Array.isArray(source) || source instanceof Tensor) {
     throw new ArgumentError('ERR_STATE_DICT', `${op}: needs tensors by name, an object or a Map, received ${showKind(source)}.`)
   }
   // no entry is a Map: this is a file with its metadata
   const { tensors } = source as { tensors?: unknown }
-  return tensors instanceof Map ? tensors : new Map(Object.entries(source as Readonly<Record<string, Tensor | StateArray>>))
+  return types.isMap(tensors) ? (tensors as Values) : new Map(Object.entries(source as Readonly<Record<string, Tensor | StateArray>>))
 }
 
-const isKnownArray = (data: ArrayBufferView): data is TypedArray =>
-  data instanceof Float32Array || data instanceof Int32Array || data instanceof Uint8Array || data instanceof Float64Array
+const knownArrays: readonly unknown[] = ['Float32Array', 'Int32Array', 'Uint8Array', 'Float64Array']
+const isKnownArray = (data: ArrayBufferView): data is TypedArray => knownArrays.includes(arrayKind(data))
 
 /** The tensor of an entry; for what is none, how an error names it. */
 function tensorIn(value: unknown): Tensor | string {
   if (value instanceof Tensor) return value
   const { data, shape, dtype } = (value ?? {}) as { data?: ArrayBufferView; shape?: readonly number[]; dtype?: DType }
   if (!ArrayBuffer.isView(data) || !Array.isArray(shape) || dtype === undefined) return showKind(value)
-  if (!isKnownArray(data)) return data.constructor.name
+  if (!isKnownArray(data)) return arrayKind(data) ?? 'a DataView'
   const own = dtypeOfArray(data)
   if (dtype !== own && !(dtype === 'bool' && own === 'uint8')) return `${own} data called ${showValue(dtype)}`
   if (sizeOf(shape) !== data.length) return `${data.length} elements of shape ${showShape(shape)}`

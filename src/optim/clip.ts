@@ -1,15 +1,17 @@
 /**
  * Gradient clipping, between `backward()` and `step()`.
  */
+
 import { noGrad } from '../autograd/backward.js'
 import { ArgumentError, checkOptions, DataError, showValue } from '../errors.js'
 import { clamp } from '../ops/activations.js'
 import { refuseTraced } from '../ops/compare.js'
 import { zeros } from '../ops/creation.js'
 import { abs, add, div, maximum, minimum, mul, pow, sqrt, square } from '../ops/elementwise.js'
+import { tensorList } from '../ops/list.js'
 import { amax, sum } from '../ops/reduce.js'
 import type { Tensor } from '../tensor.js'
-import { gradientOf, tensorList } from './gradient.js'
+import { gradientOf } from './gradient.js'
 
 function checkFinite(total: Tensor): void {
   refuseTraced('clipGradNorm', 'errorIfNonfinite', 'Look at the norm that clipGradNorm returns.')

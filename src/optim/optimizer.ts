@@ -3,12 +3,14 @@
  * constructor, in memory that compiled programs use by reference; an update is tensor arithmetic, element by element, which `compile`
  * fuses into one pass over parameter, gradient and state.
  */
+
 import { enableGrad, noGrad } from '../autograd/backward.js'
 import { compile } from '../compile/compile.js'
-import { ArgumentError, checkObject, checkOptions, DTypeError, type OptionNames, StateError } from '../errors.js'
+import { ArgumentError, checkObject, checkOptions, DTypeError, type OptionNames, StateError, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { add, mul, neg } from '../ops/elementwise.js'
 import { concat } from '../ops/join.js'
+import { tensorList } from '../ops/list.js'
 import { clone, narrow, reshape } from '../ops/movement.js'
 import {
   entriesOf,
@@ -22,7 +24,7 @@ import {
 } from '../ops/state.js'
 import { Tensor, tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
-import { gradientOf, tensorList } from './gradient.js'
+import { gradientOf } from './gradient.js'
 import { Hyper, type HyperRange, plain, shortestDecimal } from './hyper.js'
 
 const positive: HyperRange = { low: 0 }
@@ -89,6 +91,11 @@ export class ParameterGroup {
   /** @internal */
   constructor(optimizer: string, params: readonly Tensor[], options: { lr: number; maximize: boolean; weightDecay: number | undefined }) {
     checkObject(optimizer, options)
+    if (typeof optimizer !== 'string')
+      throw new ArgumentError(
+        'ERR_PARAMETERS',
+        `ParameterGroup: groups are made by optimizers, from { params, lr: 0.1 }; the name of one comes first, received ${showValue(optimizer)}.`,
+      )
     this.optimizer = optimizer
     this.params = tensorList(optimizer, params)
     this.fix({ maximize: options.maximize })
@@ -249,6 +256,8 @@ function checkParameter(op: string, p: Tensor, seen: Set<Tensor>): void {
   }
   if (p.dtype !== 'float32')
     throw new DTypeError('ERR_DTYPE', `${op}: parameters must be float32, received ${p.dtype}. Convert with .to('float32').`)
+  // throws where it was disposed of, or its memory transferred
+  void p.storage.bytes
   if (seen.has(p))
     throw new ArgumentError(
       'ERR_PARAMETERS',
@@ -297,6 +306,8 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
 
   /** @internal */
   constructor(groups: readonly G[]) {
+    if (!Array.isArray(groups) || groups.some((group: unknown) => !(group instanceof ParameterGroup)))
+      throw new ArgumentError('ERR_PARAMETERS', `Optimizer: an array of ParameterGroups is expected, received ${showValue(groups)}.`)
     this.groups = groups
   }
 

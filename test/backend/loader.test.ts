@@ -77,6 +77,47 @@ describe('CHAINRULE_BACKEND', () => {
   })
 })
 
+describe('CHAINRULE_THREADS', () => {
+  it.each(['abc', '0', '-1', '2.5', '1e2', '257', ' '])('of %j is an error on both backends', (wanted) => {
+    for (const CHAINRULE_BACKEND of ['js', ''])
+      expect(node(program, { CHAINRULE_THREADS: wanted, CHAINRULE_BACKEND }).out).toContain(
+        `ArgumentError ERR_THREADS CHAINRULE_THREADS: must be a whole number from 1 to 256, is '${wanted}'`,
+      )
+  })
+
+  it('that is empty counts as unset', () => {
+    expect(node(program, { CHAINRULE_THREADS: '', CHAINRULE_BACKEND: 'js' })).toEqual({ status: 0, out: 'js 4,6', err: '' })
+  })
+
+  it.runIf(existsSync(binary))('of a number is taken', () => {
+    const code = `import { environment } from '${esm}'; const { threads, threadsSource } = environment(); console.log(threads, threadsSource)`
+    expect(node(code, { CHAINRULE_THREADS: '3' }).out).toBe('3 environment')
+  })
+})
+
+describe('CHAINRULE_BINARY', () => {
+  it('is named where the file it names is not there', () => {
+    const { out, err } = node(program, { CHAINRULE_BINARY: join(folder, 'missing.node') })
+    expect(out).toBe('js 4,6')
+    expect(err).toContain('CHAINRULE_BINARY names this file, so no other is tried')
+  })
+
+  it.each(['exports.other = 1', 'module.exports = null', 'module.exports = { info: 1 }'])('may lead to any module: %s', (code) => {
+    const { out } = node(program, { CHAINRULE_BACKEND: 'native', CHAINRULE_BINARY: fake('other', code) })
+    expect(out).toContain('BackendError ERR_NATIVE_MISSING')
+    expect(out).toContain('other.cjs: is no binary of chainrule')
+    expect(out).toContain('CHAINRULE_BINARY')
+  })
+})
+
+describe.runIf(existsSync(binary))('CHAINRULE_ISA', () => {
+  it('of a set that is not there names those that are', () => {
+    expect(node(program, { CHAINRULE_ISA: 'avx9' }).out).toMatch(
+      /^BackendError ERR_CHAINRULE_ISA .*CHAINRULE_ISA: no instruction set 'avx9' on this machine; there are: .*scalar/,
+    )
+  })
+})
+
 describe('a binary', () => {
   it('from another op table is refused', () => {
     const path = fake('stale', `exports.info = () => ({ tableHash: ${tableHash() ^ 1} })`)

@@ -1,0 +1,24 @@
+/**
+ * Lists of tensors: what optimizers, clipping and penalties are given. In: whatever a user passes. Out: an array of tensors.
+ */
+import { ArgumentError, showKind } from '../errors.js'
+import { Tensor } from '../tensor.js'
+
+/** A tensor or an iterable of them as an array, checked. */
+export function tensorList(op: string, parameters: Iterable<Tensor> | Tensor): Tensor[] {
+  const iterable = parameters instanceof Tensor ? [parameters] : parameters
+  // a typed array is none of tensors, and one without its memory cannot even be walked
+  if (iterable === null || iterable === undefined || ArrayBuffer.isView(iterable) || typeof iterable[Symbol.iterator] !== 'function') {
+    const advice =
+      typeof iterable === 'object' && iterable !== null && 'parameters' in iterable
+        ? 'Pass model.parameters().'
+        : 'Pass an array of parameters.'
+    throw new ArgumentError('ERR_PARAMETERS', `${op}: needs a list of tensors, received ${showKind(iterable)}. ${advice}`)
+  }
+  const list = [...iterable]
+  list.forEach((p, i) => {
+    if (!(p instanceof Tensor))
+      throw new ArgumentError('ERR_PARAMETERS', `${op}: element ${i} is no tensor but ${showKind(p)}. Pass model.parameters().`)
+  })
+  return list
+}
