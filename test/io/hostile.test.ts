@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { deflateRawSync, gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   ArgumentError,
   DataError,
@@ -22,6 +22,7 @@ import {
 import { crc32 } from '../../src/io/inflate.js'
 import { parseJson } from '../../src/io/json.js'
 import { serializeNpy } from '../../src/io/npy.js'
+import { withFile } from '../../src/io/read.js'
 
 let folder = ''
 beforeAll(async () => {
@@ -285,6 +286,24 @@ describe.each(Object.keys(readers))('%s of what is no file', (name) => {
 })
 
 describe('files that change', () => {
+  it('parts asked for from the last to the first are not read again for each', async () => {
+    const bytes = Uint8Array.from({ length: 2.5 * 2 ** 20 }, (_, i) => i % 251)
+    await writeFile(at('parts'), bytes)
+    const handle = await open(at('parts'))
+    const read = vi.spyOn(Object.getPrototypeOf(handle), 'read')
+    await handle.close()
+    try {
+      await withFile('test', at('parts'), async (file) => {
+        for (let from = file.size - 100; from >= 0; from -= 1000)
+          expect(Buffer.compare(await file.read(from, 100), bytes.subarray(from, from + 100))).toBe(0)
+      })
+      // three pieces, and a part across each border between them
+      expect(read.mock.calls.length).toBeLessThan(10)
+    } finally {
+      read.mockRestore()
+    }
+  })
+
   it('one that shrinks meanwhile is an error', async () => {
     const data = new Float32Array(2 ** 20)
     await saveSafetensors(at('a'), {
