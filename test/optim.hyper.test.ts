@@ -33,28 +33,33 @@ const cases = family.flatMap(([name, options, changes]) =>
 const ways = ['eager', 'step', 'compiled'] as const
 type Way = (typeof ways)[number]
 
-/** What the weights are after some steps; `at(i, optimizer)` acts before step i and may give another optimizer. */
-function run(
-  make: (p: readonly Tensor[]) => optim.Optimizer,
-  way: Way,
-  at: (i: number, o: optim.Optimizer) => unknown,
-  steps = 9,
-): number[] {
-  manualSeed(4)
-  const model = new nn.Linear(3, 2, { bias: false })
-  const [x, y] = [randn([8, 3]), randn([8, 2])]
-  const optimizer = make(model.parameters())
+/** An optimizer, and what happens to it before step i. */
+interface Lane {
+  readonly make: (p: readonly Tensor[]) => optim.Optimizer
+  at?(i: number, o: optim.Optimizer): void
+}
+
+/** What the weights of each lane are after some steps. All lanes train equal models in one function: it is compiled once. */
+function race(lanes: readonly Lane[], way: Way, steps = 9): number[][] {
+  const runners = lanes.map(({ make, at }) => {
+    manualSeed(4)
+    const model = new nn.Linear(3, 2, { bias: false })
+    const [x, y] = [randn([8, 3]), randn([8, 2])]
+    return { model, x, y, optimizer: make(model.parameters()), at }
+  })
   const step = (): void => {
-    optimizer.zeroGrad()
-    model.forward(x).sub(y).square().mean().backward()
-    optimizer.step()
+    for (const { model, x, y, optimizer } of runners) {
+      optimizer.zeroGrad()
+      model.forward(x).sub(y).square().mean().backward()
+      optimizer.step()
+    }
   }
   const call = way === 'compiled' ? compile(step).sync : way === 'step' ? step : compile(step, { eager: true }).sync
   for (let i = 0; i < steps; i++) {
-    at(i, optimizer)
+    for (const { at, optimizer } of runners) at?.(i, optimizer)
     call()
   }
-  return [...model.weight.data]
+  return runners.map(({ model }) => [...model.weight.data])
 }
 
 const maker =
@@ -62,36 +67,32 @@ const maker =
   (params: readonly Tensor[]): optim.Optimizer =>
     new (optim as Loose)[name](params, options)
 const set = (optimizer: optim.Optimizer, key: string, value: unknown): void => void ((optimizer.groups[0] as Loose)[key] = value)
-const nothing = (): void => {}
 
 describe.each(backends)('on %s', (backend) => {
   test.each(cases)('%s: %s set to %s', (name, key, value, options) =>
     withBackend(backend, () => {
       const constructed = maker(name, { ...options, [key]: value })
-      for (const way of ways) {
-        const wanted = run(constructed, way, nothing)
-        expect(run(maker(name, options), way, nothing), 'it makes a difference').not.toEqual(wanted)
-        // before the first step: as if constructed so
-        const before = run(maker(name, options), way, (i, o) => void (i === 0 && set(o, key, value)))
+      const plain = maker(name, options)
+      const original = (plain([new nn.Parameter([[1]])] as Loose).groups[0] as Loose)[key]
+      const loadFrom = (o: optim.Optimizer): void => o.loadStateDict(constructed((o.groups as Loose)[0].params).stateDict())
+      const lanes: readonly Lane[] = [
+        { make: constructed },
+        { make: plain },
+        { make: plain, at: (i, o) => void (i === 0 && set(o, key, value)) },
+        { make: (params) => plain([{ params, [key]: value }] as Loose) },
+        { make: plain, at: (i, o) => void (i === 0 && loadFrom(o)) },
+        { make: plain, at: (i, o) => void (i === 2 ? set(o, key, value) : i === 7 && set(o, key, original)) },
+      ]
+      const [eager, step, compiled] = ways.map((way) => {
+        const [wanted, untouched, before, grouped, loaded, between] = race(lanes, way)
+        expect(untouched, 'it makes a difference').not.toEqual(wanted)
         expect(before, `${way}, set before the first step`).toEqual(wanted)
-        // in a group of its own
-        const grouped = (params: readonly Tensor[]): optim.Optimizer => maker(name, options)([{ params, [key]: value }] as Loose)
-        expect(run(grouped, way, nothing), `${way}, in a group`).toEqual(wanted)
-        // by loading: state and numbers of one that was constructed so
-        const loading = run(maker(name, options), way, (i, o) => {
-          if (i !== 0) return
-          const other = constructed((o.groups as Loose)[0].params)
-          o.loadStateDict(other.stateDict())
-        })
-        expect(loading, `${way}, loaded before the first step`).toEqual(wanted)
-      }
+        expect(grouped, `${way}, in a group`).toEqual(wanted)
+        expect(loaded, `${way}, loaded before the first step`).toEqual(wanted)
+        if (!(name === 'Rprop' && key === 'lr')) expect(between, `${way}, set between steps`).not.toEqual(untouched)
+        return between
+      })
       // between steps, and back: all ways alike
-      const original = (maker(name, options)([new nn.Parameter([[1]])] as Loose).groups[0] as Loose)[key]
-      const [eager, step, compiled] = ways.map((way) =>
-        run(maker(name, options), way, (i, o) => void (i === 2 ? set(o, key, value) : i === 7 && set(o, key, original))),
-      )
-      const untouched = run(maker(name, options), 'compiled', nothing)
-      if (!(name === 'Rprop' && key === 'lr')) expect(compiled).not.toEqual(untouched)
       eager.forEach((w, i) => void expect(step[i]).toBeCloseTo(w, 4))
       eager.forEach((w, i) => void expect(compiled[i]).toBeCloseTo(w, 4))
     }),
