@@ -1,7 +1,9 @@
 /**
- * Calls that wait in JavaScript. A queue holds so many calls and so many bytes of them (results, copies of arguments); calls past that, and calls
- * whose program is still being built, wait here, in order, and are submitted as others end. In: calls that are bound to all but the memory of their results. Out: tickets, which
- * storages wait for as for any other; whoever needs a result at once has the calls up to it submitted, and blocks where there is no room.
+ * Calls that wait in JavaScript. A queue holds so many calls and so many bytes of them (results,
+ * copies of arguments); calls past that, and calls whose program is still being built, wait here,
+ * in order, and are submitted as others end. In: calls that are bound to all but the memory of
+ * their results. Out: tickets, which storages wait for as for any other; whoever needs a result at
+ * once has the calls up to it submitted, and blocks where there is no room.
  */
 import { firstWaiting, installWaiting, tickets } from '../backend/tickets.js'
 
@@ -113,7 +115,10 @@ export class Backlog {
   private line: (Waiting | undefined)[] = []
   private head = 0
 
-  /** Submits a call, or lets it wait for its turn. Blocks only where neither it nor copies of its arguments have room. */
+  /**
+   * Submits a call, or lets it wait for its turn. Blocks only where neither it nor copies of its
+   * arguments have room.
+   */
   add(submission: Submission): Place {
     if (!this.anyWaiting && this.canStart(submission)) return this.start(submission)
     if (this.copied + submission.bytes > mostBytes) {

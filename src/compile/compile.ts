@@ -1,6 +1,7 @@
 /**
- * `compile`: turns a function of tensors into one that runs as a single native call, on a background thread or in place. Programs are
- * kept per shapes of the arguments and per everything else the trace saw.
+ * `compile`: turns a function of tensors into one that runs as a single native call, on a
+ * background thread or in place. Programs are kept per shapes of the arguments and per everything
+ * else the trace saw.
  */
 import { setImmediate as immediate } from 'node:timers/promises'
 import { nativeBackend } from '../backend/select.js'
@@ -10,11 +11,12 @@ import { snapshots, type Tensor } from '../tensor.js'
 import { tracing } from '../tracing.js'
 import { type CallArguments, type FlatArguments, flattenArguments, type NumbersAsTensors } from './arguments.js'
 import { callsWait } from './backlog.js'
+import { firstDifference } from './difference.js'
 import { Entry } from './entry.js'
 import { explainProgram } from './explain.js'
 import { lines, locator } from './locate.js'
 import type { Phases } from './program.js'
-import { firstDifference, type Trace, trace } from './trace.js'
+import { type Trace, trace } from './trace.js'
 import { checkCacheBytes, Variants } from './variants.js'
 
 export interface CompileOptions {
@@ -23,13 +25,15 @@ export interface CompileOptions {
   /** A name for warnings and `explain`. */
   name?: string
   /**
-   * What is computed from captured tensors alone is kept between calls, until the library writes one of them. Tensors whose `.data` was handed out
-   * could be written unseen, so what depends on them is computed at each call; with `frozen` you promise not to write them that way.
+   * What is computed from captured tensors alone is kept between calls, until the library writes
+   * one of them. Tensors whose `.data` was handed out could be written unseen, so what depends on
+   * them is computed at each call; with `frozen` you promise not to write them that way.
    */
   frozen?: boolean
   /**
-   * How much memory the function's programs may take together; default 256 MB. There is one for each combination of shapes; beyond this the least
-   * recently used are dropped, with a warning, and compiled again when their shapes come back.
+   * How much memory the function's programs may take together; default 256 MB. There is one for
+   * each combination of shapes; beyond this the least recently used are dropped, with a warning,
+   * and compiled again when their shapes come back.
    */
   cacheBytes?: number
   /** @internal many shapes are expected */
@@ -46,13 +50,17 @@ export interface Compiled<A extends readonly unknown[], R> {
   /** Runs on the calling thread and returns the result. */
   sync(...args: A): R
   /**
-   * Compiles for arguments like these without a call, in steps of a few milliseconds between which the event loop answers: before the first request
-   * of a server, or the first batch of another shape. Only shapes and types of the arguments count. Calls made meanwhile wait for nothing.
+   * Compiles for arguments like these without a call, in steps of a few milliseconds between which
+   * the event loop answers: before the first request of a server, or the first batch of another
+   * shape. Only shapes and types of the arguments count. Calls made meanwhile wait for nothing.
    *
    *     await f.prepare(zeros([1, 3, 224, 224]))
    */
   prepare(...args: A): Promise<void>
-  /** The program for these arguments as text: instructions, shapes, bytes, FLOPs, what was fused, memory. */
+  /**
+   * The program for these arguments as text: instructions, shapes, bytes, FLOPs, what was fused,
+   * memory.
+   */
   explain(...args: A): string
   /** @internal */
   readonly variants: number
@@ -85,7 +93,10 @@ function development(): boolean {
   return process.env.NODE_ENV !== 'production'
 }
 
-/** Operations of a trace from which on an awaited call has its program built in turns of the event loop: what takes milliseconds. */
+/**
+ * Operations of a trace from which on an awaited call has its program built in turns of the event
+ * loop: what takes milliseconds.
+ */
 const buildsInTurns = 64
 
 class Cache {
@@ -119,7 +130,10 @@ class Cache {
     return entry
   }
 
-  /** The variant for an awaited call. A large one that is new has its program later, built in turns of the event loop. */
+  /**
+   * The variant for an awaited call. A large one that is new has its program later, built in turns
+   * of the event loop.
+   */
   begin(args: FlatArguments): Entry {
     const known = this.variants.find(args)
     if (known !== undefined) return known
@@ -215,7 +229,8 @@ class Cache {
         `compile(${this.name}): two traces of the function differ: ${known}. A compiled function must do the same each time: no counters, and no tensors made inside from data.`,
       )
     }
-    // the later one, since modes and gradients may have changed in between, and it knows from the beginning which modules are used
+    // the later one, since modes and gradients may have changed in between, and it knows from the
+    // beginning which modules are used
     return second
   }
 
@@ -266,23 +281,27 @@ class Cache {
 }
 
 /**
- * Compiles a function of tensors. The function is traced at the first call for each combination of shapes; later calls run the optimized
- * program: asynchronously on a background thread, in order, or in place with `.sync`. Where the call is awaited, the program of a large function is
- * built in turns of the event loop. Tensors made outside and used inside are
- * read at each call; they change only through `assign` (as optimizers do). Numbers among the arguments are passed at run time. `backward()`
- * inside adds to the `.grad` of leaves, also of those among the arguments.
+ * Compiles a function of tensors. The function is traced at the first call for each combination of
+ * shapes; later calls run the optimized program: asynchronously on a background thread, in order,
+ * or in place with `.sync`. Where the call is awaited, the program of a large function is built in
+ * turns of the event loop. Tensors made outside and used inside are read at each call; they change
+ * only through `assign` (as optimizers do). Numbers among the arguments are passed at run time.
+ * `backward()` inside adds to the `.grad` of leaves, also of those among the arguments.
  *
- * What the function reads through modules (fields, methods, layers, parameters) is compared at each call, and traced anew where it differs. Numbers and
- * flags in variables outside cannot be seen and stay what they were at the trace: pass them as arguments. `Math.random` and clocks inside throw.
+ * What the function reads through modules (fields, methods, layers, parameters) is compared at each
+ * call, and traced anew where it differs. Numbers and flags in variables outside cannot be seen and
+ * stay what they were at the trace: pass them as arguments. `Math.random` and clocks inside throw.
  *
  *     const step = compile((x, y) => { const loss = losses.crossEntropy(net.forward(x), y); … return loss })
  *     const loss = await step(x, y)
  *
- * A call that fails changes nothing: no state, no `.grad`. Only the random numbers that a promised call took when it was made stay taken; `.sync` gives them back.
- * In anomaly mode the same code runs op by op.
+ * A call that fails changes nothing: no state, no `.grad`. Only the random numbers that a promised
+ * call took when it was made stay taken; `.sync` gives them back. In anomaly mode the same code
+ * runs op by op.
  *
- * @throws StateError when the function is async, reads data inside, calls `Math.random` (`ERR_TRACE_RANDOM`) or a clock (`ERR_TRACE_CLOCK`), keeps a tensor of its
- * own in a field (`ERR_FIELD_TRACED`), or does not do the same each time it is traced.
+ * @throws StateError when the function is async, reads data inside, calls `Math.random`
+ *   (`ERR_TRACE_RANDOM`) or a clock (`ERR_TRACE_CLOCK`), keeps a tensor of its own in a field
+ *   (`ERR_FIELD_TRACED`), or does not do the same each time it is traced.
  */
 export function compile<F extends (...args: Tensor[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>
 export function compile<F extends (...args: never[]) => unknown>(fn: F & NumbersAsTensors<F>, options?: CompileOptions): CompiledOf<F>

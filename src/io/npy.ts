@@ -1,8 +1,9 @@
 /**
  * NumPy's .npy and .npz files.
  *
- * In: the bytes of `numpy.save`, `numpy.savez` or `numpy.savez_compressed`. Out: arrays in the library's dtypes, in row-major order.
- * Arrays of Python objects are refused: reading them means running a pickle. Written are .npy files of version 1.
+ * In: the bytes of `numpy.save`, `numpy.savez` or `numpy.savez_compressed`. Out: arrays in the
+ * library's dtypes, in row-major order. Arrays of Python objects are refused: reading them means
+ * running a pickle. Written are .npy files of version 1.
  */
 import { checkOptions, DataError, showShape } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
@@ -38,13 +39,15 @@ const descriptions: Readonly<Record<StoredArray['dtype'], string>> = {
 }
 
 /**
- * Reads a .npy file, versions 1 to 3, either byte order, row- or column-major, at most 64 dimensions. float16 and float64 become float32; int8, int16,
- * int64 and unsigned integers wider than a byte become int32, if every value fits; float32, int32, uint8 and bool stay.
+ * Reads a .npy file, versions 1 to 3, either byte order, row- or column-major, at most 64
+ * dimensions. float16 and float64 become float32; int8, int16, int64 and unsigned integers wider
+ * than a byte become int32, if every value fits; float32, int32, uint8 and bool stay.
  *
  * @param pieces the file, piece by piece; `total` its length.
  * @param what how errors call the file.
- * @throws DataError `ERR_NPY_MAGIC`, `ERR_NPY_HEADER`, `ERR_NPY_TRUNCATED`, `ERR_NPY_TRAILING`, `ERR_NPY_DTYPE` (objects, strings, records,
- *   complex numbers), `ERR_DATA_RANGE`, `ERR_DATA_BOOL`, `ERR_FILE_MEMORY`.
+ * @throws DataError `ERR_NPY_MAGIC`, `ERR_NPY_HEADER`, `ERR_NPY_TRUNCATED`, `ERR_NPY_TRAILING`,
+ *   `ERR_NPY_DTYPE` (objects, strings, records, complex numbers), `ERR_DATA_RANGE`,
+ *   `ERR_DATA_BOOL`, `ERR_FILE_MEMORY`.
  *
  * Source: NumPy Enhancement Proposal 1, and numpy.lib.format.
  *
@@ -106,7 +109,8 @@ export function serializeNpy(array: StoredArray): Uint8Array {
   checkStored(array, 'npy')
   const shape = array.shape.length === 1 ? `${array.shape[0]},` : array.shape.join(', ')
   const header = `{'descr': '${descriptions[array.dtype]}', 'fortran_order': False, 'shape': (${shape}), }`
-  // Magic, version, length, header and a newline make a multiple of 64: the data can be mapped into memory.
+  // Magic, version, length, header and a newline make a multiple of 64: the data can be mapped into
+  // memory.
   const start = Math.ceil((10 + header.length + 1) / 64) * 64
   const data = encode(array.data)
   const bytes = new Uint8Array(start + data.length).fill(0x20, 0, start)
@@ -148,9 +152,10 @@ export async function readNpz(bytes: Bytes, what: string, options: UnpackOptions
 /**
  * Reads a .npy file.
  *
- * @throws ArgumentError `ERR_PATH`; DataError `ERR_FILE_READ` when the file cannot be read, `ERR_FILE_MEMORY` when it does not fit into memory,
- *   `ERR_NPY_MAGIC`, `ERR_NPY_HEADER`, `ERR_NPY_TRUNCATED`, `ERR_NPY_TRAILING` for what is no sound .npy file, `ERR_NPY_DTYPE` for objects,
- *   strings, records and complex numbers, `ERR_DATA_RANGE`, `ERR_DATA_BOOL`.
+ * @throws ArgumentError `ERR_PATH`; DataError `ERR_FILE_READ` when the file cannot be read,
+ *   `ERR_FILE_MEMORY` when it does not fit into memory, `ERR_NPY_MAGIC`, `ERR_NPY_HEADER`,
+ *   `ERR_NPY_TRUNCATED`, `ERR_NPY_TRAILING` for what is no sound .npy file, `ERR_NPY_DTYPE` for
+ *   objects, strings, records and complex numbers, `ERR_DATA_RANGE`, `ERR_DATA_BOOL`.
  *
  *     const { data, shape } = await loadNpy('x.npy')
  *     console.log(shape)   // [3, 4]
@@ -172,11 +177,11 @@ export async function saveNpy(path: FilePath, array: StoredArray): Promise<void>
 }
 
 /**
- * Reads a .npz archive; unpacking runs off the event loop. Defaults: `maxBytes`, the most that compressed arrays may unpack to, 128 MiB or 100 times
- * the file's size.
+ * Reads a .npz archive; unpacking runs off the event loop. Defaults: `maxBytes`, the most that
+ * compressed arrays may unpack to, 128 MiB or 100 times the file's size.
  *
- * @throws as `loadNpy`, and DataError `ERR_ZIP_FORMAT`, `ERR_ZIP_METHOD`, `ERR_ZIP_CRC` for the archive, `ERR_ZIP_LIMIT` for what would unpack to
- *   more than `maxBytes`.
+ * @throws as `loadNpy`, and DataError `ERR_ZIP_FORMAT`, `ERR_ZIP_METHOD`, `ERR_ZIP_CRC` for the
+ *   archive, `ERR_ZIP_LIMIT` for what would unpack to more than `maxBytes`.
  *
  *     const arrays = await loadNpz('weights.npz')
  *     console.log([...arrays.keys()])   // ['w', 'b']
@@ -260,8 +265,9 @@ function parseDict(text: string, what: string): Omit<Header, 'start'> {
 const tile = 32
 
 /**
- * Column-major to row-major: the elements of a transposed copy. In the one order the first dimension lies in a row, in the other the last, so
- * tiles of these two are copied, one for each index of the dimensions between. Yields now and then, so that the event loop may turn.
+ * Column-major to row-major: the elements of a transposed copy. In the one order the first
+ * dimension lies in a row, in the other the last, so tiles of these two are copied, one for each
+ * index of the dimensions between. Yields now and then, so that the event loop may turn.
  */
 function* toRowMajor<T extends StoredArray['data']>(data: T, given: readonly number[]): Generator<undefined, T> {
   // dimensions of one element change no order

@@ -1,11 +1,14 @@
 /**
- * What a trace reads through modules. In: the modules that a function is known to use, and every module whose methods run while it is traced. Out:
- * guards, which say whether what was read is still there.
+ * What a trace reads through modules. In: the modules that a function is known to use, and every
+ * module whose methods run while it is traced. Out: guards, which say whether what was read is
+ * still there.
  *
- * While a trace goes on, the fields of a watched module are accessors that note reads and hand on to the value, and the object its class's
- * prototype is reached through notes methods, and names that are not there. `this` stays the module itself, so that `#private` fields, `instanceof` and identity
- * hold; only what `#private` fields hold is not seen. A module that is read from a field of a watched one is watched from then on. Others are noticed
- * when one of their methods runs: till the end of the trace, the methods of classes tell.
+ * While a trace goes on, the fields of a watched module are accessors that note reads and hand on
+ * to the value, and the object its class's prototype is reached through notes methods, and names
+ * that are not there. `this` stays the module itself, so that `#private` fields, `instanceof` and
+ * identity hold; only what `#private` fields hold is not seen. A module that is read from a field
+ * of a watched one is watched from then on. Others are noticed when one of their methods runs: till
+ * the end of the trace, the methods of classes tell.
  */
 import { StateError } from '../errors.js'
 import { Tensor } from '../tensor.js'
@@ -13,7 +16,10 @@ import { type ModuleWatch, tracing } from '../tracing.js'
 
 type Fields = Record<PropertyKey, unknown>
 
-/** Arrays, plain objects, maps, sets and typed arrays are what they hold; all other objects are themselves. */
+/**
+ * Arrays, plain objects, maps, sets and typed arrays are what they hold; all other objects are
+ * themselves.
+ */
 function isContainer(x: unknown): x is object {
   if (typeof x !== 'object' || x === null) return false
   if (Array.isArray(x) || x instanceof Map || x instanceof Set) return true
@@ -22,7 +28,10 @@ function isContainer(x: unknown): x is object {
   return prototype === Object.prototype || prototype === null
 }
 
-/** Visits what a value holds, in order, with signs for where containers begin; false as soon as `visit` says so. */
+/**
+ * Visits what a value holds, in order, with signs for where containers begin; false as soon as
+ * `visit` says so.
+ */
 function visitContents(x: unknown, visit: (part: unknown) => boolean, open: object[]): boolean {
   if (!isContainer(x) || open.includes(x)) return visit(x)
   open.push(x)
@@ -174,8 +183,9 @@ class Watched {
   }
 
   /**
-   * Of a module that was noticed when a method ran: the function may have read its fields before, from outside. They are compared until the
-   * function is traced again, by when the module is known.
+   * Of a module that was noticed when a method ran: the function may have read its fields before,
+   * from outside. They are compared until the function is traced again, by when the module is
+   * known.
    */
   suspect(method: PropertyKey): void {
     if (!this.fields.has(method) && !isAccessor(this.prototype, method)) {
@@ -198,7 +208,9 @@ class Watched {
     if (this.through !== undefined && Object.getPrototypeOf(module) === this.through) Object.setPrototypeOf(module, prototype)
   }
 
-  /** After `restore`: what has to be there at later calls. @throws StateError `ERR_FIELD_TRACED`. */
+  /**
+   * After `restore`: what has to be there at later calls. @throws StateError `ERR_FIELD_TRACED`.
+   */
   guard(): FieldGuard {
     return new FieldGuard(
       this.module,
@@ -247,7 +259,10 @@ function isAccessor(prototype: object, key: PropertyKey): boolean {
 const classes = new Set<WeakRef<object>>()
 const known = new WeakSet<object>()
 
-/** @internal called for each module that is made; `base` is where the classes of the library's own begin. */
+/**
+ * @internal called for each module that is made; `base` is where the classes of the library's own
+ * begin.
+ */
 export function noteClass(prototype: object, base: object): void {
   for (let p: object | null = prototype; p !== null && p !== base && !known.has(p); p = Object.getPrototypeOf(p)) {
     known.add(p)

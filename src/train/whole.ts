@@ -1,6 +1,6 @@
 /**
- * Metrics over a whole set: each batch gives a few tensors, those of all batches are joined, and the figure is made of them at the end. In: a metric and the
- * state of each batch. Out: one number.
+ * Metrics over a whole set: each batch gives a few tensors, those of all batches are joined, and
+ * the figure is made of them at the end. In: a metric and the state of each batch. Out: one number.
  *
  * States are joined in float64: counts stay exact, and sums over many batches do not drift.
  */
@@ -31,7 +31,10 @@ export interface WholeSetMetric<K extends string = string> extends WholeSet<K> {
   (outputs: Tensor, targets: Tensor): Tensor
 }
 
-/** What a metric is: `metrics.accuracy`, a function of your own that gives a mean over samples, or one made by `metrics.wholeSet`. */
+/**
+ * What a metric is: `metrics.accuracy`, a function of your own that gives a mean over samples, or
+ * one made by `metrics.wholeSet`.
+ */
 export type Metric = (outputs: Tensor, targets: Tensor) => Tensor
 
 /** Numbers as tensors. */
@@ -88,15 +91,17 @@ function figureOf(value: Tensor | number): Tensor {
 }
 
 /**
- * A metric over the whole set, for `fit`: `update` says what a batch contributes, contributions are added up (or joined by `merge`) in float64, and `compute` makes the
- * figure of them at the end. For all figures that are no means over samples, such as F1 scores.
+ * A metric over the whole set, for `fit`: `update` says what a batch contributes, contributions are
+ * added up (or joined by `merge`) in float64, and `compute` makes the figure of them at the end.
+ * For all figures that are no means over samples, such as F1 scores.
  *
  *     const perplexity = metrics.wholeSet({
  *       update: (outputs, targets) => ({ loss: losses.crossEntropy(outputs, targets, { reduction: 'sum' }), count: targets.size }),
  *       compute: ({ loss, count }) => loss.div(count).exp(),
  *     })
  *
- * @throws ArgumentError unless `update` and `compute` are functions; `ERR_METRIC_STATE` for what `update` returns.
+ * @throws ArgumentError unless `update` and `compute` are functions; `ERR_METRIC_STATE` for what
+ *   `update` returns.
  */
 export function wholeSet<K extends string>(spec: WholeSet<K>): WholeSetMetric<K> {
   checkOptions('wholeSet', spec, { update: true, merge: true, compute: true })
@@ -121,7 +126,10 @@ const joining =
   (a, b) =>
     merge(tensorsOf(a, 'merge', 'a state is'), tensorsOf(b, 'merge', 'a state is'))
 
-/** What elements contribute to a mean, and which of them do where some may not: 1 for one that counts, 0 for another. */
+/**
+ * What elements contribute to a mean, and which of them do where some may not: 1 for one that
+ * counts, 0 for another.
+ */
 export interface Scores {
   readonly scores: Tensor
   readonly counted?: Tensor
@@ -137,7 +145,10 @@ export function meanOf(scores: Scores): Tensor {
   return div(sum, count)
 }
 
-/** Makes a function that averages scores over elements a metric over a whole set too, of which each element counts once whatever the batches. */
+/**
+ * Makes a function that averages scores over elements a metric over a whole set too, of which each
+ * element counts once whatever the batches.
+ */
 export function countElements(metric: Metric, scores: (outputs: Tensor, targets: Tensor) => Scores): void {
   const parts: WholeSet<'sum' | 'count'> = {
     update: (outputs, targets) => partsOf(scores(outputs, targets)),
@@ -149,7 +160,10 @@ export function countElements(metric: Metric, scores: (outputs: Tensor, targets:
 /** Whether a metric is made of sums over batches, as opposed to a mean over samples. */
 export const isWhole = (metric: Metric): metric is WholeSetMetric => 'update' in metric && 'compute' in metric
 
-/** What `fit` computes of a metric for each batch: its state, or where it is a mean over samples that mean. */
+/**
+ * What `fit` computes of a metric for each batch: its state, or where it is a mean over samples
+ * that mean.
+ */
 export function stateOf(
   name: string,
   metric: Metric,
@@ -197,8 +211,9 @@ export class Tally {
 const close = 2e-5
 
 /**
- * Refuses a metric that is no mean over samples, found by the outputs of one batch: of a mean, that of the batch follows from those of its parts. Averaged over batches
- * it would be a wrong number without a word.
+ * Refuses a metric that is no mean over samples, found by the outputs of one batch: of a mean, that
+ * of the batch follows from those of its parts. Averaged over batches it would be a wrong number
+ * without a word.
  *
  * @throws ArgumentError `ERR_METRIC_NOT_A_MEAN`.
  */
