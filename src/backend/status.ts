@@ -52,7 +52,7 @@ export function statusError([code, instruction, d0, d1]: StatusWords, describe: 
 }
 
 /** What index errors were made of, so that they can be said of another shape. */
-const indexErrors = new WeakMap<object, { readonly lookup: Lookup; readonly made: (rowOf: RowOf) => DataError }>()
+const indexErrors = new WeakMap<object, { readonly lookup: Lookup; readonly value: number; readonly made: (rowOf: RowOf) => DataError }>()
 /** Where a row of a batch stands in what the user gave. */
 type RowOf = (row: number) => number
 
@@ -74,7 +74,7 @@ export function indexError(lookup: Lookup, value: number, position: number, size
     return new DataError('ERR_INDEX_RANGE', message)
   }
   const error = made((row) => row)
-  indexErrors.set(error, { lookup, made })
+  indexErrors.set(error, { lookup, value, made })
   return error
 }
 
@@ -82,6 +82,12 @@ export function indexError(lookup: Lookup, value: number, position: number, size
 export function ofWhole(error: unknown, rows: number, rowOf: RowOf): unknown {
   const known = indexErrors.get(error as object)
   return known !== undefined && known.lookup.shape[0] === rows ? known.made(rowOf) : error
+}
+
+/** The index that an error is about, of a look-up by `op`. */
+export function indexIn(error: unknown, op: string): number | undefined {
+  const known = indexErrors.get(error as object)
+  return known?.lookup.op === op ? known.value : undefined
 }
 
 /** The error for a matrix that has no inverse or no Cholesky factor, the same on both backends. */

@@ -22,10 +22,10 @@ interface Kept {
 const copiesOf = (tensors: readonly Tensor[]): Copies => noGrad(() => tensors.map((t) => [t, clone(t)] as const))
 const putBack = (copies: Copies): void => noGrad(() => copies.forEach(([t, copy]) => void assign(t, copy)))
 
-/** Whether no number of a copy is NaN or infinite. */
-const isSound = (copies: Copies): boolean =>
-  copies.every(([, copy]) => {
-    const range = rangeOf(copy)
+/** Whether no number is NaN or infinite. */
+const isSound = (tensors: readonly Tensor[]): boolean =>
+  tensors.every((t) => {
+    const range = rangeOf(t)
     return range === undefined || range.nan + range.infinite === 0
   })
 
@@ -72,7 +72,7 @@ export class Judge<M extends Metrics> {
   private take(): boolean {
     if (this.kept === undefined) return true
     const now = this.keep()
-    if (!isSound(now.weights)) return false
+    if (!isSound(now.weights.map(([, copy]) => copy))) return false
     this.kept = now
     return true
   }
@@ -97,6 +97,10 @@ export class Judge<M extends Metrics> {
   }
 }
 
-/** What the weights are without a judge that keeps them. */
-export const spoilt =
+/** What the weights are without a judge that keeps them: a step with such a loss is not taken, but the one before may have spoilt them. */
+export function aftermathOf(model: Module): string {
+  return isSound([...model.parameters(), ...model.buffers()]) ? 'The weights are those from before that step.' : spoilt
+}
+
+const spoilt =
   'The weights are spoilt now: start from fresh or saved ones; earlyStopping: { patience: Infinity, restoreBest: true } would put the best back.'

@@ -11,8 +11,9 @@ import { getRandomState, setRandomState } from '../random.js'
 import { type Batch, type BatchSource, batchSource, bytesOf, depthFor, type FitData } from './batches.js'
 import { checkMode } from './checks.js'
 import { explainLoss } from './diagnosis.js'
+import { NotFinite } from './gate.js'
 import { type Epoch, History, type Metrics, type Values } from './history.js'
-import { Judge, spoilt } from './judge.js'
+import { aftermathOf, Judge } from './judge.js'
 import type { FitOptions } from './options.js'
 import { Pacer } from './pacer.js'
 import { makeProgress, type Progress, type StepNews } from './progress.js'
@@ -121,6 +122,7 @@ class Means implements StepNews {
 const aheadTime = 20
 
 class Training<M extends Metrics> {
+  private readonly model: Module
   private readonly options: FitOptions<M>
   private readonly watchers: Watchers<M>
   private readonly pacer = new Pacer()
@@ -149,6 +151,7 @@ class Training<M extends Metrics> {
 
   constructor(model: Module, data: FitData, options: FitOptions<M>, watchers: Watchers<M>) {
     const { batchSize, shuffle, dropLast, seed, validation, epochs = 1, accumulate = 1, scheduler, earlyStopping, optimizer } = options
+    this.model = model
     this.options = options
     this.watchers = watchers
     this.epochs = epochs
@@ -220,7 +223,7 @@ class Training<M extends Metrics> {
   private async epoch(epoch: number): Promise<Epoch<M> | undefined> {
     const start = performance.now()
     const means = new Means(epoch, this.metrics)
-    const whole = await this.pass(this.data, 'fit', epoch, means, (batch, loss) => this.learnt(means, batch, loss))
+    const whole = await this.pass(this.data, 'fit', epoch, means, (loss) => this.learnt(means, loss))
     if (!whole) return undefined
     const trained = performance.now()
     const result = { epoch, loss: means.loss, metrics: means.metrics as Values<M>, steps: means.done, samples: means.samples }
@@ -243,21 +246,15 @@ class Training<M extends Metrics> {
    * Queues all batches of a source, adding up their figures. Training when `learnt` is given, else judging. Returns false when left before the end. Nothing
    * of it is under way any more when this returns or throws.
    */
-  private async pass(
-    source: BatchSource,
-    what: string,
-    epoch: number,
-    means: Means,
-    learnt?: (batch: Batch, loss: number) => void,
-  ): Promise<boolean> {
+  private async pass(source: BatchSource, what: string, epoch: number, means: Means, learnt?: (loss: number) => void): Promise<boolean> {
     const pending: Pending[] = []
     const batches = source.epoch()
     const settle = async (): Promise<void> => {
       const [{ batch, figures }] = pending
-      const settled = await figures.catch((error) => failed(batch, error))
+      const settled = await figures.catch((error) => this.failed(batch, epoch, error))
       pending.shift()
       const loss = means.add(settled, batch.size)
-      learnt?.(batch, loss)
+      learnt?.(loss)
     }
     let complete = false
     try {
@@ -280,8 +277,9 @@ class Training<M extends Metrics> {
         while (pending.length >= depth || pending[0]?.done) await settle()
         if (this.pacer.due) await this.pacer.breathe()
       }
-      if (complete && learnt !== undefined) await this.applyGathered()
+      // first: a step that failed says why, the update behind it only that it was not made
       while (pending.length > 0) await settle()
+      if (complete && learnt !== undefined) await this.applyGathered()
     } finally {
       await Promise.allSettled(pending.map((p) => p.figures))
       // a source that hangs must not hold up an abort
@@ -319,7 +317,7 @@ class Training<M extends Metrics> {
           stepped()
           return this.show(number, epoch, figures)
         },
-        (error) => failed(batch, error),
+        (error) => this.failed(batch, epoch, error),
       )
     }
     stepped()
@@ -374,33 +372,25 @@ class Training<M extends Metrics> {
     }
   }
 
-  private learnt(means: Means, batch: Batch, loss: number): void {
+  private learnt(means: Means, loss: number): void {
     const now = performance.now()
     if (this.settled > 0) this.pace += 0.1 * (now - this.settled - this.pace)
     this.settled = now
     this.known++
-    if (!Number.isFinite(loss)) {
-      throw new StateError(
-        'ERR_LOSS_NOT_FINITE',
-        explainLoss(loss, {
-          epoch: means.epoch,
-          step: this.known,
-          trail: this.trail,
-          batch,
-          lr: this.options.optimizer.lr,
-          aftermath: this.judge?.aftermath ?? spoilt,
-        }),
-      )
-    }
     this.trail.push(loss)
     if (this.trail.length > 5) this.trail.shift()
     this.progress.step(means)
   }
-}
 
-/** Throws what a step failed with. An index out of range is one of the data: the order of a batch is nobody's. */
-function failed({ size, sampleAt }: Batch, error: unknown): never {
-  throw sampleAt === undefined ? error : ofWhole(error, size, sampleAt)
+  /** Throws what a step failed with. An index out of range is one of the data: the order of a batch is nobody's. */
+  private failed(batch: Batch, epoch: number, error: unknown): never {
+    const { size, sampleAt } = batch
+    if (!(error instanceof NotFinite)) throw sampleAt === undefined ? error : ofWhole(error, size, sampleAt)
+    const { lr } = this.options.optimizer
+    const aftermath = this.judge?.aftermath ?? aftermathOf(this.model)
+    const circumstances = { epoch, step: this.known + 1, trail: this.trail, batch, lr, aftermath }
+    throw new StateError(error.code, explainLoss(error.loss, circumstances))
+  }
 }
 
 class QueuedStep implements FitStep {
@@ -415,7 +405,13 @@ class QueuedStep implements FitStep {
   }
 
   get loss(): Promise<number> {
-    return this.figures.then(({ loss }) => loss.item())
+    return this.figures.then(
+      ({ loss }) => loss.item(),
+      (error) => {
+        if (error instanceof NotFinite) return error.loss
+        throw error
+      },
+    )
   }
 }
 

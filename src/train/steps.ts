@@ -16,6 +16,7 @@ import type { Optimizer } from '../optim/optimizer.js'
 import { getRandomState, setRandomState } from '../random.js'
 import { Tensor } from '../tensor.js'
 import { checkGradients, checkMode, strangersAmong } from './checks.js'
+import { explainFailure, Gate } from './gate.js'
 import type { Metrics } from './history.js'
 import type { FitOptions } from './options.js'
 import { checkMean, isWhole, type MetricState, stateOf } from './whole.js'
@@ -33,11 +34,11 @@ export interface BatchStep {
 }
 
 export interface Steps {
-  /** Updates the parameters. */
+  /** Updates the parameters. Fails without having changed anything when the loss is not finite, or a step before has failed. */
   readonly train: BatchStep
-  /** Adds to the gradients only. */
+  /** Adds to the gradients only; fails as `train` does. */
   readonly gather: BatchStep
-  /** Updates the parameters by the gradients of `count` batches. */
+  /** Updates the parameters by the gradients of `count` batches, unless a step before has failed. */
   apply(count: number): Promise<void>
   /** Changes nothing. */
   readonly judge: BatchStep
@@ -91,6 +92,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
     return { outputs, loss, strangers: strangersAmong(backwardTo(loss), model, optimizer) }
   }
 
+  const gate = new Gate()
   const gather = (x: Tensor, y: Tensor): Figures => {
     const { outputs, loss, strangers } = pass(x, y)
     checkGradients(model, optimizer, strangers)
@@ -124,18 +126,23 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
     }
   }
 
-  const collect = eager ? gatherEagerly : gather
-  const learn = (x: Tensor, y: Tensor): Figures => {
+  const collect = (x: Tensor, y: Tensor, turn: number | Tensor): Figures => {
+    const measured = eager ? gatherEagerly(x, y) : gather(x, y)
+    gate.pass(turn, measured.loss)
+    return measured
+  }
+  const learn = (x: Tensor, y: Tensor, turn: number | Tensor): Figures => {
     optimizer.zeroGrad()
     // all that can be wrong comes before the update
-    const measured = collect(x, y)
+    const measured = collect(x, y, turn)
     optimizer.step()
     // nobody looks at the gradients: cleared in here, they need no memory after the step
     optimizer.zeroGrad()
     return measured
   }
 
-  const apply = (count: number | Tensor): void => {
+  const apply = (count: number | Tensor, turn: number | Tensor): void => {
+    gate.pass(turn)
     noGrad(() => {
       for (const { params } of optimizer.groups) {
         for (const p of params) {
@@ -168,13 +175,28 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   const update = compile(apply, { name: 'fit, update', eager })
   const modules = [model]
   return {
-    train: compile(learn, { name: 'fit', eager, cacheBytes, modules }),
-    gather: compile(collect, { name: 'fit', eager, cacheBytes, modules }),
-    apply: (count) => update(count),
+    train: gated(compile(learn, { name: 'fit', eager, cacheBytes, modules }), gate),
+    gather: gated(compile(collect, { name: 'fit', eager, cacheBytes, modules }), gate),
+    apply: (count) => update(count, gate.next()).catch(rethrow),
     judge: compile(judge, { name: 'fit, validation', eager, cacheBytes, modules }),
     checkMetrics,
     eager,
   }
+}
+
+const rethrow = (error: unknown): never => {
+  throw explainFailure(error)
+}
+
+interface NumberedStep {
+  (x: Tensor, y: Tensor, turn: number): Promise<Figures>
+  prepare(x: Tensor, y: Tensor, turn: number): Promise<void>
+}
+
+/** A step that counts itself. */
+function gated(step: NumberedStep, gate: Gate): BatchStep {
+  const counted = (x: Tensor, y: Tensor): Promise<Figures> => step(x, y, gate.next()).catch(rethrow)
+  return Object.assign(counted, { prepare: (x: Tensor, y: Tensor) => step.prepare(x, y, 0) })
 }
 
 /** A model's outputs; what is wrong with it the step will say. */

@@ -315,6 +315,84 @@ describe('a loss that is not finite', () => {
     })
   })
 
+  describe.each([true, false])('keeps the weights from before the step (compile: %s)', (compile) => {
+    /** Batches of 8 of an epoch; number `bad` holds a number that is none. */
+    const batches = (count: number, bad = -1, value = Number.NaN) =>
+      function* (): Generator<readonly unknown[]> {
+        for (let i = 0; i < count; i++) {
+          const data = x.data.slice(16 * i, 16 * i + 16)
+          if (i === bad) data[5] = value
+          yield [{ ...x, data, shape: [8, 2] }, y.slice(8 * i, 8 * i + 8)]
+        }
+      }
+    const moments = (o: optim.Optimizer): number[][] => o.moments().map((t) => [...t.data].map(Number))
+    const train = async (data: () => Generator<readonly unknown[]>, more: object = {}) => {
+      const model = mlp()
+      const options = { ...setup(model), compile, ...more }
+      const error = await fit(model, data, options).then(
+        () => undefined,
+        (e: unknown) => e as StateError,
+      )
+      return { weights: weights(model), moments: moments(options.optimizer), error }
+    }
+
+    test('and what the optimizer had gathered, whatever is queued behind it', async () => {
+      const wanted = await train(batches(4))
+      const got = await train(batches(12, 4))
+      expect(got.error?.code).toBe('ERR_LOSS_NOT_FINITE')
+      expect(got.error?.message).toMatch(/became NaN at step 5 \(epoch 1\).*The weights are those from before that step\.$/)
+      expect(got.weights).toEqual(wanted.weights)
+      expect(got.moments).toEqual(wanted.moments)
+    })
+
+    test('in the very first step too', async () => {
+      const got = await train(batches(3, 0))
+      expect(got.error?.message).toContain('became NaN at step 1')
+      expect(got.weights).toEqual(weights(mlp()))
+    })
+
+    test.each([1, -1])('where the loss is infinite (%s)', async (sign) => {
+      const infinite = (o: Tensor): Tensor => o.square().sum().mul(3e38).mul(3e38).mul(sign)
+      const got = await train(batches(3), { loss: infinite })
+      expect(got.error?.message).toContain(`became ${sign * Number.POSITIVE_INFINITY} at step 1`)
+      expect(got.weights).toEqual(weights(mlp()))
+    })
+
+    test('with several batches a step', async () => {
+      const wanted = await train(batches(6), { accumulate: 3 })
+      for (const bad of [6, 7, 8]) {
+        const got = await train(batches(12, bad), { accumulate: 3 })
+        expect(got.error?.message).toContain(`became NaN at step ${bad + 1} `)
+        expect(got.weights).toEqual(wanted.weights)
+      }
+      // the last group is not full
+      const got = await train(batches(7, 6), { accumulate: 3 })
+      expect(got.error?.message).toContain('became NaN at step 7 ')
+      expect(got.weights).toEqual(wanted.weights)
+    })
+
+    test('says so where the step before has spoilt them: a finite loss whose gradient is not', async () => {
+      const model = new nn.Linear(1, 1)
+      model.weight.data.fill(1)
+      model.bias?.data.fill(0)
+      const ones = [[1], [1]]
+      const loss = (o: Tensor, t: Tensor): Tensor => o.sub(t).abs().sum().sqrt()
+      const run = fit(model, [ones, ones], { ...setup(model), loss, epochs: 3, compile })
+      await expect(run).rejects.toThrow(/at step 2 .*The weights are spoilt now/)
+    })
+
+    test('those who watch steps see the loss', async () => {
+      const model = mlp()
+      const seen: number[] = []
+      const watch = async (): Promise<void> => {
+        for await (const { loss } of fit(model, batches(6, 2), { ...setup(model), compile }).steps()) seen.push(await loss)
+      }
+      await expect(watch()).rejects.toThrow('became NaN at step 3')
+      expect(seen.slice(0, 2).every(Number.isFinite)).toBe(true)
+      expect(seen[2]).toBeNaN()
+    })
+  })
+
   test('nothing that leads to the loss learns', async () => {
     const model = mlp().requiresGrad_(false)
     await expect(fit(model, [x, y], setup(model))).rejects.toThrow(GradientError)
