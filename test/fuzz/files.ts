@@ -3,9 +3,8 @@
  * must hold of every reader: what the format's description says is in the file, or a typed error; memory in proportion to the file; no handle, no file and
  * no half-loaded training left behind.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { ChainruleError, load, loadNpy, loadNpz, loadSafetensors, nn, parseSafetensors, serializeSafetensors } from '../../src/index.js'
 import { readNpy as parseNpy, serializeNpy } from '../../src/io/npy.js'
 import { bytesOf as inMemory, piecesOf } from '../../src/io/read.js'
@@ -21,9 +20,15 @@ import type { Fuzzer } from './frame/fuzzer.js'
 /** Memory that a file may cost: so much for each of its bytes, and for garbage that nobody has collected yet. */
 const memory = { perByte: 60, beside: 2 ** 26 }
 
-const folder = mkdtempSync(join(tmpdir(), 'chainrule-fuzz-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-const path = join(folder, 'file')
+/** Beside the bundle that runs, which whoever watches removes, also where this process is killed; made when a case is checked, not when a test asks for the name. */
+let folder = ''
+let path = ''
+
+function makeFolder(): void {
+  if (folder !== '') return
+  folder = mkdtempSync(join(dirname(process.argv[1]), 'files-'))
+  path = join(folder, 'file')
+}
 
 function equal(actual: ReadonlyMap<string, StoredArray>, expected: ReadonlyMap<string, StoredArray>): void {
   if ([...actual.keys()].sort().join() !== [...expected.keys()].sort().join())
@@ -106,6 +111,7 @@ const isTyped = (error: unknown): boolean =>
 async function check(c: FileCase): Promise<void> {
   const written = writeCase(c)
   const { bytes, isSound } = written
+  makeFolder()
   writeFileSync(path, bytes)
   // archives may unpack to their limit, integers to four times their bytes
   const most = memory.beside + memory.perByte * bytes.length + (c.reader === 'loadNpz' ? 5 * 2 ** 23 : 0)
