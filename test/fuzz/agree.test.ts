@@ -1,9 +1,10 @@
-/** The bounds of the fuzzers: what rounding explains is let through, and nothing else. */
+/** The bounds of the fuzzers: what rounding explains is let through, and nothing else. Disturbed runs have the values it may give. */
 import { describe, expect, it } from 'vitest'
 import * as cr from '../../src/index.js'
-import { eachIsa, hasNative } from '../support/backends.js'
+import { eachIsa, hasNative, onJs } from '../support/backends.js'
 import { unit } from './agree/bound.js'
 import { besideDoubles } from './agree/double.js'
+import { disturbed } from './agree/noise.js'
 
 const equal = (x: number, ...shape: number[]): cr.Tensor => cr.full(shape, x)
 
@@ -28,4 +29,23 @@ describe.runIf(hasNative)('sums of equal numbers', () => {
 it('the drift allowed is far from a term that is missing', () => {
   const terms = 1500
   expect(unit * (16 + terms / 2)).toBeLessThan(0.1 / terms)
+})
+
+const disturbedSums = (numbers: readonly number[], size: number): number[] =>
+  Array.from({ length: 64 }, (_, seed) => onJs(() => disturbed(seed, size, () => cr.tensor(numbers).sum().item())))
+
+describe('disturbed runs', () => {
+  it('move a sum by a share of its terms, which keeps step with the size of disturbances', () => {
+    const farthest = (size: number): number => Math.max(...disturbedSums([1000, -999], size).map((x) => Math.abs(x - 1)))
+    expect(farthest(128 * unit)).toBeGreaterThan(1000 * unit)
+    expect(farthest(128 * unit)).toBeLessThan(1000 * 256 * unit)
+    expect(farthest(8 * unit)).toBeLessThan(1000 * 16 * unit)
+  })
+
+  it('let terms cancel to the last bit, and leave a bit, where the sum is that near to 0', () => {
+    const near = disturbedSums([1, -1, 1e-16], 128 * unit)
+    expect(near.filter((x) => x === 0).length).toBeGreaterThan(5)
+    expect(near.filter((x) => x !== 0).length).toBeGreaterThan(5)
+    expect(disturbedSums([1, -1, 0.01], 128 * unit)).not.toContain(0)
+  })
 })

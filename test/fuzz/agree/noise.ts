@@ -158,7 +158,11 @@ function displace(t: Tensor, distance: number, next: () => number): void {
   if (t.constant !== undefined || !isContiguous(t.shape, t.strides)) return
   const { bytes } = t.storage
   const data = viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * 4, t.size)
-  for (let i = 0; i < data.length; i++) data[i] += distance * next()
+  for (let i = 0; i < data.length; i++) {
+    // terms that cancel may do so to the last bit, which random numbers never do: behind a division that is another kind of result
+    const cancels = Math.abs(data[i]) <= distance && next() > 0.5
+    data[i] = cancels ? 0 : data[i] + distance * next()
+  }
 }
 
 /** Sums of many terms beyond this may overflow on the way, and an infinity among the terms is NaN in one order and not in another. */
