@@ -194,6 +194,34 @@ describe('labels that no output can be', () => {
     expect(await said(() => metric(zeros([1, 2, 2]), ids([[0, -1]])))).toContain('index -1 at [0, 1]')
   })
 
+  // of multilabelMarginLoss only -1 ends a list of labels
+  test.each([
+    [
+      'ctcLoss',
+      'index 3 at [1, 1]',
+      zeros([5, 2, 3]),
+      [
+        [1, 2],
+        [1, 3],
+      ],
+      (x: Tensor, y: Tensor): Tensor => losses.ctcLoss(x, y, [5, 5], [2, 2]),
+    ],
+    ['ctcLoss', 'index 3 at position 1', zeros([5, 3]), [1, 3], (x: Tensor, y: Tensor): Tensor => losses.ctcLoss(x, y, [5], [2])],
+    [
+      'multilabelMarginLoss',
+      'index -2 at [0, 1]',
+      zeros([1, 3]),
+      [[0, -2, -1]],
+      (x: Tensor, y: Tensor): Tensor => losses.multilabelMarginLoss(x, y),
+    ],
+  ] as const)('%s: %s', async (name, text, x, y, run) => {
+    const wanted = `ERR_INDEX_RANGE ${name}: ${text} is out of range for 3 classes`
+    const targets = tensor(y as unknown as number[][], { dtype: 'int32' })
+    expect(await said(() => run(x, targets))).toContain(wanted)
+    expect(await said(() => compile(run)(x, targets))).toContain(wanted)
+    await onJs(async () => expect(await said(() => compile(run)(x, targets))).toContain(wanted))
+  })
+
   test('also in fit, and in its validation', async () => {
     const model = new nn.Linear(3, 2)
     const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 })

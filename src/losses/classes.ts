@@ -343,7 +343,8 @@ export function multilabelMarginLoss(input: Tensor, target: Labels, options: Los
   const scores = reshape(input, [-1, classes])
   const labels = reshape(given, [-1, classes])
   const places = arangeTensor(classes)
-  const end = amin(where(lt(labels, 0), places, classes), { dim: 1, keepdim: true })
+  // what is less still is no end but a label, which is not there
+  const end = amin(where(eq(labels, -1), places, classes), { dim: 1, keepdim: true })
   const counts = lt(places, end)
   const known = where(counts, labels, 0)
   const lookup = { op, shape: given.shape, what: 'classes' }

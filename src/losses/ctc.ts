@@ -9,7 +9,7 @@ import { arangeTensor } from '../ops/creation.js'
 import { ctcSequences } from '../ops/ctc.js'
 import { checkTensor } from '../ops/dispatch.js'
 import { div, eq, lt, maximum, minimum, to, where } from '../ops/elementwise.js'
-import { indexSelect } from '../ops/gather.js'
+import { indexSelect, pick } from '../ops/gather.js'
 import { concat, stack } from '../ops/join.js'
 import { expand, reshape, unsqueeze } from '../ops/movement.js'
 import { mean, sum } from '../ops/reduce.js'
@@ -79,12 +79,18 @@ function paddedTargets(target: Tensor, lengths: Lengths, n: number): Tensor {
   return reshape(total === 0 ? vectorOf(places, 'int32') : indexSelect(target, vectorOf(places, 'int32')), [n, most])
 }
 
-/** The state of each place: blanks before, between and behind the labels, and where these have ended. */
-function statesOf(target: Tensor, lengths: Tensor, blank: number): Tensor {
+/**
+ * The state of each place: blanks before, between and behind the labels, and where these have ended. `given` is the shape
+ * in which the user gave them, for errors.
+ */
+function statesOf(target: Tensor, lengths: Tensor, blank: number, classes: number, given: readonly number[]): Tensor {
   const [n, s] = target.shape
   const head = expand(Tensor.scalar(blank, 'int32'), [n, 1])
   if (s === 0) return head
-  const labels = where(lt(arangeTensor(s), lengths), to(target, 'int32'), blank)
+  const used = where(lt(arangeTensor(s), lengths), to(target, 'int32'), blank)
+  // a look-up that changes nothing, but finds labels that are no class where the user wrote them
+  const lookup = { op, shape: given, what: 'classes' }
+  const labels = reshape(pick(arangeTensor(classes), reshape(used, [n * s]), 0, lookup), [n, s])
   const blanks = expand(Tensor.scalar(blank, 'int32'), [n, s])
   return concat([head, reshape(stack([labels, blanks], 2), [n, 2 * s])], 1)
 }
@@ -124,7 +130,7 @@ export function ctcLoss(
   const target = paddedTargets(logProbs.ndim === 2 && given.ndim === 1 ? unsqueeze(given, 0) : given, targetLengths, n)
   const lengths = lengthsOf('target lengths', targetLengths, n, target.shape[1])
   const both = concat([lengthsOf('input lengths', inputLengths, n, steps), lengths], 1)
-  const raw = ctcSequences(batch, statesOf(target, lengths, blank), both, zeroInfinity)
+  const raw = ctcSequences(batch, statesOf(target, lengths, blank, classes, n === 1 ? given.shape : target.shape), both, zeroInfinity)
   const each = zeroInfinity ? where(eq(raw, Number.POSITIVE_INFINITY), 0, raw) : raw
   if (reduction === 'none') return logProbs.ndim === 2 ? reshape(each, []) : each
   if (reduction === 'sum') return sum(each)
