@@ -142,6 +142,14 @@ describe('layers and what is around them', () => {
     })
   })
 
+  it('refuses fields nested without end', () => {
+    let nested: unknown = 1
+    for (let i = 0; i < 10_000; i++) nested = [nested]
+    const layer = Object.assign(new nn.ReLU(), { nested })
+    expect(() => layer.parameters()).toThrow('module: nested is nested more than 1000 deep')
+    expect(() => layer.parameters()).toThrow(ArgumentError)
+  })
+
   it('prints options of any kind', () => {
     expect(String(made(nn.LSTM, 2, 2, { batchFirst: bare }))).toContain('batchFirst')
   })

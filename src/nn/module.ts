@@ -54,12 +54,19 @@ function isEmpty(x: unknown): boolean {
   return typeof x === 'object' && x !== null && (Array.isArray(x) || isPlain(x)) && Object.keys(x).length === 0
 }
 
-/** Adds the parameters and modules in `value`, an array or plain object opened to any depth. */
+/** Names grow with it, and so does the stack. */
+const mostLevels = 1000
+
+/** Adds the parameters and modules in `value`, an array or plain object, and in what that holds. */
 function collect(name: string, value: unknown, found: Member[], open: Set<object>): void {
   if (typeof value !== 'object' || value === null) return
   if (value instanceof Parameter || value instanceof Module) {
     found.push([name, value])
   } else if ((Array.isArray(value) || isPlain(value)) && !open.has(value)) {
+    if (open.size >= mostLevels) {
+      const field = name.slice(0, name.indexOf('.'))
+      throw new ArgumentError('ERR_MODULE_DEPTH', `module: ${field} is nested more than ${mostLevels} deep. Make it flatter.`)
+    }
     open.add(value)
     for (const [key, part] of Object.entries(value)) collect(`${name}.${key}`, part, found, open)
     open.delete(value)
