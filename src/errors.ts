@@ -192,4 +192,11 @@ export function isNumber(x: unknown): x is number {
 /** Checks an argument that has to be a function. */
 export function checkFunction(op: string, fn: unknown): void {
   if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `${op}: expected a function, received ${showValue(fn)}.`)
+  // of functions that can be called, only old ones have a prototype, which is writable
+  if ('prototype' in fn && Object.getOwnPropertyDescriptor(fn, 'prototype')?.writable === false) {
+    throw new ArgumentError(
+      'ERR_NOT_A_FUNCTION',
+      `${op}: expected a function, received the class ${showValue(fn.name)}. Write () => new …, or call a method of an instance.`,
+    )
+  }
 }

@@ -148,7 +148,11 @@ export function normalizeDims(op: string, dims: number | readonly number[] | und
   const given = typeof dims === 'number' ? [dims] : dims
   // a single number has none to name, but 0 and -1 pass for it, as in PyTorch
   if (ndim === 0 && checkList(op, 'dim', given).length === 1 && (given[0] === 0 || given[0] === -1)) return []
-  const list = checkList(op, 'dim', given).map((d) => normalizeDim(op, d, ndim))
+  if (checkList(op, 'dim', given).length > maxRank) {
+    throw new ShapeError('ERR_DIM_REPEATED', `${op}: ${given.length} dimensions are named, and no tensor has more than ${maxRank}.`)
+  }
+  // not map, which leaves holes out
+  const list = Array.from(given, (d) => normalizeDim(op, d, ndim))
   const unique = [...new Set(list)].sort((a, b) => a - b)
   if (unique.length !== list.length) {
     throw new ShapeError('ERR_DIM_REPEATED', `${op}: a dimension appears twice in [${list.join(', ')}].`)

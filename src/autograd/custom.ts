@@ -2,7 +2,7 @@
  * Functions with gradients of their own. In: how to compute, and how gradients flow back, both in ops. Out: a function of tensors that
  * `backward`, `grad` and `compile` treat like any op.
  */
-import { ArgumentError, checkOptions, GradientError, showShape } from '../errors.js'
+import { ArgumentError, checkOptions, GradientError, showShape, showValue } from '../errors.js'
 import { detach } from '../ops/alias.js'
 import { zerosLike } from '../ops/creation.js'
 import { checkTensor, noteGradient } from '../ops/dispatch.js'
@@ -46,6 +46,9 @@ export function customGradient(definition: CustomFunction & { outputs: number })
 export function customGradient(definition: CustomFunction & { outputs?: number }): (...inputs: Tensor[]) => Tensor | Tensor[] {
   checkOptions('customGradient', definition, { name: true, forward: true, backward: true, outputs: true })
   const { name = 'customGradient', forward, backward, outputs: count = 1 } = definition
+  if (typeof name !== 'string') throw new ArgumentError('ERR_OPTION', `customGradient: name must be a string, received ${showValue(name)}.`)
+  if (!Number.isInteger(count) || count < 1)
+    throw new ArgumentError('ERR_OPTION', `${name}: outputs must be an integer from 1, received ${showValue(count)}.`)
   if (typeof forward !== 'function' || typeof backward !== 'function')
     throw new ArgumentError('ERR_NOT_A_FUNCTION', `${name}: needs { forward, backward }, both functions.`)
   return (...inputs) => {

@@ -6,7 +6,7 @@
  */
 import { arrayKind, checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../dtype.js'
 import { ArgumentError, DataError, DTypeError, ShapeError, showKind, showShape, showValue } from '../errors.js'
-import { checkList, maxRank } from '../shape.js'
+import { checkList, checkShape, maxRank, sizeOf } from '../shape.js'
 
 /** A typed array with its shape: one side of a batch (`[batch, …]`), or one value of a sample. */
 export interface Field {
@@ -57,7 +57,7 @@ export function toField(value: FieldLike, what: string, dtype?: DType): Field {
       `${what}: expected a typed array, { data, shape }, or numbers in arrays, received ${showKind(value)}.`,
     )
   }
-  const count = field.shape.reduce((product: number, extent: number) => product * extent, 1)
+  const count = sizeOf(checkShape(what, field.shape))
   if (count !== field.data.length) {
     throw new ShapeError(
       'ERR_DATA_SHAPE',

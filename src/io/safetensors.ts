@@ -5,7 +5,7 @@
  * DataError, never a crash, and never time or memory in excess of a small multiple of the input.
  */
 import { types } from 'node:util'
-import { ArgumentError, checkObject, checkOptions, DataError, type OptionNames, showValue } from '../errors.js'
+import { ArgumentError, checkFunction, checkObject, checkOptions, DataError, showValue } from '../errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { Decoder } from './decode.js'
 import { foreign, tellingBytes } from './foreign.js'
@@ -28,7 +28,10 @@ export interface ReadSafetensorsOptions {
   float64?: boolean
 }
 
-const readNames: OptionNames<ReadSafetensorsOptions> = { filter: true, float64: true }
+function checkRead(op: string, options: ReadSafetensorsOptions): void {
+  checkOptions(op, options, { filter: true, float64: true })
+  if (options.filter !== undefined) checkFunction(op, options.filter)
+}
 
 export interface WriteSafetensorsOptions {
   /** Strings kept beside the tensors. */
@@ -58,7 +61,7 @@ const maximumHeader = 100_000_000
 export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOptions = {}): Safetensors {
   if (!types.isUint8Array(bytes))
     throw new ArgumentError('ERR_SAFETENSORS_BYTES', `safetensors: expected a Uint8Array, received ${showValue(bytes)}.`)
-  checkOptions('parseSafetensors', options, readNames)
+  checkRead('parseSafetensors', options)
   const size = headerSize(bytes.subarray(0, tellingBytes), bytes.length)
   const start = 8 + size
   const { entries, metadata } = atOnce(parseHeader(bytes.subarray(8, start), bytes.length - start))
@@ -86,7 +89,7 @@ export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOpti
  *     console.log([...tensors.keys()], metadata.get('format'))   // ['fc.weight', 'fc.bias'] 'pt'
  */
 export async function loadSafetensors(path: FilePath, options: ReadSafetensorsOptions = {}): Promise<Safetensors> {
-  checkOptions('loadSafetensors', options, readNames)
+  checkRead('loadSafetensors', options)
   return withFile('safetensors', path, async (bytes, name) => {
     try {
       return await read(bytes, options)

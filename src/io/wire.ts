@@ -155,7 +155,7 @@ const constructors: Record<DType, readonly [new (length: number) => TypedArray, 
  */
 export function checkStored(array: StoredArray, what: string): WireType {
   checkObject(what, array)
-  const known = Object.hasOwn(constructors, array.dtype) ? constructors[array.dtype] : undefined
+  const known = typeof array.dtype === 'string' && Object.hasOwn(constructors, array.dtype) ? constructors[array.dtype] : undefined
   const isShape = Array.isArray(array.shape) && array.shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0)
   if (!known || arrayKind(array.data) !== known[0].name || !isShape) {
     const shape = Array.isArray(array.shape) ? showShape(array.shape) : showValue(array.shape)

@@ -11,6 +11,13 @@ function refuseForward(layer: string): never {
 }
 
 /** Numbered members. They are the module's own fields '0', '1', …, so that they are named so without a rule of their own. */
+function isIterable(x: unknown): x is Iterable<unknown> {
+  if (typeof x !== 'object' || x === null) return false
+  if (Array.isArray(x)) return true
+  const { [Symbol.iterator]: iterate } = x as Partial<Iterable<unknown>>
+  return typeof iterate === 'function' && typeof iterate.call(x)?.next === 'function'
+}
+
 abstract class Numbered<T extends object> extends Module implements Iterable<T> {
   readonly [index: number]: T
   /** How many there are. */
@@ -33,7 +40,7 @@ abstract class Numbered<T extends object> extends Module implements Iterable<T> 
 
   /** Adds all at the end. Returns the list. */
   extend(members: Iterable<T>): this {
-    if (typeof members !== 'object' || members === null || !(Symbol.iterator in members))
+    if (!isIterable(members) || ArrayBuffer.isView(members))
       throw new ArgumentError('ERR_NOT_A_LIST', `${this.constructor.name}: expected an array of members, received ${showValue(members)}.`)
     for (const member of members) this.append(member)
     return this
@@ -41,7 +48,7 @@ abstract class Numbered<T extends object> extends Module implements Iterable<T> 
 
   /** The member at a position; negative ones count from the end. @throws ArgumentError `ERR_INDEX_RANGE` where there is none. */
   at(index: number): T {
-    const member = this[index < 0 ? index + this.length : index]
+    const member = Number.isInteger(index) ? this[index < 0 ? index + this.length : index] : undefined
     if (member === undefined)
       throw new ArgumentError(
         'ERR_INDEX_RANGE',

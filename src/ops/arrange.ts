@@ -196,7 +196,9 @@ export function swapaxes(x: Tensor, axis0: number, axis1: number): Tensor {
 export function unflatten(x: Tensor, dim: number, sizes: readonly number[]): Tensor {
   checkTensor('unflatten', 'x', x)
   const d = normalizeDim('unflatten', dim, x.ndim)
-  const known = checkList('unflatten', 'the sizes', sizes).reduce((n, s) => (s === -1 ? n : n * s), 1)
+  const wrong = checkList('unflatten', 'the sizes', sizes).findIndex((s) => !Number.isInteger(s))
+  if (wrong >= 0) throw new ShapeError('ERR_UNFLATTEN', `unflatten: sizes are integers, received ${showValue(sizes[wrong])}.`)
+  const known = sizes.reduce((n, s) => (s === -1 ? n : n * s), 1)
   const full = sizes.map((s) => (s === -1 && known > 0 ? x.shape[d] / known : s))
   if (!full.every((s) => Number.isInteger(s) && s >= 0) || sizeOf(full) !== x.shape[d]) {
     throw new ShapeError(

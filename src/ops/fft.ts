@@ -187,6 +187,11 @@ function checkLength(op: string, n: number): number {
   return n
 }
 
+function checkSpacing(op: string, n: number, d: number): void {
+  checkLength(op, n)
+  if (typeof d !== 'number') throw new ArgumentError('ERR_FFT', `${op}: the spacing of samples must be a number, received ${showValue(d)}.`)
+}
+
 function scaled(op: string, y: Tensor, n: number, norm: FftOptions['norm'], forward: boolean): Tensor {
   switch (norm ?? 'backward') {
     case 'ortho':
@@ -260,7 +265,7 @@ export function irfft(x: Tensor, options: FftOptions = {}): Tensor {
 
 /** The frequencies of `fft`'s results, in cycles per unit of time where samples lie `d` (default 1) apart. */
 export function fftfreq(n: number, d = 1): Tensor<[number]> {
-  checkLength('fftfreq', n)
+  checkSpacing('fftfreq', n, d)
   const k = arange(0, n, 1, { dtype: 'float32' })
   return mul(
     k.sub(
@@ -275,7 +280,7 @@ export function fftfreq(n: number, d = 1): Tensor<[number]> {
 
 /** The frequencies of `rfft`'s results. */
 export function rfftfreq(n: number, d = 1): Tensor<[number]> {
-  checkLength('rfftfreq', n)
+  checkSpacing('rfftfreq', n, d)
   return mul(arange(0, Math.floor(n / 2) + 1, 1, { dtype: 'float32' }), 1 / (n * d)) as Tensor<[number]>
 }
 

@@ -53,7 +53,8 @@ export function concat<const T extends readonly Tensor[], D extends number = 0>(
 export function concat(tensors: readonly Tensor[], dim = 0): Tensor {
   if (!Array.isArray(tensors) || tensors.length === 0)
     throw new ArgumentError('ERR_EMPTY_LIST', 'concat: needs an array of at least one tensor.')
-  tensors.forEach((t, i) => checkTensor('concat', `tensor ${i}`, t))
+  // not forEach, which leaves holes out
+  for (let i = 0; i < tensors.length; i++) checkTensor('concat', `tensor ${i}`, tensors[i])
   const solid = (tensors as readonly Tensor[]).filter((t) => t.ndim !== 1 || t.size > 0)
   const list: readonly Tensor[] = solid.length > 0 ? solid : tensors
   const first = list[0]

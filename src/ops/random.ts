@@ -2,7 +2,7 @@
  * Random tensors. One row; the state is an operand, so that programs draw new numbers at each call.
  */
 import { registerLoop } from '../backend/registry.js'
-import { type DType, isFloat } from '../dtype.js'
+import { checkDType, type DType, isFloat } from '../dtype.js'
 import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { bitsOfFloat, floatOfBits, Opcode } from '../ir/format.js'
 import { drawBlocks, mulHigh, philox, stateTensor } from '../random.js'
@@ -89,6 +89,11 @@ registerLoop(Opcode.random, (inputs, [y], [number, a, b, offset]) => {
 
 function draw(kind: RandomAttrs['kind'], shape: readonly number[], a: number, b: number, dtype: DType): Tensor {
   checkShape(kind, shape)
+  for (const parameter of [a, b]) {
+    if (typeof parameter === 'number') continue
+    throw new ArgumentError('ERR_RANDOM_PARAMETER', `${kind}: limits, means and deviations are numbers, received ${showValue(parameter)}.`)
+  }
+  checkDType(kind, dtype)
   const blocks = Math.ceil(sizeOf(shape) / 4)
   const { recorder } = tracing
   const from = recorder !== undefined ? recorder.random(blocks) : { state: stateTensor(drawBlocks(blocks)), offset: 0 }

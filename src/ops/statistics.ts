@@ -193,7 +193,7 @@ export function quantile(
   const list = typeof q === 'number' ? [q] : q
   if (!Array.isArray(list) || list.length === 0 || !list.every((p) => typeof p === 'number' && p >= 0 && p <= 1))
     throw new ArgumentError('ERR_QUANTILE', `quantile: q must be between 0 and 1, received ${showValue(q)}.`)
-  if (!(interpolation in interpolations)) {
+  if (typeof interpolation !== 'string' || !Object.hasOwn(interpolations, interpolation)) {
     throw new ArgumentError(
       'ERR_OPTION',
       `quantile: interpolation must be one of ${Object.keys(interpolations).join(', ')}, received ${showValue(interpolation)}.`,

@@ -85,7 +85,7 @@ export class LBFGS extends Optimizer {
       lineSearchFn = null,
       maximize = false,
     } = options
-    const { maxEval = Math.floor((maxIter * 5) / 4) } = options
+    const { maxEval = Number.isInteger(maxIter) ? Math.floor((maxIter * 5) / 4) : 1 } = options
     const all: Filled = { lr, maxIter, maxEval, toleranceGrad, toleranceChange, historySize, lineSearchFn, maximize }
     for (const name of ['maxIter', 'maxEval', 'historySize'] as const) {
       if (!Number.isInteger(all[name]) || all[name] < 1)

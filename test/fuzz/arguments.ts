@@ -58,6 +58,8 @@ function withEdit(into: unknown, [first, ...rest]: Edit['at'], value: unknown): 
   if (first === undefined) return value
   if (Array.isArray(into) || (into === undefined && typeof first === 'number')) {
     const copy = Array.isArray(into) ? [...into] : []
+    // what no array can have is no argument either
+    if (first === 'length') return copy
     copy[first as number] = withEdit(copy[first as number], rest, value)
     return copy
   }
