@@ -6,8 +6,11 @@ import {
   add,
   ChainruleError,
   compile,
+  concat,
   cov,
+  customGradient,
   datasets,
+  fftfreq,
   grad,
   gradientFlow,
   gumbelSoftmax,
@@ -15,9 +18,15 @@ import {
   metrics,
   nn,
   ones,
+  optim,
+  parseSafetensors,
   pinverse,
+  quantile,
+  rand,
+  randn,
   saveCheckpoint,
   tensor,
+  unflatten,
   variance,
 } from '../src/index.js'
 import * as models from '../src/models/index.js'
@@ -97,6 +106,17 @@ describe('layers and what is around them', () => {
     ['apply', () => loose(nn.Module.prototype.apply).call(new nn.ReLU()), 'apply: expected a function'],
     ['grad', () => loose(grad)(null), 'grad: expected a function, received null'],
     ['an optimizer', () => loose(gradientFlow)(new nn.Linear(1, 1), () => 1, { optimizer: null }), 'expected an optimizer, received null'],
+    ['a class for a function', () => loose(grad)(nn.Linear), "grad: expected a function, received the class 'Linear'"],
+    ['a list with holes', () => loose(concat)(new Array(3)), 'concat: tensor 0 must be a tensor'],
+    ['a spacing', () => loose(fftfreq)(4, symbol), 'fftfreq: the spacing of samples must be a number, received a symbol'],
+    ['a deviation', () => loose(randn)([2], { std: symbol }), 'are numbers, received a symbol'],
+    ['a dtype', () => loose(rand)([2], { dtype: bare }), 'unknown dtype'],
+    ['an interpolation', () => loose(quantile)(ones([2]), 0.5, { interpolation: 'toString' }), 'interpolation must be one of'],
+    ['a number of outputs', () => loose(customGradient)({ forward: () => {}, backward: () => {}, outputs: symbol }), 'outputs must be'],
+    ['members that are numbers', () => new nn.ModuleList(new Float32Array(2) as never), 'expected an array of members'],
+    ['an iterator that is none', () => new nn.ModuleList({ [Symbol.iterator]: () => ({}) } as never), 'expected an array of members'],
+    ['a filter', () => loose(parseSafetensors)(new Uint8Array(8), { filter: -1 }), 'expected a function, received -1'],
+    ['iterations', () => made(optim.LBFGS, [new nn.Parameter(ones([1]))], { maxIter: symbol }), 'maxIter must be an integer from 1'],
     ['a size beyond 32 bits', () => new nn.RNN(2, 2, { numLayers: 2 ** 31 }), 'numLayers must be an integer from 1 to 2147483647'],
   ])('%s', (_, call, said) => {
     expect(call).toThrow(ArgumentError)
@@ -152,5 +172,15 @@ describe('layers and what is around them', () => {
 
   it('prints options of any kind', () => {
     expect(String(made(nn.LSTM, 2, 2, { batchFirst: bare }))).toContain('batchFirst')
+  })
+})
+
+describe('shapes', () => {
+  it.each([
+    ['more dimensions than there can be', () => ones([2]).sum({ dim: new Array(2 ** 31) }), '2147483648 dimensions are named'],
+    ['a size that is none', () => loose(unflatten)(ones([4]), 0, [symbol]), 'unflatten: sizes are integers, received a symbol'],
+  ])('%s', (_, call, said) => {
+    expect(call).toThrow(ChainruleError)
+    expect(call).toThrow(said)
   })
 })
