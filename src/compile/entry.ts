@@ -85,7 +85,7 @@ export class Entry implements Callee {
   private readonly statics: readonly unknown[]
   private readonly numberCount: number
   private readonly gradEnabled: boolean
-  private readonly native = nativeBackend() !== undefined
+  private readonly native: boolean
   private readonly outputBytes: number
   private readonly outputMetas: readonly Meta[]
 
@@ -108,7 +108,10 @@ export class Entry implements Callee {
     this.outputMetas = outputs.map(({ shape, dtype }) => ({ shape, dtype }))
     this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
     this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
-    this.phases = buildProgram(trace, outputs, args.numbers.length, { ...options, queue: this.queue })
+    // of now, whatever another caller forces until it is built
+    const native = nativeBackend()
+    this.native = native !== undefined
+    this.phases = buildProgram(trace, outputs, args.numbers.length, { ...options, native, queue: this.queue })
     this.layout = foreseenLayout(trace, outputs)
     this.gradients = this.gradientsOf(this.layout)
   }

@@ -8,7 +8,6 @@ import type { ProgramHandle, Slot } from '../backend/binding.js'
 import { jsProgram } from '../backend/js/program.js'
 import { enqueue } from '../backend/js/queue.js'
 import type { NativeBackend } from '../backend/native.js'
-import { nativeBackend } from '../backend/select.js'
 import type { Describe } from '../backend/status.js'
 import { encodeProgram } from '../ir/format.js'
 import { tableHash } from '../ops/micro.js'
@@ -61,6 +60,8 @@ function gradientFallbacks(buffers: Buf[]): Map<Buf, number> {
 }
 
 export interface ProgramOptions {
+  /** The backend it runs on; TypeScript's where there is none. */
+  readonly native: NativeBackend | undefined
   readonly queue: 0 | 1
   readonly frozen: boolean
   /** The user's line that made a node of the graph, as text to append to a message. */
@@ -72,10 +73,7 @@ export type Phases<T> = Generator<void, T, void>
 
 /** Builds and loads the program of a trace whose returned tensors are `outputs`. */
 export function* buildProgram(trace: Trace, outputs: readonly Value[], numbers: number, options: ProgramOptions): Phases<Program> {
-  const { queue, frozen, locate } = options
-  // of now, whatever another caller forces in between
-  const native = nativeBackend()
-  yield
+  const { queue, frozen, native, locate } = options
   const lowered = lower(trace, outputs, numbers)
   yield
   const effort = new Effort(lowered.steps.length)

@@ -269,3 +269,20 @@ describe.each(backends)('awaited calls on %s', (which) => {
     expect(f.variants).toBeLessThan(13)
   })
 })
+
+it('a program that is built later runs on the backend of its call', async () => {
+  const f = compile(deep)
+  const x = tensor([1, 2, 3])
+  const [first, second] = backends.map((which) => {
+    let pending: Promise<Tensor> | undefined
+    withBackend(which, () => {
+      pending = f(x)
+    })
+    return pending as Promise<Tensor>
+  })
+  const eager = backends.map((which) => withBackend(which, () => list(deep(x))))
+  for (const [i, result] of [await first, await second].entries()) {
+    ;(list(result) as number[]).forEach((y, k) => expect(y).toBeCloseTo((eager[i] as number[])[k], 5))
+  }
+  expect(f.variants).toBe(2)
+})
