@@ -4,6 +4,7 @@
  *     npm run fuzz                                    every fuzzer, a minute each
  *     npm run fuzz -- programs --minutes 30 --seed 7  one of them; minutes may be fractions
  *     npm run fuzz -- programs --cases 100000         so many cases, however long it takes
+ *     npm run fuzz -- programs --from 50000 --cases 100000  the second half of these
  *     npm run fuzz -- programs --seed 7 --case 812    one case again
  *
  * `--jobs n` divides the cases among n processes, `--faults n` goes on until n faults were found (1). What chooses the backend does so here:
@@ -21,6 +22,7 @@ const options = {
   minutes: { type: 'string' },
   cases: { type: 'string' },
   case: { type: 'string' },
+  from: { type: 'string', default: '0' },
   jobs: { type: 'string', default: '1' },
   faults: { type: 'string', default: '1' },
 } as const
@@ -53,6 +55,7 @@ async function main(): Promise<void> {
   checkBackend()
   const seed = number('seed', values.seed)
   const one = values.case === undefined ? undefined : number('case', values.case)
+  const from = number('from', values.from)
   const cases = one !== undefined ? one + 1 : values.cases === undefined ? 1e9 : number('cases', values.cases)
   const minutes = values.minutes !== undefined ? number('minutes', values.minutes) : cases < 1e9 ? 1e6 : 1
   const jobs = one !== undefined ? 1 : number('jobs', values.jobs)
@@ -60,7 +63,7 @@ async function main(): Promise<void> {
   let failed = false
   for (const name of positionals.length > 0 ? positionals : known) {
     const runs = Array.from({ length: jobs }, (_, j) =>
-      watch(name, { ...plan, first: (one ?? 0) + j }, (fault) => console.log(`${showFault(name, fault)}\n`)),
+      watch(name, { ...plan, first: (one ?? from) + j }, (fault) => console.log(`${showFault(name, fault)}\n`)),
     )
     const totals = await Promise.all(runs)
     console.log(summary(name, seed, totals))
