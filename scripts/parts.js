@@ -21,9 +21,9 @@ const inside = (folder, names) => names.split(' ').map((name) => `${folder}/${na
 const holdings = {
   core: [
     'backend/',
-    ...inside('autograd', 'backward hint hooks'),
+    ...inside('autograd', 'backward custom hint hooks'),
     ...inside('ops', 'alias along assign at creation dispatch dropout elementwise functions gather join matmul methods micro movement'),
-    ...inside('ops', 'pointwise random range reduce softmax state table window'),
+    ...inside('ops', 'pointwise random reduce softmax state table window'),
     ...inside('data', 'index collate loader rng tensors'),
     ...inside('io', 'index'),
     ...inside('train', 'index'),

@@ -116,6 +116,8 @@ export function arrayOf(bytes: Uint8Array, { type, shape, little, fortran, doubl
 
 /** Where each element lies in column-major order, in row-major order of the elements. */
 function columnMajor(shape: readonly number[]): number[] {
+  // extents beside a 0 may be any size
+  if (shape.includes(0)) return []
   let places = [0]
   let stride = 1
   const strides = shape.map((extent) => {
