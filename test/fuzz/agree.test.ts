@@ -4,7 +4,7 @@ import * as cr from '../../src/index.js'
 import { eachIsa, hasNative, onJs } from '../support/backends.js'
 import { unit } from './agree/bound.js'
 import { besideDoubles } from './agree/double.js'
-import { disturbed } from './agree/noise.js'
+import { disturbed, goesWild } from './agree/noise.js'
 
 const equal = (x: number, ...shape: number[]): cr.Tensor => cr.full(shape, x)
 
@@ -47,5 +47,42 @@ describe('disturbed runs', () => {
     expect(near.filter((x) => x === 0).length).toBeGreaterThan(5)
     expect(near.filter((x) => x !== 0).length).toBeGreaterThan(5)
     expect(disturbedSums([1, -1, 0.01], 128 * unit)).not.toContain(0)
+  })
+})
+
+describe.runIf(hasNative)('products and sums of exponentials', () => {
+  it('a product that one order overflows or loses is not compared, any other is', () => {
+    const product = (numbers: readonly number[]) => (): cr.Tensor => cr.tensor(numbers).prod()
+    const zeroAndTwo = Array.from({ length: 336 }, (_, i) => (i % 2) * 2)
+    const small = Array.from({ length: 336 }, (_, i) => (i % 2 === 0 ? 0.5 : 2))
+    expect([zeroAndTwo, small].map((numbers) => onJs(() => goesWild(product(numbers))))).toEqual([true, true])
+    expect(onJs(() => goesWild(product(small.slice(0, 200))))).toBe(false)
+    eachIsa(() => besideDoubles(product(zeroAndTwo)))
+  })
+
+  it('softmax of long rows of few numbers drifts no farther than is allowed', () => {
+    eachIsa(() => {
+      for (const n of [7, 816, 1134, 4096])
+        besideDoubles(() => void cr.softmax(cr.tensor(Float32Array.from({ length: n }, (_, i) => ((i * i) % 5) - 2)), -1))
+    })
+  })
+})
+
+describe('what only rounding decides', () => {
+  const runs = (fn: () => cr.Tensor): unknown[][] =>
+    Array.from({ length: 64 }, (_, seed) => onJs(() => disturbed(seed, 2 * unit, () => Array.from(fn().data as ArrayLike<number>))))
+
+  it('comes out both ways: numbers a unit apart, noise that cancels, factors of a singular matrix', () => {
+    const near = runs(() => cr.eq(cr.tensor([1]), cr.tensor([1 + 2 ** -23])))
+    expect(new Set(near.flat()).size).toBe(2)
+    const cancelled = runs(() => cr.any(cr.rfft(cr.tensor([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])).mul(1e-30)))
+    expect(new Set(cancelled.flat())).toEqual(new Set([1]))
+    const singular = runs(() => cr.svd(cr.ones([3, 3])).S)
+    expect(Math.max(...singular.map((s) => s[2] as number))).toBeGreaterThan(0)
+    expect(Math.max(...singular.map((s) => s[2] as number))).toBeLessThan(64 * unit)
+  })
+
+  it('and nothing else does: equal numbers stay equal, others different', () => {
+    expect(runs(() => cr.eq(cr.tensor([1, 2, 3]), cr.tensor([1, 2.001, 3]))).every((r) => String(r) === '1,0,1')).toBe(true)
   })
 })

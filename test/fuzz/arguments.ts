@@ -32,8 +32,8 @@ interface Attack {
   readonly backend: (typeof backends)[number]
 }
 
-/** Constructors of errors are JavaScript's own; what is timed in whole epochs is meant to last. */
-const elsewhere = /Error$/
+/** Constructors of errors are JavaScript's own, and so is what a promise does with callbacks. */
+const elsewhere = /Error$|^Fit\.(then|catch|finally)$/
 
 let found: readonly Callable[] | undefined
 

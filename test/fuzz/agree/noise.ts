@@ -4,12 +4,13 @@
  * Carlo arithmetic; Parker 1997.)
  */
 
-import { viewMemory } from '../../../src/dtype.js'
+import { itemSize, type TypedArray, viewMemory } from '../../../src/dtype.js'
 import type { Tensor } from '../../../src/index.js'
 import { denseOf, eagerHooks } from '../../../src/ops/dispatch.js'
 import type { OpRow } from '../../../src/ops/table.js'
 import { isContiguous } from '../../../src/shape.js'
 import { unit } from './bound.js'
+import { inDoubles } from './reference.js'
 
 /** Rows whose results are exact, whoever computes them: choices, copies, whole numbers. */
 const exact = new Set(
@@ -79,6 +80,8 @@ export function lost(row: OpRow<never>, inputs: readonly Tensor[], outputs: read
  * begins again after 64; products add up one after the other.
  */
 export function drift(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]): number {
+  // the sum of a row's exponentials: four at least side by side
+  if (row.name === 'softmax') return (inputs[0].shape.at(-1) ?? 1) / 8
   if (!sums.has(row.name)) return 0
   const terms = termsOf(inputs, outputs)
   return (row.name === 'sum' ? 64 + terms / 4 : terms) / 2
@@ -125,6 +128,8 @@ export function disturbed<T>(seed: number, size: number, fn: () => T): T {
   const before = eagerHooks.afterOp
   eagerHooks.afterOp = (row, inputs, outputs, attrs) => {
     if (row.view !== undefined || exact.has(row.name)) return
+    if (decompositions.has(row.name)) return decompose(row, inputs, outputs, attrs, size, next)
+    if (row.name === 'eq' || row.name === 'ne') return confuse(inputs, outputs[0], size, next)
     if (row.name === 'random') return disturbDrawn(outputs[0], attrs as { kind: string; b: number }, size, next)
     const most = Math.max(size, unit * drift(row, inputs, outputs))
     for (const t of outputs) if (t.dtype === 'float32') disturb(t, most, next)
@@ -140,12 +145,47 @@ export function disturbed<T>(seed: number, size: number, fn: () => T): T {
   }
 }
 
+/** The elements of a tensor as they lie in memory, to be changed unseen; nothing where they do not follow each other. */
+function dataOf(t: Tensor): TypedArray | undefined {
+  if (t.constant !== undefined || !isContiguous(t.shape, t.strides)) return undefined
+  const { bytes } = t.storage
+  return viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * itemSize(t.dtype), t.size)
+}
+
 /** Disturbs a tensor in place, unseen. */
 export function disturb(t: Tensor, size: number, next: () => number): void {
-  if (t.constant !== undefined || !isContiguous(t.shape, t.strides)) return
-  const { bytes } = t.storage
-  const data = viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * 4, t.size)
-  for (let i = 0; i < data.length; i++) data[i] *= 1 + size * next()
+  const data = dataOf(t)
+  for (let i = 0; data !== undefined && i < data.length; i++) data[i] *= 1 + size * next()
+}
+
+/** Factors of a matrix, which are not a function of it where singular values meet: those of a matrix near by are as right. */
+const decompositions = new Set(['svd', 'eigh', 'qr'])
+
+function decompose(
+  row: OpRow<never>,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  attrs: unknown,
+  size: number,
+  next: () => number,
+): void {
+  // what should be 0 may be of any size below, and is divided by
+  const share = size * 2 ** (-15 * (1 + next()))
+  const values = inDoubles(row, inputs, outputs, attrs, () => share * next())
+  outputs.forEach((t, i) => {
+    dataOf(t)?.set(values[i])
+  })
+}
+
+/** Numbers that differ by rounding alone may be equal, which disturbed ones hardly are. Those that are equal may be so on purpose. */
+function confuse([a, b]: readonly Tensor[], result: Tensor, size: number, next: () => number): void {
+  if (a.dtype !== 'float32' || b.dtype !== 'float32') return
+  const [x, y] = [a, b].map((t) => denseOf(t, result.shape))
+  const data = dataOf(result)
+  for (let i = 0; data !== undefined && i < data.length; i++) {
+    const distance = Math.abs(x[i] - y[i])
+    if (distance > 0 && distance <= 4 * (size + unit) * Math.abs(x[i]) && next() > 0) data[i] = 1 - data[i]
+  }
 }
 
 /** Normal numbers are a radius times a cosine, which is exact to a share of the radius; the others are exact. */
@@ -155,12 +195,13 @@ function disturbDrawn(t: Tensor, { kind, b }: { kind: string; b: number }, size:
 }
 
 function displace(t: Tensor, distance: number, next: () => number): void {
-  if (t.constant !== undefined || !isContiguous(t.shape, t.strides)) return
-  const { bytes } = t.storage
-  const data = viewMemory(t.dtype, bytes.buffer, bytes.byteOffset + t.offset * 4, t.size)
+  const data = dataOf(t)
+  if (data === undefined) return
+  // of many terms that cancel all may, or none, and so by lot for each tensor
+  const likely = Math.max(0, 1.5 * next())
   for (let i = 0; i < data.length; i++) {
     // terms that cancel may do so to the last bit, which random numbers never do: behind a division that is another kind of result
-    const cancels = Math.abs(data[i]) <= distance && next() > 0.5
+    const cancels = Math.abs(data[i]) <= distance && 0.5 + 0.5 * next() < likely
     data[i] = cancels ? 0 : data[i] + distance * next()
   }
 }
@@ -168,10 +209,25 @@ function displace(t: Tensor, distance: number, next: () => number): void {
 /** Sums of many terms beyond this may overflow on the way, and an infinity among the terms is NaN in one order and not in another. */
 const wildest = 1e15
 
-/** Whether an op that is not elementwise meets numbers of which only sums in one order are defined. */
-export function wild(row: OpRow<never>, inputs: readonly Tensor[]): boolean {
+/** Whether an op that is not elementwise meets numbers of which only sums or products in one order are defined. */
+export function wild(row: OpRow<never>, inputs: readonly Tensor[], outputs: readonly Tensor[]): boolean {
+  if (row.name === 'prod') return wildProduct(inputs[0], outputs[0])
   if (row.micro !== undefined || row.view !== undefined || row.copies || exact.has(row.name)) return false
   return inputs.some((t) => t.dtype === 'float32' && t.constant === undefined && !denseOf(t, t.shape).every((x) => Math.abs(x) < wildest))
+}
+
+/**
+ * Whether a product may overflow or lose bits on the way: in one order the terms above one come first, in another those below. What is taken for a
+ * result's terms are the largest and the smallest of the whole tensor, so many as a result has.
+ */
+function wildProduct(x: Tensor, y: Tensor): boolean {
+  if (x.dtype !== 'float32') return false
+  const powers = Array.from(denseOf(x, x.shape), (v) => (v === 0 ? 0 : Math.log2(Math.abs(v)))).sort((a, b) => a - b)
+  const terms = x.size / Math.max(1, y.size)
+  const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
+  const up = sum(powers.slice(-terms).filter((p) => p > 0))
+  const down = sum(powers.slice(0, terms).filter((p) => p < 0))
+  return !(up < 127 && down > -126)
 }
 
 /** Whether that happens anywhere in `fn`. */
@@ -179,7 +235,7 @@ export function goesWild(fn: () => unknown): boolean {
   let found = false
   const before = eagerHooks.afterOp
   eagerHooks.afterOp = (row, inputs, outputs) => {
-    found ||= wild(row, inputs) || wild(row, outputs)
+    found ||= wild(row, inputs, outputs) || (row.name !== 'prod' && wild(row, outputs, outputs))
   }
   try {
     fn()

@@ -88,9 +88,19 @@ function statements({ nodes }: Program): string[] {
   })
 }
 
+/** Ops that end in an error for some matrices. */
+const mayFail = /\b(solve|inverse|cholesky)/
+
+/** The outputs, and whatever may end in an error: compiled, an op that nobody looks at is not run. */
+function outputsOf({ nodes, outputs }: Program): number[] {
+  const failing = nodes.flatMap((n, i) => (n.kind === 'step' && mayFail.test(n.code) && !outputs.includes(i) ? [i] : []))
+  return [...outputs, ...failing]
+}
+
 /** One number of all float outputs, whose gradients differ from element to element. */
-function loss({ nodes, outputs }: Program): string {
-  const terms = outputs.flatMap((i) => {
+function loss(p: Program): string {
+  const { nodes } = p
+  const terms = outputsOf(p).flatMap((i) => {
     if (dtypeOf(nodes[i]) !== 'float32') return []
     return [`${name(i)}.mul(0.7).add(0.1).tanh().${sizeOf(shapeOf(nodes[i])) === 0 ? 'sum' : 'mean'}()`]
   })
@@ -99,7 +109,7 @@ function loss({ nodes, outputs }: Program): string {
 
 /** The body of the function that is compiled. */
 function body(p: Program): string[] {
-  const names = p.outputs.map(name)
+  const names = outputsOf(p).map(name)
   if (p.mode === 'plain') return [...statements(p), `return [${names.join(', ')}]`]
   const leaves = indicesOf(p, 'leaf').map(name)
   if (p.mode === 'backward') {
