@@ -9,7 +9,7 @@ export class ChainruleError extends Error {
   /** Stable identifier, for example `ERR_SHAPE_MISMATCH`. */
   readonly code: string
   constructor(code: string, message: string, options?: { cause?: unknown }) {
-    super(message, options)
+    super(bounded(message), options)
     this.code = code
     this.name = new.target.name
   }
@@ -29,6 +29,11 @@ export class StateError extends ChainruleError {}
 export class GradientError extends ChainruleError {}
 /** The native binary could not be loaded, or refused to run. */
 export class BackendError extends ChainruleError {}
+
+/** Paths and names may be as long as they like; what is said of them stands at the beginning and at the end. */
+function bounded(message: string): string {
+  return message.length <= 10_000 ? message : `${message.slice(0, 4000)} … ${message.slice(-1000)}`
+}
 
 /** A message is to be read: of longer texts it shows the beginning. */
 const longestShown = 200
@@ -189,14 +194,23 @@ export function isNumber(x: unknown): x is number {
   return typeof x === 'number'
 }
 
+/** Checks an argument that has to be an AbortSignal, where there is one. */
+export function checkSignal(op: string, signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return
+  const remedy = signal instanceof AbortController ? ' Pass its .signal.' : ''
+  throw new ArgumentError('ERR_SIGNAL', `${op}: signal must be an AbortSignal, received ${showValue(signal)}.${remedy}`)
+}
+
+/** Whether something is a function that can be called: classes are functions too, but need `new`. */
+export function isFunction(x: unknown): x is (...args: never) => unknown {
+  // of functions that can be called, only old ones have a prototype, which is writable
+  return typeof x === 'function' && !('prototype' in x && Object.getOwnPropertyDescriptor(x, 'prototype')?.writable === false)
+}
+
 /** Checks an argument that has to be a function. */
 export function checkFunction(op: string, fn: unknown): void {
-  if (typeof fn !== 'function') throw new ArgumentError('ERR_NOT_A_FUNCTION', `${op}: expected a function, received ${showValue(fn)}.`)
-  // of functions that can be called, only old ones have a prototype, which is writable
-  if ('prototype' in fn && Object.getOwnPropertyDescriptor(fn, 'prototype')?.writable === false) {
-    throw new ArgumentError(
-      'ERR_NOT_A_FUNCTION',
-      `${op}: expected a function, received the class ${showValue(fn.name)}. Write () => new …, or call a method of an instance.`,
-    )
-  }
+  if (isFunction(fn)) return
+  const received =
+    typeof fn === 'function' ? `the class ${showValue(fn.name)}. Write () => new …, or call a method of an instance` : showValue(fn)
+  throw new ArgumentError('ERR_NOT_A_FUNCTION', `${op}: expected a function, received ${received}.`)
 }

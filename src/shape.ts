@@ -136,23 +136,31 @@ export function normalizeDim(op: string, dim: number, ndim: number): number {
   return d
 }
 
-/** Checks an argument that has to be an array. */
+/**
+ * Checks an argument that has to be an array without holes. `new Array(2 ** 31)` has no memory, so that whatever walks over it with `map`
+ * or `every` takes minutes; `for … of` ends at the first hole.
+ */
 export function checkList<T>(op: string, name: string, list: readonly T[]): readonly T[] {
-  if (Array.isArray(list)) return list
+  if (Array.isArray(list) && !hasHole(list)) return list
   throw new ArgumentError('ERR_NOT_A_LIST', `${op}: ${name} must be an array of integers, received ${showValue(list)}.`)
+}
+
+function hasHole(list: readonly unknown[]): boolean {
+  for (const item of list) if (item === undefined) return true
+  return false
 }
 
 /** Dimensions as a sorted list without repeats; all of them when undefined. */
 export function normalizeDims(op: string, dims: number | readonly number[] | undefined, ndim: number): number[] {
   if (dims === undefined) return Array.from({ length: ndim }, (_, i) => i)
   const given = typeof dims === 'number' ? [dims] : dims
-  // a single number has none to name, but 0 and -1 pass for it, as in PyTorch
-  if (ndim === 0 && checkList(op, 'dim', given).length === 1 && (given[0] === 0 || given[0] === -1)) return []
-  if (checkList(op, 'dim', given).length > maxRank) {
+  if (Array.isArray(given) && given.length > maxRank) {
     throw new ShapeError('ERR_DIM_REPEATED', `${op}: ${given.length} dimensions are named, and no tensor has more than ${maxRank}.`)
   }
-  // not map, which leaves holes out
-  const list = Array.from(given, (d) => normalizeDim(op, d, ndim))
+  checkList(op, 'dim', given)
+  // a single number has none to name, but 0 and -1 pass for it, as in PyTorch
+  if (ndim === 0 && given.length === 1 && (given[0] === 0 || given[0] === -1)) return []
+  const list = given.map((d) => normalizeDim(op, d, ndim))
   const unique = [...new Set(list)].sort((a, b) => a - b)
   if (unique.length !== list.length) {
     throw new ShapeError('ERR_DIM_REPEATED', `${op}: a dimension appears twice in [${list.join(', ')}].`)

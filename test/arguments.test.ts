@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { showValue } from '../src/errors.js'
 import {
   ArgumentError,
+  ArrayDataset,
   add,
   ChainruleError,
   compile,
   concat,
+  conv1d,
   cov,
   customGradient,
   datasets,
@@ -15,16 +17,20 @@ import {
   gradientFlow,
   gumbelSoftmax,
   losses,
+  maxPool2d,
   metrics,
   nn,
   ones,
   optim,
   parseSafetensors,
+  permute,
   pinverse,
   quantile,
   rand,
   randn,
   saveCheckpoint,
+  split,
+  stack,
   tensor,
   unflatten,
   variance,
@@ -35,6 +41,7 @@ type Loose = (...args: unknown[]) => unknown
 const loose = (fn: unknown): Loose => fn as Loose
 const made = (Class: unknown, ...args: unknown[]): object => new (Class as new (...args: unknown[]) => object)(...args)
 const symbol = Symbol('s')
+const sgd = (): optim.SGD => new optim.SGD([new nn.Parameter(ones([1]))], { lr: 1, momentum: 0.5 })
 const bare = Object.create(null) as object
 
 describe('how messages show what was received', () => {
@@ -108,6 +115,10 @@ describe('layers and what is around them', () => {
     ['an optimizer', () => loose(gradientFlow)(new nn.Linear(1, 1), () => 1, { optimizer: null }), 'expected an optimizer, received null'],
     ['a class for a function', () => loose(grad)(nn.Linear), "grad: expected a function, received the class 'Linear'"],
     ['a list with holes', () => loose(concat)(new Array(3)), 'concat: tensor 0 must be a tensor'],
+    ['a stack with holes', () => loose(stack)(new Array(3)), 'stack: tensor 0 must be a tensor'],
+    ['sequences with holes', () => loose(nn.padSequence)(new Array(3)), 'padSequence: sequence 0 must be a tensor'],
+    ['quantiles with holes', () => loose(quantile)(ones([2]), new Array(3)), 'q must be between 0 and 1'],
+    ['modules with holes', () => loose(compile)(() => 1, { modules: new Array(3) }), 'modules must be an array of modules'],
     ['a spacing', () => loose(fftfreq)(4, symbol), 'fftfreq: the spacing of samples must be a number, received a symbol'],
     ['a deviation', () => loose(randn)([2], { std: symbol }), 'are numbers, received a symbol'],
     ['a dtype', () => loose(rand)([2], { dtype: bare }), 'unknown dtype'],
@@ -116,6 +127,10 @@ describe('layers and what is around them', () => {
     ['members that are numbers', () => new nn.ModuleList(new Float32Array(2) as never), 'expected an array of members'],
     ['an iterator that is none', () => new nn.ModuleList({ [Symbol.iterator]: () => ({}) } as never), 'expected an array of members'],
     ['a filter', () => loose(parseSafetensors)(new Uint8Array(8), { filter: -1 }), 'expected a function, received -1'],
+    ['a rate that is none', () => made(optim.lrScheduler.LambdaLR, sgd(), () => symbol), 'what lrLambda gives must be a number'],
+    ['parameters of no iterator', () => made(optim.SGD, { [Symbol.iterator]: () => ({}) }, { lr: 1 }), 'needs a list of tensors'],
+    ['a scale', () => made(optim.lrScheduler.CyclicLR, sgd(), 0, 1, { scaleFn: null }), 'scaleFn: expected a function, received null'],
+    ['what scales', () => made(optim.lrScheduler.CyclicLR, sgd(), 0, 1, { scaleMode: 'epoch' }), "'cycle' or 'iterations'"],
     ['iterations', () => made(optim.LBFGS, [new nn.Parameter(ones([1]))], { maxIter: symbol }), 'maxIter must be an integer from 1'],
     ['a size beyond 32 bits', () => new nn.RNN(2, 2, { numLayers: 2 ** 31 }), 'numLayers must be an integer from 1 to 2147483647'],
   ])('%s', (_, call, said) => {
@@ -178,9 +193,35 @@ describe('layers and what is around them', () => {
 describe('shapes', () => {
   it.each([
     ['more dimensions than there can be', () => ones([2]).sum({ dim: new Array(2 ** 31) }), '2147483648 dimensions are named'],
+    ['an order of nothing', () => loose(permute)(ones([2]), new Array(2 ** 31)), 'permute: dims must be an array of integers'],
+    ['a shape of nothing', () => ones([2]).reshape(new Array(2 ** 31)), 'reshape: the shape must be an array of integers'],
+    ['a stride beyond 32 bits', () => conv1d(ones([1, 1, 4]), ones([1, 1, 2]), { stride: 2 ** 31 }), 'from 1 to 2147483647'],
+    ['a window beyond 32 bits', () => maxPool2d(ones([1, 1, 4, 4]), 2, { stride: 1e300 }), 'from 1 to 2147483647'],
+    [
+      'rows of nothing',
+      () => new ArrayDataset([tensor([1, 2]), tensor([1, 2])]).batch(new Array(2) as never),
+      'index undefined is outside',
+    ],
+    [
+      'a history beyond memory',
+      () => made(optim.LBFGS, [new nn.Parameter(ones([2]))], { historySize: 2 ** 31 }),
+      'more than 2147483647 elements',
+    ],
+    ['pieces of no size', () => loose(split)(ones([2]), [1n]), 'split: [1] does not cut dimension 0'],
+    ['pieces of a symbol', () => ones([2]).split([symbol as never]), 'split: [a symbol] does not cut'],
     ['a size that is none', () => loose(unflatten)(ones([4]), 0, [symbol]), 'unflatten: sizes are integers, received a symbol'],
   ])('%s', (_, call, said) => {
     expect(call).toThrow(ChainruleError)
     expect(call).toThrow(said)
   })
+})
+
+it('what is nested too deeply is named, in a module as elsewhere', () => {
+  const net = new nn.Linear(1, 1) as nn.Linear & { data?: unknown }
+  net.data = JSON.parse(`${'['.repeat(10_000)}${']'.repeat(10_000)}`)
+  expect(() => net.clone()).toThrow('nested deeper than 1000 levels')
+})
+
+it('a state dict by names that are none', () => {
+  expect(() => new nn.ReLU().loadStateDict(new Map([[symbol, tensor([1])]]) as never)).toThrow('unexpected: a symbol')
 })

@@ -93,6 +93,8 @@ describe.each(backends)('on the %s backend', (which) => {
     expect(list(bincount([1, 3, 1]))).toEqual([0, 2, 0, 1])
     expect(list(bincount([1, 3, 1], { minlength: 6 }))).toEqual([0, 2, 0, 1, 0, 0])
     expect(list(bincount([1, 0], { weights: tensor([0.5, 0.25]) }))).toEqual([0.25, 0.5])
+    expect(list(bincount([1, 0, 1], { weights: tensor([true, true, false]) }))).toEqual([1, 1])
+    expect(bincount([1, 0], { weights: tensor([200, 100], { dtype: 'uint8' }) }).dtype).toBe('int32')
     expect(bincount(zeros([0], { dtype: 'int32' })).shape).toEqual([0])
     expect(() => bincount([-1])).toThrow(DataError)
     expect(() => bincount(zeros([1, 1], { dtype: 'int32' }))).toThrow(/vector/)

@@ -4,7 +4,7 @@
  *
  * Off, it costs one comparison an op. Compiled functions run op by op while it is on.
  */
-import { ArgumentError, deepStack, StateError, showValue, userLine } from '../errors.js'
+import { ArgumentError, deepStack, isFunction, StateError, showValue, userLine } from '../errors.js'
 import { eagerHooks, gradMode } from '../ops/dispatch.js'
 import { describeBroken, describeRange, type Range, rangeOf } from '../ops/range.js'
 import type { OpRow } from '../ops/table.js'
@@ -41,7 +41,7 @@ export function anomaly<T>(what: boolean | (() => T)): T | undefined {
     install()
     return undefined
   }
-  if (typeof what !== 'function') {
+  if (!isFunction(what)) {
     throw new ArgumentError('ERR_ANOMALY_ARGUMENT', `anomaly: expected true, false or a function, received ${showValue(what)}.`)
   }
   return scoped(what)

@@ -4,7 +4,7 @@
 import { checkFunction } from '../errors.js'
 import { alias, detach } from '../ops/alias.js'
 import { suspendWrites } from '../ops/assign.js'
-import { checkTensor, gradMode, noteGradient } from '../ops/dispatch.js'
+import { checkTensor, checkTensors, gradMode, noteGradient } from '../ops/dispatch.js'
 import type { OpRow } from '../ops/table.js'
 import { getRandomState, setRandomState } from '../random.js'
 import type { GradNode, Tensor } from '../tensor.js'
@@ -26,7 +26,7 @@ const isFloating = (t: Tensor): boolean => t.dtype === 'float32' || t.dtype === 
  */
 export function checkpoint(fn: Segment, ...inputs: Tensor[]): Tensor {
   checkFunction('checkpoint', fn)
-  inputs.forEach((t, i) => checkTensor('checkpoint', `input ${i}`, t))
+  checkTensors('checkpoint', 'input', inputs)
   if (!gradMode.enabled) return fn(...inputs)
   const random = position()
   const first = run(fn, inputs)

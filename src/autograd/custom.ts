@@ -2,10 +2,10 @@
  * Functions with gradients of their own. In: how to compute, and how gradients flow back, both in ops. Out: a function of tensors that
  * `backward`, `grad` and `compile` treat like any op.
  */
-import { ArgumentError, checkOptions, GradientError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, GradientError, isFunction, showShape, showValue } from '../errors.js'
 import { detach } from '../ops/alias.js'
 import { zerosLike } from '../ops/creation.js'
-import { checkTensor, noteGradient } from '../ops/dispatch.js'
+import { checkTensor, checkTensors, noteGradient } from '../ops/dispatch.js'
 import type { GradientContext, OpRow } from '../ops/table.js'
 import { broadcastShapes, sameShape } from '../shape.js'
 import { Tensor } from '../tensor.js'
@@ -49,10 +49,10 @@ export function customGradient(definition: CustomFunction & { outputs?: number }
   if (typeof name !== 'string') throw new ArgumentError('ERR_OPTION', `customGradient: name must be a string, received ${showValue(name)}.`)
   if (!Number.isInteger(count) || count < 1)
     throw new ArgumentError('ERR_OPTION', `${name}: outputs must be an integer from 1, received ${showValue(count)}.`)
-  if (typeof forward !== 'function' || typeof backward !== 'function')
+  if (!isFunction(forward) || !isFunction(backward))
     throw new ArgumentError('ERR_NOT_A_FUNCTION', `${name}: needs { forward, backward }, both functions.`)
   return (...inputs) => {
-    inputs.forEach((t, i) => checkTensor(name, `input ${i}`, t))
+    checkTensors(name, 'input', inputs)
     const saved: Tensor[] = []
     const made = [noGrad(() => forward(inputs, (...tensors) => void saved.push(...tensors)))].flat() as Tensor[]
     if (made.length !== count)

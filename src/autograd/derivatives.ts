@@ -5,7 +5,7 @@
 import { ArgumentError, checkFunction, GradientError, ShapeError, showShape } from '../errors.js'
 import { alias } from '../ops/alias.js'
 import { arangeTensor, zeros, zerosLike } from '../ops/creation.js'
-import { checkTensor } from '../ops/dispatch.js'
+import { checkTensor, checkTensors } from '../ops/dispatch.js'
 import { eq, to } from '../ops/elementwise.js'
 import { stack } from '../ops/join.js'
 import { narrow, reshape } from '../ops/movement.js'
@@ -25,8 +25,8 @@ interface Point {
 
 function pointOf(op: string, fn: TensorFunction, primals: readonly Tensor[]): Point {
   checkFunction(op, fn)
+  checkTensors(op, 'input', primals)
   const variables = primals.map((t, i) => {
-    checkTensor(op, `input ${i}`, t)
     if (t.dtype !== 'float32' && t.dtype !== 'float64')
       throw new ArgumentError('ERR_GRAD_DTYPE', `${op}: only float tensors have derivatives, input ${i} is ${t.dtype}.`)
     return alias(t)

@@ -308,8 +308,11 @@ export function compile<F extends (...args: never[]) => unknown>(fn: F & Numbers
 export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: CompileOptions = {}): Compiled<A, R> {
   checkOptions('compile', options, { eager: true, name: true, frozen: true, cacheBytes: true, anyShape: true, ahead: true, modules: true })
   checkFunction('compile', fn)
-  if (options.modules !== undefined && !Array.isArray(options.modules))
-    throw new ArgumentError('ERR_OPTION', `compile: modules must be an array, received ${showValue(options.modules)}.`)
+  if (
+    options.modules !== undefined &&
+    !(Array.isArray(options.modules) && Array.from(options.modules).every((m) => typeof m === 'object' && m !== null))
+  )
+    throw new ArgumentError('ERR_OPTION', `compile: modules must be an array of modules, received ${showValue(options.modules)}.`)
   if (options.name !== undefined && typeof options.name !== 'string')
     throw new ArgumentError('ERR_OPTION', `compile: name must be a string, received ${showValue(options.name)}.`)
   if (fn.constructor.name === 'AsyncFunction') {

@@ -140,6 +140,8 @@ function ragged(what: string, shape: readonly number[], part: unknown): ShapeErr
  */
 export function collate(samples: readonly (readonly FieldLike[])[], dtypes: readonly DType[] = []): Field[] {
   checkList('collate', 'the samples', samples)
+  if (!Array.isArray(dtypes))
+    throw new ArgumentError('ERR_NOT_A_LIST', `collate: the dtypes must be an array, received ${showValue(dtypes)}.`)
   const wrong = samples.findIndex((sample) => !Array.isArray(sample) || sample.length !== samples[0].length)
   if (samples.length === 0 || wrong >= 0) {
     throw new ArgumentError(

@@ -6,7 +6,7 @@
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { DType } from '../dtype.js'
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkObject, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
 import { checkList } from '../shape.js'
 import { allocate, collate, type Field, type FieldLike, toField } from './collate.js'
 import { CounterRandom } from './rng.js'
@@ -102,9 +102,11 @@ export class ArrayDataset<B extends readonly Field[] = Pair> implements BulkData
   batch(indices: Int32Array): B {
     if (!(ArrayBuffer.isView(indices) || Array.isArray(indices)))
       throw new ArgumentError('ERR_DATA_INDEX', `dataset: the indices are a list of whole numbers, received ${showValue(indices)}.`)
-    const wrong = Array.from(indices).find((index) => !(Number.isInteger(index) && index >= 0 && index < this.length))
-    if (wrong !== undefined) {
-      throw new ArgumentError('ERR_DATA_INDEX', `dataset: index ${showValue(wrong)} is outside 0 .. ${this.length - 1}.`)
+    // by position: typed arrays without their memory have none, and holes are no numbers
+    for (let i = 0; i < indices.length; i++) {
+      const index = indices[i]
+      if (Number.isInteger(index) && index >= 0 && index < this.length) continue
+      throw new ArgumentError('ERR_DATA_INDEX', `dataset: index ${showValue(index)} is outside 0 .. ${this.length - 1}.`)
     }
     const batch = this.fields.map((field, k): Field => {
       const data = allocate(field.dtype, indices.length * this.#widths[k])
@@ -214,7 +216,9 @@ export class DataLoader<B = Pair, S = readonly FieldLike[]> implements AsyncIter
    *
    * @throws ArgumentError `ERR_LOADER_OPTION` for values that are not whole or beyond the epoch's end.
    */
-  setState({ epoch, batch }: LoaderState): void {
+  setState(state: LoaderState): void {
+    checkObject('DataLoader: setState', state)
+    const { epoch, batch } = state
     checkCount('epoch', epoch, 0)
     checkCount('batch', batch, 0)
     if (batch > this.length) {

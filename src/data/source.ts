@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, open } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import { ArgumentError, DataError, isNumber, showValue } from '../errors.js'
+import { ArgumentError, checkSignal, DataError, isNumber, showValue } from '../errors.js'
 import { writeFileAtomic } from '../io/atomic.js'
 
 /** One published file of a data set. */
@@ -162,6 +162,7 @@ async function download(url: string, wanted: DataFile, timeout: number, signal?:
       `datasets: timeout must be a number of milliseconds above 0, received ${showValue(timeout)}.`,
     )
   }
+  checkSignal('datasets', signal)
   const stop = new AbortController()
   const forward = (): void => stop.abort(signal?.reason)
   signal?.addEventListener('abort', forward, { once: true })

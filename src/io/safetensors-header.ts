@@ -2,7 +2,7 @@
  * The header of a safetensors file. In: its bytes, which anyone may have made, and how many bytes of tensors follow it. Out: where each tensor lies, and
  * the metadata. It is read in one pass that builds nothing but these, so that time and memory are in proportion to its length.
  */
-import { DataError, showShape } from '../errors.js'
+import { DataError, showShape, showValue } from '../errors.js'
 import { JsonReader } from './json.js'
 import { isWireType, maximumRank, wireSize } from './wire.js'
 
@@ -128,7 +128,7 @@ function checkLayout(entries: Entry[], dataLength: number): void {
 
 /** Names come from the file: quoted, escaped and at most a line long. */
 export function show(name: unknown): string {
-  const text = JSON.stringify(name) ?? String(name)
+  const text = typeof name === 'string' ? JSON.stringify(name) : showValue(name)
   return text.length <= 100 ? text : `${text.slice(0, 97)}…"`
 }
 

@@ -43,6 +43,20 @@ const tagged = (type: string, value?: unknown): object => ({ $type: type, value 
 const base64 = (data: ArrayBufferView | ArrayBufferLike): string =>
   (ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data)).toString('base64')
 
+/** So deep may values be nested: each level takes some of the stack, here and where the file is read. */
+const deepest = 1000
+
+/** Node 20 has no `detached`. A buffer without bytes may still be made an array of. */
+function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** `extra.best`, `extra.curves[3]`. */
 const within = (path: string, key: string): string =>
   /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
@@ -85,13 +99,18 @@ export function encodeValue(op: string, path: string, value: unknown): unknown {
     if (typeof x === 'bigint') return tagged('bigint', String(x))
     if (typeof x !== 'object') throw refuse(at, `it is ${typeof x === 'function' ? showValue(x) : `a ${showKind(x)}`}`)
     if (types.isDate(x)) return tagged('Date', encode(x.getTime(), at))
-    if (types.isAnyArrayBuffer(x)) return tagged('ArrayBuffer', base64(x))
+    if (types.isAnyArrayBuffer(x)) {
+      if (isDetached(x)) throw refuse(at, 'its memory has been transferred elsewhere')
+      return tagged('ArrayBuffer', base64(x))
+    }
     if (ArrayBuffer.isView(x)) {
       const name = (x as { [Symbol.toStringTag]?: string })[Symbol.toStringTag]
       if (!isNamed(name)) throw refuse(at, `it is a ${name ?? 'view of memory'}`)
+      if (isDetached(x.buffer)) throw refuse(at, 'its memory has been transferred elsewhere')
       return tagged(name, base64(x))
     }
     if (open.has(x)) throw refuse(at, 'it contains itself')
+    if (open.size > deepest) throw refuse(at.slice(0, 100), `it is nested deeper than ${deepest} levels`)
     open.add(x)
     const made = inside(x, at)
     open.delete(x)

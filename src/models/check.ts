@@ -58,20 +58,24 @@ const isToken = (x: unknown): boolean => Number.isInteger(x)
 
 /** @internal One row of tokens, at least one. */
 export function checkPrompt(tokens: readonly number[]): void {
-  if (Array.isArray(tokens) && tokens.length > 0 && tokens.every(isToken)) return
+  if (Array.isArray(tokens) && tokens.length > 0 && Array.from(tokens).every(isToken)) return
   throw new ArgumentError('ERR_PROMPT', `generate: the prompt is a list of tokens, [0, 1, …], received ${show(tokens)}.`)
 }
 
 /** @internal Rows of tokens of one length, at least one. */
 export function checkRows(name: string, rows: readonly (readonly number[])[]): void {
-  const isRow = (row: unknown): boolean => Array.isArray(row) && row.length > 0 && row.length === rows[0].length && row.every(isToken)
-  if (Array.isArray(rows) && rows.length > 0 && rows.every(isRow)) return
+  const isRow = (row: unknown): boolean =>
+    Array.isArray(row) && row.length > 0 && row.length === rows[0].length && Array.from(row).every(isToken)
+  if (Array.isArray(rows) && rows.length > 0 && Array.from(rows).every(isRow)) return
   throw new ArgumentError('ERR_PROMPT', `generate: ${name} is rows of tokens of one length, [[0, 1], …], received ${show(rows)}.`)
 }
 
+/** A list of more cannot be held: a number beyond this is a mistake that would take days to show. */
+const mostTokens = 2 ** 24
+
 /** @internal A number of an option of `generate`, by name. */
 export function checkSampling(name: string, value: number, low: number, whole: boolean): void {
-  if (typeof value === 'number' && value >= low && (!whole || Number.isInteger(value))) return
-  const rule = `${name} must be ${whole ? 'an integer' : 'a number'} from ${low}`
+  if (typeof value === 'number' && value >= low && (!whole || (Number.isInteger(value) && value <= mostTokens))) return
+  const rule = `${name} must be ${whole ? 'an integer' : 'a number'} from ${low}${typeof value === 'number' && value > mostTokens ? ` to ${mostTokens}` : ''}`
   throw new ArgumentError('ERR_SAMPLE', `generate: ${rule}, received ${show(value)}.`)
 }

@@ -28,7 +28,8 @@ export function mlp(sizes: readonly number[], options: MLPOptions = {}): nn.Sequ
   for (const size of sizes) checkSizes('mlp', { 'a size': size })
   const { activation = () => new nn.ReLU(), dropout = 0 } = options
   checkDropout('mlp', dropout)
-  if (typeof activation !== 'function') throw modelError('mlp', 'activation must be a function that makes a layer', activation)
+  if (typeof activation !== 'function' || activation.prototype instanceof nn.Module)
+    throw modelError('mlp', 'activation must be a function that makes a layer', activation)
   const layers: nn.Layer[] = []
   for (let i = 0; i + 1 < sizes.length; i++) {
     layers.push(new nn.Linear(sizes[i], sizes[i + 1]))

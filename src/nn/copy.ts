@@ -3,10 +3,14 @@
  * shared inside the original is shared inside the copy.
  */
 import { noGrad } from '../autograd/backward.js'
+import { ArgumentError } from '../errors.js'
 import { clone } from '../ops/movement.js'
 import { stateCopy } from '../ops/state.js'
 import { Tensor } from '../tensor.js'
 import { Parameter } from './parameter.js'
+
+/** So deep may what a module holds be: each level takes some of the stack. */
+const deepest = 1000
 
 /** Copies `root`; `isModule` tells apart objects that are copied from foreign ones that are kept. */
 export function deepCopy<T extends object>(root: T, isModule: (x: object) => boolean): T {
@@ -21,8 +25,18 @@ export function deepCopy<T extends object>(root: T, isModule: (x: object) => boo
     return own
   }
 
+  let depth = 0
   const copy = (x: unknown): unknown => {
     if (typeof x !== 'object' || x === null) return x
+    if (depth > deepest)
+      throw new ArgumentError('ERR_CLONE', `clone: a field is nested deeper than ${deepest} levels. Keep such data outside of the module.`)
+    depth++
+    const made = copyObject(x)
+    depth--
+    return made
+  }
+
+  const copyObject = (x: object): object => {
     const known = copies.get(x)
     if (known !== undefined) return known
     const remember = <O extends object>(made: O): O => {

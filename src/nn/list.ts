@@ -3,6 +3,7 @@
  * of a module do the same; these can be printed, iterated and grown.
  */
 import { ArgumentError, StateError, showValue } from '../errors.js'
+import { isIterable } from '../ops/list.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
 
@@ -11,13 +12,6 @@ function refuseForward(layer: string): never {
 }
 
 /** Numbered members. They are the module's own fields '0', '1', …, so that they are named so without a rule of their own. */
-function isIterable(x: unknown): x is Iterable<unknown> {
-  if (typeof x !== 'object' || x === null) return false
-  if (Array.isArray(x)) return true
-  const { [Symbol.iterator]: iterate } = x as Partial<Iterable<unknown>>
-  return typeof iterate === 'function' && typeof iterate.call(x)?.next === 'function'
-}
-
 abstract class Numbered<T extends object> extends Module implements Iterable<T> {
   readonly [index: number]: T
   /** How many there are. */
@@ -40,7 +34,7 @@ abstract class Numbered<T extends object> extends Module implements Iterable<T> 
 
   /** Adds all at the end. Returns the list. */
   extend(members: Iterable<T>): this {
-    if (!isIterable(members) || ArrayBuffer.isView(members))
+    if (!isIterable(members))
       throw new ArgumentError('ERR_NOT_A_LIST', `${this.constructor.name}: expected an array of members, received ${showValue(members)}.`)
     for (const member of members) this.append(member)
     return this

@@ -6,7 +6,7 @@
  */
 import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import { arangeTensor } from '../ops/creation.js'
-import { checkTensor } from '../ops/dispatch.js'
+import { checkTensor, checkTensors } from '../ops/dispatch.js'
 import { lt, where } from '../ops/elementwise.js'
 import { indexSelect } from '../ops/gather.js'
 import { stack } from '../ops/join.js'
@@ -177,7 +177,7 @@ export function padSequence(sequences: readonly Tensor[], options: { batchFirst?
   checkOptions(op, options, { batchFirst: true, paddingValue: true })
   if (!Array.isArray(sequences) || sequences.length === 0)
     throw new ArgumentError('ERR_EMPTY_LIST', `${op}: needs an array of at least one tensor.`)
-  sequences.forEach((s, i) => checkTensor(op, `sequence ${i}`, s))
+  checkTensors(op, 'sequence', sequences)
   const list: readonly Tensor[] = sequences
   for (const s of list) {
     if (s.ndim === 0 || !sameShape(s.shape.slice(1), list[0].shape.slice(1)))

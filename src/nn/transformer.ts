@@ -1,7 +1,7 @@
 /**
  * Transformer layers and stacks (Vaswani et al. 2017), with PyTorch's defaults and state_dict names. Masks: true = may NOT attend.
  */
-import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isFunction, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
 import { gelu } from '../ops/activations.js'
 import { causalMask } from '../ops/attention.js'
 import { checkTensor } from '../ops/dispatch.js'
@@ -56,7 +56,7 @@ abstract class TransformerLayer extends Module {
     this.dropout = checkNumber(layer, 'dropout', options.dropout ?? 0.1, 0, 1)
     this.normFirst = options.normFirst ?? false
     const { activation = 'relu' } = options
-    if (activation !== 'relu' && activation !== 'gelu' && typeof activation !== 'function')
+    if (activation !== 'relu' && activation !== 'gelu' && !isFunction(activation))
       throw new ArgumentError(
         'ERR_LAYER_OPTION',
         `${layer}: activation must be 'relu', 'gelu' or a function, received ${showValue(activation)}.`,

@@ -301,6 +301,12 @@ export function checkTensor(op: string, name: string, x: unknown): asserts x is 
   }
 }
 
+/** Checks that each member of a list is a tensor; `name` is what a member is called. */
+export function checkTensors(op: string, name: string, list: readonly unknown[]): asserts list is readonly Tensor[] {
+  // not forEach, which leaves holes out
+  for (let i = 0; i < list.length; i++) checkTensor(op, `${name} ${i}`, list[i])
+}
+
 /** Checks that a tensor has one of the dtypes an op computes in. */
 export function checkDTypes(op: string, meta: Meta, allowed: readonly Meta['dtype'][]): void {
   if (!allowed.includes(meta.dtype)) {

@@ -11,6 +11,7 @@ import { full } from './creation.js'
 import { checkTensor, copyOf } from './dispatch.js'
 import { checkIndex, scatterSum } from './gather.js'
 import { expand, reshape } from './movement.js'
+import { to } from './pointwise.js'
 import { take } from './scatter.js'
 import { sort } from './sort.js'
 
@@ -130,5 +131,7 @@ export function bincount(x: Tensor | readonly number[], options: { weights?: Ten
     if (n < 0) throw new DataError('ERR_BINCOUNT', `bincount: the numbers must not be negative, received ${n} at position ${i}.`)
     greatest = Math.max(greatest, n)
   })
-  return scatterSum(weights ?? full(at.shape, 1, { dtype: 'int32' }), at, 0, Math.max(minlength, greatest + 1)) as Tensor<[number]>
+  const shares = weights ?? full(at.shape, 1, { dtype: 'int32' })
+  const counted = shares.dtype === 'uint8' || shares.dtype === 'bool' ? to(shares, 'int32') : shares
+  return scatterSum(counted, at, 0, Math.max(minlength, greatest + 1)) as Tensor<[number]>
 }

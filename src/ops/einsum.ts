@@ -6,7 +6,7 @@ import { isFloat } from '../dtype.js'
 import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
 import type { Tensor } from '../tensor.js'
 import { diagonal } from './diagonal.js'
-import { checkTensor } from './dispatch.js'
+import { checkTensors } from './dispatch.js'
 import { mul } from './elementwise.js'
 import { matmul } from './matmul.js'
 import { expand, permute, reshape } from './movement.js'
@@ -149,7 +149,7 @@ function sizesOf(equation: string, operands: readonly Named[]): Map<string, numb
 export function einsum(equation: string, ...tensors: Tensor[]): Tensor {
   if (typeof equation !== 'string')
     throw new ArgumentError('ERR_EINSUM', `einsum: the equation must be a string such as 'ij,jk->ik', received ${showValue(equation)}.`)
-  tensors.forEach((t, i) => checkTensor('einsum', `operand ${i}`, t))
+  checkTensors('einsum', 'operand', tensors)
   const dtype = tensors[0]?.dtype
   if (tensors.some((t) => t.dtype !== dtype))
     throw new DTypeError('ERR_DTYPE', `einsum: dtypes differ: ${tensors.map((t) => t.dtype).join(', ')}. Convert with .to(…).`)

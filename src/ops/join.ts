@@ -5,7 +5,7 @@ import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../
 import { checkList, checkSize, contiguousStrides, normalizeDim, sameShape } from '../shape.js'
 import type { ShapeOf, Tensor } from '../tensor.js'
 import type * as shapes from '../types.js'
-import { apply, checkTensor } from './dispatch.js'
+import { apply, checkTensor, checkTensors } from './dispatch.js'
 import { lowerMicro } from './micro.js'
 import { narrow, scatter, unsqueeze } from './movement.js'
 import { defineOp } from './table.js'
@@ -53,9 +53,8 @@ export function concat<const T extends readonly Tensor[], D extends number = 0>(
 export function concat(tensors: readonly Tensor[], dim = 0): Tensor {
   if (!Array.isArray(tensors) || tensors.length === 0)
     throw new ArgumentError('ERR_EMPTY_LIST', 'concat: needs an array of at least one tensor.')
-  // not forEach, which leaves holes out
-  for (let i = 0; i < tensors.length; i++) checkTensor('concat', `tensor ${i}`, tensors[i])
-  const solid = (tensors as readonly Tensor[]).filter((t) => t.ndim !== 1 || t.size > 0)
+  checkTensors('concat', 'tensor', tensors)
+  const solid = tensors.filter((t) => t.ndim !== 1 || t.size > 0)
   const list: readonly Tensor[] = solid.length > 0 ? solid : tensors
   const first = list[0]
   const d = normalizeDim('concat', dim, first.ndim)
@@ -77,7 +76,7 @@ export function stack<const T extends readonly Tensor[], D extends number = 0>(
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   if (!Array.isArray(tensors) || tensors.length === 0)
     throw new ArgumentError('ERR_EMPTY_LIST', 'stack: needs an array of at least one tensor.')
-  tensors.forEach((t, i) => checkTensor('stack', `tensor ${i}`, t))
+  checkTensors('stack', 'tensor', tensors)
   for (const t of tensors) {
     if (!sameShape(t.shape, tensors[0].shape)) {
       throw new ShapeError('ERR_STACK', `stack: shapes differ: ${showShape(tensors[0].shape)} and ${showShape(t.shape)}.`)
@@ -104,7 +103,7 @@ export function split(x: Tensor, size: number | readonly number[], dim = 0): Ten
   const valid =
     typeof size === 'number'
       ? Number.isInteger(size) && size > 0
-      : size.reduce((a, b) => a + b, 0) === n && size.every((s) => Number.isInteger(s) && s >= 0)
+      : size.every((s) => Number.isInteger(s) && s >= 0) && size.reduce((a, b) => a + b, 0) === n
   if (!valid)
     throw new ArgumentError('ERR_SPLIT', `split: ${showValue(size)} does not cut dimension ${d} of ${showShape(x.shape)} (size ${n}).`)
   const sizes =

@@ -4,11 +4,19 @@
 import { ArgumentError, showKind } from '../errors.js'
 import { Tensor } from '../tensor.js'
 
+/** Whether `for … of` can walk over something: its iterator is made, and has a `next`. */
+export function isIterable(x: unknown): x is Iterable<unknown> {
+  // a typed array is none of objects, and one without its memory cannot even be walked
+  if (typeof x !== 'object' || x === null || ArrayBuffer.isView(x)) return false
+  if (Array.isArray(x)) return true
+  const { [Symbol.iterator]: iterate } = x as Partial<Iterable<unknown>>
+  return typeof iterate === 'function' && typeof iterate.call(x)?.next === 'function'
+}
+
 /** A tensor or an iterable of them as an array, checked. */
 export function tensorList(op: string, parameters: Iterable<Tensor> | Tensor): Tensor[] {
   const iterable = parameters instanceof Tensor ? [parameters] : parameters
-  // a typed array is none of tensors, and one without its memory cannot even be walked
-  if (iterable === null || iterable === undefined || ArrayBuffer.isView(iterable) || typeof iterable[Symbol.iterator] !== 'function') {
+  if (!isIterable(iterable)) {
     const advice =
       typeof iterable === 'object' && iterable !== null && 'parameters' in iterable
         ? 'Pass model.parameters().'

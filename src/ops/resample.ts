@@ -46,7 +46,8 @@ export function checkInterpolation(op: string, o: InterpolateOptions): void {
     throw new ArgumentError('ERR_INTERPOLATE', `${op}: ${what}`)
   }
   const mode = o.mode ?? 'nearest'
-  if (ranks[mode] === undefined) fail(`mode must be one of ${Object.keys(ranks).join(', ')}, received ${showValue(o.mode)}.`)
+  if (typeof mode !== 'string' || !Object.hasOwn(ranks, mode))
+    fail(`mode must be one of ${Object.keys(ranks).join(', ')}, received ${showValue(o.mode)}.`)
   if ((o.size === undefined) === (o.scaleFactor === undefined)) fail('give either size or scaleFactor.')
   if (o.alignCorners !== undefined && ranks[mode] === 0) fail(`alignCorners has no meaning for mode '${mode}'.`)
   const valid = (list: number | readonly number[], test: (x: number) => boolean): boolean =>

@@ -16,7 +16,7 @@ import {
   showShape,
   showValue,
 } from '../errors.js'
-import { sameShape, sizeOf } from '../shape.js'
+import { checkResult, sameShape, sizeOf } from '../shape.js'
 import { Storage } from '../storage.js'
 import { Tensor, tensorOf } from '../tensor.js'
 import { tracing } from '../tracing.js'
@@ -66,6 +66,7 @@ export function refuseInTrace(op: string): void {
 /** @internal zeros that background programs may use by reference */
 export function stateZeros(op: string, shape: readonly number[], dtype: DType = 'float32'): Tensor {
   refuseInTrace(op)
+  checkResult(op, shape)
   return Tensor.contiguous(Storage.allocateShared(sizeOf(shape) * itemSize(dtype)), [...shape], dtype)
 }
 
@@ -170,7 +171,10 @@ export function loadState(
 const shown = { entries: 40, characters: 200 }
 
 function showList(list: readonly string[], separator: string): string {
-  const clip = (text: string): string => (text.length <= shown.characters ? text : `${text.slice(0, shown.characters - 1)}…`)
+  const clip = (key: unknown): string => {
+    const text = typeof key === 'string' ? key : showValue(key)
+    return text.length <= shown.characters ? text : `${text.slice(0, shown.characters - 1)}…`
+  }
   const more = list.length > shown.entries ? `${separator}and ${list.length - shown.entries} more` : ''
   return list.slice(0, shown.entries).map(clip).join(separator) + more
 }

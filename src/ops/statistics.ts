@@ -191,7 +191,7 @@ export function quantile(
   const { dim, keepdim = false, interpolation = 'linear' } = along<QuantileOptions>('quantile', first, rest, quantileNames)
   checkTensor('quantile', 'x', x)
   const list = typeof q === 'number' ? [q] : q
-  if (!Array.isArray(list) || list.length === 0 || !list.every((p) => typeof p === 'number' && p >= 0 && p <= 1))
+  if (!Array.isArray(list) || list.length === 0 || !Array.from(list).every((p) => typeof p === 'number' && p >= 0 && p <= 1))
     throw new ArgumentError('ERR_QUANTILE', `quantile: q must be between 0 and 1, received ${showValue(q)}.`)
   if (typeof interpolation !== 'string' || !Object.hasOwn(interpolations, interpolation)) {
     throw new ArgumentError(

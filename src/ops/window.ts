@@ -2,7 +2,8 @@
  * Windows that slide over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`: what convolution and pooling have in
  * common. In: kernel sizes, strides and so on, as users give them. Out: one integer for each spatial dimension, or an error.
  */
-import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
+import { ArgumentError, DTypeError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
+import { maxElements } from '../shape.js'
 import type { Tensor } from '../tensor.js'
 import { checkTensor } from './dispatch.js'
 
@@ -41,8 +42,10 @@ export function sizesOf(
   code: SizeError = 'ERR_CONV_OPTION',
 ): number[] {
   const list: readonly number[] = typeof value === 'number' ? new Array<number>(rank).fill(value) : value
-  if (!Array.isArray(list) || list.length !== rank || !list.every((v) => Number.isInteger(v) && v >= low)) {
-    throw new ArgumentError(code, `${op}: ${name} must be an integer from ${low}${lists[rank]}, received ${showValue(value)}.`)
+  // no larger than the sizes they apply to, and a kernel has them in 32 bits
+  if (!Array.isArray(list) || list.length !== rank || !list.every((v) => Number.isInteger(v) && v >= low && v <= maxElements)) {
+    const most = Array.isArray(list) && list.some((v) => isNumber(v) && v > maxElements) ? ` to ${maxElements}` : ''
+    throw new ArgumentError(code, `${op}: ${name} must be an integer from ${low}${most}${lists[rank]}, received ${showValue(value)}.`)
   }
   return [...list]
 }

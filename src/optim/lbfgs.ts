@@ -3,7 +3,7 @@
  * eagerly; what it calls may be compiled.
  */
 import { enableGrad, noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, StateError, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isFunction, StateError, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { zerosLike } from '../ops/creation.js'
 import { abs, add, mul, neg, sub } from '../ops/elementwise.js'
@@ -213,7 +213,7 @@ export class LBFGS extends Optimizer {
 
   /** Iterates until a limit or a tolerance is reached; returns the loss at the beginning. */
   override step(closure?: () => Tensor): Tensor {
-    if (typeof closure !== 'function')
+    if (!isFunction(closure))
       throw new StateError(
         'ERR_CLOSURE',
         'LBFGS: step needs a function that computes the loss and its gradients: optimizer.step(() => { …; loss.backward(); return loss }). fit() cannot give it one.',

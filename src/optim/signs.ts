@@ -1,7 +1,7 @@
 /**
  * Optimizers that look at the signs of gradients: Rprop with a step size for each element, Lion with a momentum.
  */
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isNumber, showValue } from '../errors.js'
 import { assign } from '../ops/assign.js'
 import { eq, gt, lt, maximum, minimum, mul, sign, sub, where } from '../ops/elementwise.js'
 import type { Tensor } from '../tensor.js'
@@ -23,7 +23,7 @@ export interface RpropOptions {
 type Pair = readonly [number, number]
 
 function checkPair(name: string, pair: Pair, fits: (a: number, b: number) => boolean, rule: string): Pair {
-  if (Array.isArray(pair) && pair.length === 2 && fits(pair[0], pair[1])) return pair
+  if (Array.isArray(pair) && pair.length === 2 && pair.every(isNumber) && fits(pair[0], pair[1])) return pair
   throw new ArgumentError('ERR_HYPERPARAMETER', `Rprop: ${name} must be ${rule}, received ${showValue(pair)}.`)
 }
 

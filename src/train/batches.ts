@@ -11,7 +11,7 @@ import { ArrayDataset, type BulkDataset, DataLoader, type ItemDataset } from '..
 import { CounterRandom } from '../data/rng.js'
 import { pairOf, targetDType } from '../data/tensors.js'
 import { type DType, itemSize, type TypedArray, viewMemory } from '../dtype.js'
-import { ArgumentError, ShapeError, showKind, showShape } from '../errors.js'
+import { ArgumentError, isFunction, ShapeError, showKind, showShape, showValue } from '../errors.js'
 import { clone } from '../ops/movement.js'
 import { drawBlocks } from '../random.js'
 import { isContiguous, maxRank, sizeOf } from '../shape.js'
@@ -94,7 +94,8 @@ export function batchSource(what: string, data: FitData, options: BatchOptions, 
     return new IterableSource(what, () => data, { batches: data.length, samples: undefined })
   }
   if (isDataset(data)) return datasetSource(what, data, options)
-  if (typeof data === 'function' || isIterable(data)) {
+  const isBatches = Array.isArray(data) ? data.every((batch) => Array.isArray(batch)) : isIterable(data)
+  if (isFunction(data) || isBatches) {
     refuseOwn(what, 'an iterable of batches', options)
     return new IterableSource(what, typeof data === 'function' ? data : () => data)
   }
@@ -113,9 +114,7 @@ function refuseOwn(what: string, kind: string, options: BatchOptions): void {
 }
 
 function isIterable(x: unknown): x is AsyncIterable<readonly unknown[]> | Iterable<readonly unknown[]> {
-  if (typeof x !== 'object' || x === null || ArrayBuffer.isView(x)) return false
-  if (Array.isArray(x)) return x.every((batch) => Array.isArray(batch))
-  return Symbol.asyncIterator in x || Symbol.iterator in x
+  return typeof x === 'object' && x !== null && !ArrayBuffer.isView(x) && (Symbol.asyncIterator in x || Symbol.iterator in x)
 }
 
 function isDataset(x: unknown): x is BulkDataset | ItemDataset {
@@ -306,6 +305,16 @@ function datasetSource(what: string, data: BulkDataset | ItemDataset, options: B
   return new IterableSource(what, next, { batches, samples: dropLast ? batches * batchSize : data.length })
 }
 
+/** An iterable as what `for await` can walk over: of others it would only say that undefined is not a function. */
+function walk<T>(what: string, data: AsyncIterable<T> | Iterable<T>): AsyncIterable<T> | Iterable<T> {
+  if (!isIterable(data)) throw new ArgumentError('ERR_FIT_DATA', `${what}: expected an iterable of batches, received ${showKind(data)}.`)
+  const iterate: unknown = Symbol.asyncIterator in data ? data[Symbol.asyncIterator] : data[Symbol.iterator]
+  const made = typeof iterate === 'function' ? (iterate.call(data) as { next?: unknown } | undefined) : undefined
+  if (typeof made?.next !== 'function')
+    throw new ArgumentError('ERR_FIT_DATA', `${what}: what its iterator is has no next(), received ${showValue(made)}. Write a generator.`)
+  return (Symbol.asyncIterator in data ? { [Symbol.asyncIterator]: () => made } : { [Symbol.iterator]: () => made }) as AsyncIterable<T>
+}
+
 class IterableSource implements BatchSource {
   readonly batches: number | undefined
   readonly samples: number | undefined
@@ -322,7 +331,7 @@ class IterableSource implements BatchSource {
 
   async *epoch(): AsyncGenerator<Batch, void, undefined> {
     let number = 0
-    for await (const item of this.open()) {
+    for await (const item of walk(this.what, this.open())) {
       number++
       if (!Array.isArray(item)) {
         throw new ArgumentError('ERR_FIT_DATA', `${this.what}: batch ${number} is no [inputs, targets] pair but ${showKind(item)}.`)

@@ -34,9 +34,11 @@ export class Fit<M extends Metrics = Metrics> implements PromiseLike<History<M>>
     const release = (): void => {
       for (const channel of [...this.epochReaders, ...this.stepReaders]) channel.release()
     }
-    options?.signal?.addEventListener('abort', release)
+    let signal: AbortSignal | undefined
     try {
       checkOptions(model, options)
+      signal = options.signal
+      signal?.addEventListener('abort', release)
       const history = await train(model, data, options, {
         left: this.stopping.signal,
         onStep: (make) => (this.stepReaders.size === 0 ? undefined : offer(this.stepReaders, make())),
@@ -53,7 +55,7 @@ export class Fit<M extends Metrics = Metrics> implements PromiseLike<History<M>>
       for (const channel of [...this.epochReaders, ...this.stepReaders]) channel.fail(error)
       throw error
     } finally {
-      options?.signal?.removeEventListener('abort', release)
+      signal?.removeEventListener('abort', release)
     }
   }
 

@@ -3,7 +3,7 @@
  * computes its loss. Out: a report. Nothing is changed.
  */
 import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, isFunction, showValue } from '../errors.js'
 import { Module } from '../nn/module.js'
 import { assign } from '../ops/assign.js'
 import { clone } from '../ops/movement.js'
@@ -163,7 +163,7 @@ export function gradientFlow(model: Module, lossOf: () => Tensor, options: { opt
   checkOptions('gradientFlow', options, { optimizer: true })
   if (!(model instanceof Module))
     throw new ArgumentError('ERR_NOT_A_MODULE', `gradientFlow: expected a model, received ${showValue(model)}.`)
-  if (typeof lossOf !== 'function')
+  if (!isFunction(lossOf))
     throw new ArgumentError(
       'ERR_NOT_A_FUNCTION',
       `gradientFlow: expected a function that computes the loss, received ${showValue(lossOf)}.`,

@@ -1,6 +1,7 @@
 /**
  * What a training leaves behind: an epoch's figures, and the history of all.
  */
+import { ArgumentError, isNumber, showValue } from '../errors.js'
 import { validationName } from './options.js'
 import type { Metric } from './whole.js'
 
@@ -62,6 +63,19 @@ export class History<M extends Metrics = Metrics> {
   /** The figures of the last completed epoch. */
   get last(): Epoch<M> | undefined {
     return this.epochs.at(-1)
+  }
+}
+
+/** What early stopping and schedules watch: a figure by its name (NaN where there is none), or what a function of the user gives. */
+export function figureReader<M extends Metrics>(
+  what: string,
+  monitor: string | ((epoch: Epoch<M>) => number),
+): (epoch: Epoch<M>) => number {
+  if (typeof monitor === 'string') return (epoch) => figure(epoch, monitor) ?? Number.NaN
+  return (epoch) => {
+    const value: unknown = monitor(epoch)
+    if (isNumber(value)) return value
+    throw new ArgumentError('ERR_FIT_OPTION', `fit: ${what} must give a number, received ${showValue(value)}.`)
   }
 }
 

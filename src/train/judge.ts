@@ -8,7 +8,7 @@ import { clone } from '../ops/movement.js'
 import { rangeOf } from '../ops/range.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import type { Tensor } from '../tensor.js'
-import { type Epoch, figure, type Metrics } from './history.js'
+import { type Epoch, figureReader, type Metrics } from './history.js'
 import type { EarlyStopping } from './options.js'
 
 type Copies = readonly (readonly [tensor: Tensor, copy: Tensor])[]
@@ -46,7 +46,7 @@ export class Judge<M extends Metrics> {
     this.model = model
     this.optimizer = optimizer
     this.options = options
-    this.read = typeof monitor === 'function' ? monitor : (epoch) => figure(epoch, monitor) ?? Number.NaN
+    this.read = figureReader('earlyStopping.monitor', monitor)
     const mode = options.mode ?? (typeof monitor === 'function' || monitor === 'loss' || monitor === 'valLoss' ? 'min' : 'max')
     this.sign = mode === 'min' ? 1 : -1
     if (options.restoreBest) this.kept = this.keep()

@@ -3,7 +3,16 @@
  */
 
 import { checkCacheBytes } from '../compile/variants.js'
-import { ArgumentError, checkOptions as checkNames, isNumber, type OptionNames, showKind, showValue } from '../errors.js'
+import {
+  ArgumentError,
+  checkOptions as checkNames,
+  checkSignal,
+  isFunction,
+  isNumber,
+  type OptionNames,
+  showKind,
+  showValue,
+} from '../errors.js'
 import { Module } from '../nn/module.js'
 import { Optimizer } from '../optim/optimizer.js'
 import { LRScheduler, ReduceLROnPlateau } from '../optim/schedulers/index.js'
@@ -114,8 +123,7 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
     throw wrong('the third argument must be { loss, optimizer, … }', given, remedy)
   }
   checkNames<FitOptions<M>>('fit', options, names)
-  if (typeof options.loss !== 'function')
-    throw wrong('loss must be a function of outputs and targets, like losses.crossEntropy', options.loss)
+  if (!isFunction(options.loss)) throw wrong('loss must be a function of outputs and targets, like losses.crossEntropy', options.loss)
   if (!(options.optimizer instanceof Optimizer))
     throw wrong('optimizer must be an optimizer, like new optim.Adam(model.parameters())', options.optimizer)
   checkCount('epochs', options.epochs, 0)
@@ -125,12 +133,12 @@ export function checkOptions<M extends Metrics>(model: unknown, options: FitOpti
   if (Array.isArray(options.metrics)) throw wrong('metrics must be functions by name, like { accuracy: metrics.accuracy }', options.metrics)
   for (const [name, metric] of Object.entries(options.metrics ?? {})) {
     if (name === 'loss' || name === 'valLoss') throw wrong("a metric needs a name of its own: 'loss' is the loss", name)
-    if (typeof metric !== 'function')
-      throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
+    if (!isFunction(metric)) throw wrong(`the metric ${name} must be a function of outputs and targets, like metrics.accuracy`, metric)
   }
   const { progress = 'auto', earlyStopping } = options
   if (!['auto', 'bar', 'lines', true, false].includes(progress))
     throw wrong("progress must be 'auto', 'bar', 'lines', true or false", progress)
+  checkSignal('fit', options.signal)
   checkCompile(options.compile)
   if (earlyStopping !== undefined) checkStopping(earlyStopping, options)
   if (options.scheduler !== undefined) checkScheduler(options.scheduler, options)
@@ -168,7 +176,7 @@ function checkStopping<M extends Metrics>(stopping: EarlyStopping<M>, options: F
 }
 
 function checkMonitor<M extends Metrics>(what: string, monitor: unknown, options: FitOptions<M>): void {
-  if (monitor === undefined || typeof monitor === 'function') return
+  if (monitor === undefined || isFunction(monitor)) return
   const metrics = Object.keys(options.metrics ?? {})
   const names = ['loss', ...metrics, ...(options.validation === undefined ? [] : ['loss', ...metrics].map(validationName))]
   if (!names.includes(monitor as string)) throw wrong(`${what} must be one of ${names.join(', ')}, or a function`, monitor)

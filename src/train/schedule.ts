@@ -2,7 +2,7 @@
  * The schedule of a training: when it is stepped, and by which figure. In: the option `scheduler`. Out: what the loop calls.
  */
 import { LRScheduler, ReduceLROnPlateau } from '../optim/schedulers/index.js'
-import { type Epoch, figure, type Metrics } from './history.js'
+import { type Epoch, figureReader, type Metrics } from './history.js'
 import type { FitOptions, FitScheduler } from './options.js'
 
 /** A schedule with when and by what it is stepped. */
@@ -20,7 +20,7 @@ export class Timetable<M extends Metrics> {
     const { scheduler, every, monitor = validates ? 'valLoss' : 'loss' } = scheduleOf(given)
     this.scheduler = scheduler
     this.everyStep = scheduler instanceof LRScheduler && (every === undefined ? scheduler.everyStep : every === 'step')
-    this.read = typeof monitor === 'function' ? monitor : (epoch) => figure(epoch, monitor) ?? Number.NaN
+    this.read = figureReader('scheduler.monitor', monitor)
   }
 
   /** After an optimizer step was queued: the next one computes with the new rate. */

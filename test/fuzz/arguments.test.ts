@@ -1,6 +1,7 @@
 /** Hostile arguments, a fixed set. */
 import { beforeAll } from 'vitest'
-import { fuzzer, surface } from './arguments.js'
+import { surface } from './arguments/attack.js'
+import { fuzzer } from './arguments.js'
 import { fuzzTest } from './frame/test.js'
 
 // asked here, where nobody waits for a case to end

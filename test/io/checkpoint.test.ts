@@ -216,6 +216,9 @@ describe('extra', () => {
     class Own {
       x = 1
     }
+    const deep: unknown = JSON.parse(`${'['.repeat(10_000)}${']'.repeat(10_000)}`)
+    const gone = new Float32Array(2)
+    structuredClone(gone, { transfer: [gone.buffer] })
     const cases: [extra: unknown, said: string][] = [
       [{ best: () => 1 }, 'extra.best cannot be saved: it is a function.'],
       [{ list: [0, { 'a b': Symbol('s') }] }, 'extra.list[1]["a b"] cannot be saved: it is a symbol.'],
@@ -223,6 +226,9 @@ describe('extra', () => {
       [{ own: new Own() }, 'extra.own cannot be saved: it is an instance of Own.'],
       [new Map([['k', new Own()]]), 'extra (value 0) cannot be saved'],
       [circle, 'extra.a[0] cannot be saved: it contains itself.'],
+      [{ deep }, 'nested deeper than 1000 levels'],
+      [{ gone }, 'extra.gone cannot be saved: its memory has been transferred elsewhere'],
+      [gone.buffer, 'extra cannot be saved: its memory has been transferred elsewhere'],
       [new DataView(new ArrayBuffer(2)), 'extra cannot be saved: it is a DataView.'],
       [{ [Symbol('s')]: 1 }, 'extra cannot be saved: it has keys that are symbols.'],
     ]

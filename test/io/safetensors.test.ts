@@ -279,6 +279,8 @@ describe('writing', () => {
     expect(() => serializeSafetensors({ __metadata__: x })).toThrow('reserved')
     expect(() => serializeSafetensors({ '\ud800': x })).toThrow('well-formed')
     expect(() => serializeSafetensors({ x }, { metadata: { a: 1 as unknown as string } })).toThrow(ArgumentError)
+    const deep = JSON.parse(`${'['.repeat(10_000)}${']'.repeat(10_000)}`) as string
+    expect(() => serializeSafetensors({ x }, { metadata: { a: deep } })).toThrow('must be a well-formed string, received [[…]]')
     expect(() => serializeSafetensors({ x }, { floatType: 'F8' as 'F16' })).toThrow(ArgumentError)
   })
 })

@@ -63,6 +63,15 @@ describe.each([true, false])('before training (compile: %s)', (compile) => {
     await fit(model, [x, y], { ...setup(model), optimizer: new optim.SGD(model[2].parameters(), { lr: 0.1 }), compile })
   })
 
+  test('what is no signal, and an iterator that is none', async () => {
+    const model = mlp()
+    await refused(model, { ...setup(model), compile, signal: new AbortController() as never }, 'ERR_SIGNAL', 'Pass its .signal.')
+    await refused(model, { ...setup(model), compile, signal: {} as never }, 'ERR_SIGNAL', 'must be an AbortSignal')
+    const broken = { [Symbol.iterator]: () => ({}) }
+    await refused(model, { ...setup(model), compile }, 'ERR_FIT_DATA', 'Write a generator', broken)
+    await refused(model, { ...setup(model), compile }, 'ERR_FIT_DATA', 'received undefined', () => undefined)
+  })
+
   test('the optimizer of another model', async () => {
     const model = mlp()
     await refused(model, { ...setup(mlp()), compile }, 'ERR_FIT_OPTIMIZER', 'none of the parameters of this model')

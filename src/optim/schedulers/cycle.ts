@@ -1,7 +1,7 @@
 /**
  * Schedules that come back: cosines with and without restarts, triangles, and one cycle up and down.
  */
-import { ArgumentError, checkOptions, StateError, showValue } from '../../errors.js'
+import { ArgumentError, checkFunction, checkOptions, StateError, showValue } from '../../errors.js'
 import type { Optimizer, ParameterGroup } from '../optimizer.js'
 import { checkCount, checkNumber, LRScheduler, perGroup, type SchedulerState } from './scheduler.js'
 
@@ -150,12 +150,22 @@ export class CyclicLR extends LRScheduler {
       baseMomentum: true,
       maxMomentum: true,
     })
-    const { stepSizeUp = 2000, stepSizeDown = stepSizeUp, mode = 'triangular', scaleFn, cycleMomentum = true } = options
+    const {
+      stepSizeUp = 2000,
+      stepSizeDown = stepSizeUp,
+      mode = 'triangular',
+      scaleFn,
+      scaleMode = 'cycle',
+      cycleMomentum = true,
+    } = options
     if (scaleFn === undefined && !['triangular', 'triangular2', 'exp_range'].includes(mode))
       throw new ArgumentError(
         'ERR_SCHEDULE',
         `${name}: mode must be 'triangular', 'triangular2' or 'exp_range', received ${showValue(mode)}.`,
       )
+    if (scaleFn !== undefined) checkFunction(`${name}: scaleFn`, scaleFn)
+    if (!['cycle', 'iterations'].includes(scaleMode))
+      throw new ArgumentError('ERR_SCHEDULE', `${name}: scaleMode must be 'cycle' or 'iterations', received ${showValue(scaleMode)}.`)
     this.baseLrs = perGroup(name, 'baseLr', baseLr, optimizer).map((x) => checkNumber(name, 'baseLr', x, 0))
     this.maxLrs = perGroup(name, 'maxLr', maxLr, optimizer).map((x) => checkNumber(name, 'maxLr', x, 0))
     this.total = checkNumber(name, 'stepSizeUp', stepSizeUp, 1) + checkNumber(name, 'stepSizeDown', stepSizeDown, 1)
@@ -176,7 +186,8 @@ export class CyclicLR extends LRScheduler {
     const cycle = Math.floor(1 + lastEpoch / total)
     const x = 1 + lastEpoch / total - cycle
     const height = x <= rising ? x / rising : (x - 1) / (rising - 1)
-    if (scaleFn !== undefined) return height * scaleFn(this.options.scaleMode === 'iterations' ? lastEpoch : cycle)
+    if (scaleFn !== undefined)
+      return height * checkNumber('CyclicLR', 'what scaleFn gives', scaleFn(this.options.scaleMode === 'iterations' ? lastEpoch : cycle))
     if (mode === 'triangular') return height
     return height * (mode === 'triangular2' ? 1 / 2 ** (cycle - 1) : gamma ** lastEpoch)
   }

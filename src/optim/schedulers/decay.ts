@@ -1,7 +1,7 @@
 /**
  * Schedules that go one way: steps, powers, lines, and functions of the user.
  */
-import { ArgumentError, checkOptions, showValue } from '../../errors.js'
+import { ArgumentError, checkOptions, isFunction, showValue } from '../../errors.js'
 import type { Optimizer, ParameterGroup } from '../optimizer.js'
 import { checkCount, checkNumber, LRScheduler, perGroup } from './scheduler.js'
 
@@ -10,9 +10,11 @@ export type LrLambda = (epoch: number) => number
 
 function checkLambdas(name: string, optimizer: Optimizer, lambda: LrLambda | readonly LrLambda[]): LrLambda[] {
   const list = perGroup(name, 'lrLambda', lambda, optimizer)
-  if (list.every((f) => typeof f === 'function')) return list
+  if (Array.from(list).every(isFunction)) return list
   throw new ArgumentError('ERR_SCHEDULE', `${name}: lrLambda must be a function of the epoch, received ${showValue(lambda)}.`)
 }
+
+const factorOf = (name: string, lambda: LrLambda, epoch: number): number => checkNumber(name, 'what lrLambda gives', lambda(epoch))
 
 /**
  * The initial rate times a function of the epoch; an array gives one function a group. Source: `torch.optim.lr_scheduler.LambdaLR`.
@@ -27,7 +29,7 @@ export class LambdaLR extends LRScheduler {
     this.begin()
   }
   protected rate(_group: ParameterGroup, base: number, _first: boolean, index: number): number {
-    return base * this.lambdas[index](this.lastEpoch)
+    return base * factorOf('LambdaLR', this.lambdas[index], this.lastEpoch)
   }
 }
 
@@ -40,7 +42,7 @@ export class MultiplicativeLR extends LRScheduler {
     this.begin()
   }
   protected rate(group: ParameterGroup, _base: number, first: boolean, index: number): number {
-    return first ? group.lr : group.lr * this.lambdas[index](this.lastEpoch)
+    return first ? group.lr : group.lr * factorOf('MultiplicativeLR', this.lambdas[index], this.lastEpoch)
   }
 }
 

