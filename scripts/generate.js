@@ -14,9 +14,9 @@ import { supportTable } from './support-table.js'
 /** The table as the library itself sees it. */
 async function loadTable() {
   const contents = `
-    import './src/ops/functions.ts'
+    import './src/ops/basic/functions.ts'
     export { compile } from './src/index.ts'
-    export { opTable } from './src/ops/table.ts'
+    export { opTable } from './src/ops/core/table.ts'
     export { microOperations, tableHash } from './src/backend/registry.ts'
     export { withBackend } from './src/backend/select.ts'
     export { formatVersion, hasEpilogue, Opcode } from './src/ir/format.ts'

@@ -17,7 +17,8 @@ import {
   where,
   zeros,
 } from '../src/index.js'
-import { eagerHooks, gradMode } from '../src/ops/dispatch.js'
+import { eagerHooks } from '../src/ops/core/dispatch.js'
+import { gradMode } from '../src/ops/core/grad-mode.js'
 import { backends } from './support/backends.js'
 
 afterEach(() => anomaly(false))

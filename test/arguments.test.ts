@@ -1,6 +1,6 @@
 /** Arguments of a wrong kind, where JavaScript would have gone on or thrown an error of its own: typed errors that say what was received. */
 import { describe, expect, it } from 'vitest'
-import { showValue } from '../src/errors.js'
+import { showValue } from '../src/base/errors.js'
 import {
   ArgumentError,
   ArrayDataset,

@@ -25,7 +25,7 @@ import {
   where,
   zeros,
 } from '../src/index.js'
-import { gradMode } from '../src/ops/dispatch.js'
+import { gradMode } from '../src/ops/core/grad-mode.js'
 import { backends, onJs, onNative } from './support/backends.js'
 
 const leaf = (data: number | number[] | number[][]): Tensor => tensor(data, { requiresGrad: true })

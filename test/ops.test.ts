@@ -4,7 +4,7 @@
  * of first and second order; the same result inside a fused chain and into `out`.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { isFloat } from '../src/dtype.js'
+import { isFloat } from '../src/base/dtype.js'
 import { ChainruleError, compile, empty, enableGrad, type Tensor, tensor } from '../src/index.js'
 import { cases } from './ops.cases.js'
 import { backends, eachIsa, eachThreadCount, hasNative, onJs, onNative } from './support/backends.js'

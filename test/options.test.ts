@@ -4,7 +4,7 @@
  * support/samples.ts.
  */
 import { describe, expect, it } from 'vitest'
-import { showKind } from '../src/errors.js'
+import { showKind } from '../src/base/errors.js'
 import { ArgumentError, allclose, batchNorm, ChainruleError, manualSeed, nn, ones, optim, rand, stft, sum, tensor } from '../src/index.js'
 import { callableAt, sampleArguments } from './support/samples.js'
 import { type Callable, type OptionsPlace, publicSurface } from './support/surface.js'

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import * as cr from '../src/index.js'
 import { compile, type Tensor, tensor } from '../src/index.js'
-import { opTable } from '../src/ops/table.js'
+import { opTable } from '../src/ops/core/table.js'
 import { eachIsa, hasNative, onJs } from './support/backends.js'
 
 type Num = number | string

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { withBackend } from '../src/backend/select.js'
 import { add, assign, compile, noGrad, type Tensor, tensor, zeros } from '../src/index.js'
-import { stateZeros } from '../src/ops/state.js'
+import { stateZeros } from '../src/ops/basic/state.js'
 import { backends } from './support/backends.js'
 
 const list = (t: Tensor | undefined): unknown => t?.toArray()

@@ -1,5 +1,5 @@
 // Blocked algorithms on dense matrices of doubles, row by row in memory: products, triangular solutions, factorizations and decompositions. In:
-// matrices that may be overwritten, with `step` numbers from row to row; out: factors. What they compute is what src/ops/matrix.ts says in
+// matrices that may be overwritten, with `step` numbers from row to row; out: factors. What they compute is what src/ops/arrays/matrix-loops.ts says in
 // plain loops. Steps are best odd multiples of a cache line (denseStep), or columns would share few sets of the cache.
 #pragma once
 #include "../simd/doubles.h"

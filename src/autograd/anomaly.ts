@@ -4,12 +4,13 @@
  *
  * Off, it costs one comparison an op. Compiled functions run op by op while it is on.
  */
-import { ArgumentError, deepStack, isFunction, StateError, showValue, userLine } from '../errors.js'
-import { eagerHooks, gradMode } from '../ops/dispatch.js'
-import { describeBroken, describeRange, type Range, rangeOf } from '../ops/range.js'
-import type { OpRow } from '../ops/table.js'
-import type { GradNode, Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+import { ArgumentError, deepStack, isFunction, StateError, showValue, userLine } from '../base/errors.js'
+import { eagerHooks } from '../ops/core/dispatch.js'
+import { gradMode } from '../ops/core/grad-mode.js'
+import type { OpRow } from '../ops/core/table.js'
+import type { GradNode, Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
+import { describeBroken, describeRange, type Range, rangeOf } from './value-range.js'
 
 let always = false
 /** Calls of `anomaly(fn)` that have not ended. */

@@ -2,48 +2,22 @@
  * The backward walk: from a result to the leaves, gradients by the rules of the op table. Un-broadcasting happens here and nowhere
  * else. Rules are ordinary ops, so gradients of gradients work and `compile` records the walk like anything else.
  */
-import { checkFunction, checkOptions, GradientError, ShapeError, StateError, showShape } from '../errors.js'
-import { checkTensor, gradMode, versionOf } from '../ops/dispatch.js'
-import { add, to } from '../ops/elementwise.js'
-import { concat } from '../ops/join.js'
-import { clone, expand } from '../ops/movement.js'
-import { sumTo } from '../ops/reduce.js'
-import type { GradientRule, OpRow, Stretch } from '../ops/table.js'
-import { distinctIndices, sameShape } from '../shape.js'
-import { type GradNode, Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+import { isFloat } from '../base/dtype.js'
+import { checkOptions, GradientError, ShapeError, StateError, showShape } from '../base/errors.js'
+import { distinctIndices, sameShape } from '../base/shape.js'
+import { add, to } from '../ops/basic/elementwise.js'
+import { concat } from '../ops/basic/join.js'
+import { clone, expand } from '../ops/basic/movement.js'
+import { sumTo } from '../ops/basic/reduce.js'
+import { checkTensor, versionOf } from '../ops/core/dispatch.js'
+import { enableGrad, gradMode, noGrad } from '../ops/core/grad-mode.js'
+import type { GradientContext, GradientRule, OpRow, Stretch } from '../ops/core/table.js'
+import { type GradNode, Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 import { checkGradient, unwatched } from './anomaly.js'
 import { countStep } from './hint.js'
 import { hooked, isHooked, observeHooks } from './hooks.js'
 import { foreign, PassingMemory } from './passing.js'
-
-/** Runs `fn` without noting how to differentiate what it does. */
-export function noGrad<T>(fn: () => T): T {
-  return withGradMode(false, 'noGrad', fn)
-}
-
-/** Runs `fn` with gradients noted, inside a `noGrad`. */
-export function enableGrad<T>(fn: () => T): T {
-  return withGradMode(true, 'enableGrad', fn)
-}
-
-function withGradMode<T>(enabled: boolean, name: string, fn: () => T): T {
-  checkFunction(name, fn)
-  const before = gradMode.enabled
-  gradMode.enabled = enabled
-  try {
-    const result = fn()
-    if (result instanceof Promise) {
-      throw new StateError(
-        'ERR_ASYNC_FUNCTION',
-        `${name}: the function must not be async: other code would run in between. Await outside and compute inside.`,
-      )
-    }
-    return result
-  } finally {
-    gradMode.enabled = before
-  }
-}
 
 /** Nodes that lead from the outputs to something wanted, newest first. */
 function reachable(outputs: readonly Tensor[], wanted: ReadonlySet<Tensor> | undefined, ends: ReadonlySet<Tensor> | undefined): GradNode[] {
@@ -114,6 +88,25 @@ function joined(t: Tensor, pieces: readonly Piece[]): Tensor {
   return rest.length === 0 ? whole : add(whole, joined(t, rest))
 }
 
+/** Gradients for those inputs that `needs` names, in differentiable ops: by a walk of its own through the row's composition. */
+function throughComposition(row: OpRow<unknown>, { inputs, attrs, needs, upstream }: GradientContext<unknown>): (Tensor | undefined)[] {
+  return enableGrad(() => {
+    // aliases, so that the walk ends here also where one input was computed from another
+    const asked = inputs.map((t, i) => needs[i] && isFloat(t.dtype))
+    const own = inputs.map((t, i) => (asked[i] ? t.alias() : t))
+    const seeded = (row.composition?.(own, attrs) ?? []).flatMap((t, i) => {
+      const g = upstream[i]
+      return g === undefined || !t.requiresGrad ? [] : [[t, g] as const]
+    })
+    const grads = walk(
+      seeded.map(([t]) => t),
+      seeded.map(([, g]) => g),
+      new Set(own.filter((_, i) => asked[i])),
+    )
+    return own.map((t, i) => (asked[i] ? grads.get(t) : undefined))
+  })
+}
+
 function applyRule(
   node: GradNode,
   upstream: readonly (Tensor | undefined)[],
@@ -129,7 +122,9 @@ function applyRule(
   const rule = row.gradient as GradientRule<unknown>
   // most ops have one output that carries gradients, the first; those with more look at all of them
   const first = upstream[0] ?? expand(Tensor.scalar(0, node.outputs[0].dtype), node.outputs[0].shape)
-  const run = () => rule({ inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs, upstream }, first)
+  const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs, upstream }
+  if (row.composition !== undefined && (gradMode.enabled || row.beyondRule?.(context))) return throughComposition(row, context)
+  const run = () => rule(context, first)
   if (!row.foreign) return run()
   for (const g of upstream) memory?.show(g)
   return foreign(run)

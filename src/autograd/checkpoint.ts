@@ -1,15 +1,16 @@
 /**
  * Recomputing instead of keeping: a part of a model whose intermediates are dropped after the forward pass and made again in the backward one.
  */
-import { checkFunction } from '../errors.js'
-import { alias, detach } from '../ops/alias.js'
-import { suspendWrites } from '../ops/assign.js'
-import { checkTensor, checkTensors, gradMode, noteGradient } from '../ops/dispatch.js'
-import type { OpRow } from '../ops/table.js'
-import { getRandomState, setRandomState } from '../random.js'
-import type { GradNode, Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
-import { enableGrad, walk } from './backward.js'
+import { checkFunction } from '../base/errors.js'
+import { suspendWrites } from '../ops/basic/assign.js'
+import { alias, detach } from '../ops/core/alias.js'
+import { checkTensor, checkTensors, noteGradient } from '../ops/core/dispatch.js'
+import { enableGrad, gradMode } from '../ops/core/grad-mode.js'
+import type { OpRow } from '../ops/core/table.js'
+import { getRandomState, setRandomState } from '../tensor/random.js'
+import type { GradNode, Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
+import { walk } from './backward.js'
 
 type Segment = (...inputs: Tensor[]) => Tensor
 

@@ -2,16 +2,17 @@
  * Derivatives of functions of tensors as a whole: products with vectors from either side, Jacobians, Hessians. All are made of backward walks, so
  * they need gradient rules only, nest, and work under `compile`.
  */
-import { ArgumentError, checkFunction, GradientError, ShapeError, showShape } from '../errors.js'
-import { alias } from '../ops/alias.js'
-import { arangeTensor, zeros, zerosLike } from '../ops/creation.js'
-import { checkTensor, checkTensors } from '../ops/dispatch.js'
-import { eq, to } from '../ops/elementwise.js'
-import { stack } from '../ops/join.js'
-import { narrow, reshape } from '../ops/movement.js'
-import { sameShape } from '../shape.js'
-import { Tensor } from '../tensor.js'
-import { enableGrad, walk } from './backward.js'
+import { ArgumentError, checkFunction, GradientError, ShapeError, showShape } from '../base/errors.js'
+import { sameShape } from '../base/shape.js'
+import { arangeTensor, zeros, zerosLike } from '../ops/basic/creation.js'
+import { eq, to } from '../ops/basic/elementwise.js'
+import { stack } from '../ops/basic/join.js'
+import { narrow, reshape } from '../ops/basic/movement.js'
+import { alias } from '../ops/core/alias.js'
+import { checkTensor, checkTensors } from '../ops/core/dispatch.js'
+import { enableGrad } from '../ops/core/grad-mode.js'
+import { Tensor } from '../tensor/tensor.js'
+import { walk } from './backward.js'
 import { valueAndGrad } from './functional.js'
 
 type TensorFunction = (...args: Tensor[]) => Tensor

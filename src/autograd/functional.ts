@@ -1,13 +1,14 @@
 /**
  * Gradients of functions: `grad` and `valueAndGrad`, which nest for higher orders and never touch `.grad`.
  */
-import { checkFunction, GradientError, showShape } from '../errors.js'
-import { detach } from '../ops/alias.js'
-import { zerosLike } from '../ops/creation.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { expand } from '../ops/movement.js'
-import { type GradNode, Tensor } from '../tensor.js'
-import { enableGrad, walk } from './backward.js'
+import { checkFunction, GradientError, showShape } from '../base/errors.js'
+import { zerosLike } from '../ops/basic/creation.js'
+import { expand } from '../ops/basic/movement.js'
+import { detach } from '../ops/core/alias.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { enableGrad } from '../ops/core/grad-mode.js'
+import { type GradNode, Tensor } from '../tensor/tensor.js'
+import { walk } from './backward.js'
 import { countStep } from './hint.js'
 
 type TensorFunction = (...args: Tensor[]) => Tensor

@@ -2,7 +2,7 @@
  * The hint that shows `compile`, once a process, to whoever trains op by op without having asked for it.
  */
 import { nativeBackend } from '../backend/select.js'
-import { tracing } from '../tracing.js'
+import { tracing } from '../tensor/tracing.js'
 
 const patience = 100
 let steps = 0

@@ -1,11 +1,11 @@
 /**
  * Hooks: functions of the user that see, and may replace, the gradient of a tensor during the backward walk.
  */
-import { checkFunction, GradientError, ShapeError, showShape } from '../errors.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { sameShape } from '../shape.js'
-import type { Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+import { checkFunction, GradientError, ShapeError, showShape } from '../base/errors.js'
+import { sameShape } from '../base/shape.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 
 /** Sees a gradient when it is complete; what it returns, if anything, takes its place. */
 export type GradientHook = (gradient: Tensor) => Tensor | undefined | void

@@ -6,10 +6,11 @@
  * A storage is the walk's own if an op of the library made it, outside of user code (`foreign`). Graphs refer to it only where gradients of
  * gradients are recorded, and such a walk recycles nothing.
  */
-import { gradMode, passing } from '../ops/dispatch.js'
-import type { Storage } from '../storage.js'
-import type { Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+import { passing } from '../ops/core/dispatch.js'
+import { gradMode } from '../ops/core/grad-mode.js'
+import type { Storage } from '../tensor/storage.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 
 export class PassingMemory {
   /** The walk's own storages, and how many of the gradients it holds lie in each. */

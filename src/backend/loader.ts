@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import { BackendError } from '../errors.js'
+import { BackendError } from '../base/errors.js'
 import type { Addon } from './binding.js'
 import { tableHash } from './registry.js'
 

@@ -1,7 +1,7 @@
 /**
  * The native backend: hands programs to the addon and turns its statuses into errors that name the op, its shapes and the user's line.
  */
-import { showShape } from '../errors.js'
+import { showShape } from '../base/errors.js'
 import type { Instruction } from '../ir/format.js'
 import type { Addon, AddonInfo, ProgramHandle, Slot, StatusWords } from './binding.js'
 import { type Describe, type Place, statusError } from './status.js'

@@ -2,7 +2,7 @@
  * What ops register with the backends, which lie below them: micro-operations as functions of numbers, and plain loops for structured
  * opcodes. In: rows from `src/ops`. Out: the tables the interpreter runs, and the hash both sides of the program format compare.
  */
-import type { DType, TypedArray } from '../dtype.js'
+import type { DType, TypedArray } from '../base/dtype.js'
 import { formatVersion, Opcode } from '../ir/format.js'
 
 /** Which types a micro-operation takes and gives: T is f32 or i32, the same everywhere. */

@@ -1,7 +1,7 @@
 /**
  * Which backend runs: the addon where it loads, else TypeScript. `CHAINRULE_BACKEND=js|native` forces one.
  */
-import { ArgumentError, showValue } from '../errors.js'
+import { ArgumentError, showValue } from '../base/errors.js'
 import { loadAddon, platformTarget } from './loader.js'
 import { NativeBackend } from './native.js'
 

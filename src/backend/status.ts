@@ -2,9 +2,9 @@
  * Statuses of runs and loads (docs/program-format.md, "Status") as errors. In: a status of either backend and a way to say which op was
  * meant. Out: an error that names it.
  */
-import { ArgumentError, BackendError, type ChainruleError, DataError, showShape } from '../errors.js'
+import { ArgumentError, BackendError, type ChainruleError, DataError, showShape } from '../base/errors.js'
+import { sizeOf } from '../base/shape.js'
 import type { Lookup } from '../ir/format.js'
-import { sizeOf } from '../shape.js'
 import type { StatusWords } from './binding.js'
 
 /** What errors say of an instruction. */

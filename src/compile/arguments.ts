@@ -2,7 +2,7 @@
  * What compiled functions are called with and return: tensors and numbers nested in arrays and plain objects. In: any such tree. Out: its leaves
  * in order, and a way to build it again around others.
  */
-import { type ShapeOf, Tensor } from '../tensor.js'
+import { type ShapeOf, Tensor } from '../tensor/tensor.js'
 import type { Arguments } from './trace.js'
 
 export interface FlatArguments extends Arguments {

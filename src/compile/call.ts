@@ -3,12 +3,12 @@
  * arguments, and what the slots of the entry stand for. Out: slots to run with.
  */
 import type { Slot } from '../backend/binding.js'
-import { itemSize } from '../dtype.js'
-import { copyOf } from '../ops/dispatch.js'
-import { drawBlocks } from '../random.js'
-import { isContiguous } from '../shape.js'
-import type { Storage } from '../storage.js'
-import type { Tensor } from '../tensor.js'
+import { itemSize } from '../base/dtype.js'
+import { isContiguous } from '../base/shape.js'
+import { copyOf } from '../ops/core/dispatch.js'
+import { drawBlocks } from '../tensor/random.js'
+import type { Storage } from '../tensor/storage.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { FlatArguments } from './arguments.js'
 import type { GradChange, Gradients } from './gradients.js'
 import type { Binding, Layout } from './lower.js'

@@ -1,9 +1,9 @@
 /**
  * What a program costs: multiply-adds, bytes moved, and a rough time, from its instructions alone.
  */
-import { itemSize } from '../dtype.js'
+import { itemSize } from '../base/dtype.js'
 import type { View } from '../ir/format.js'
-import type { Meta } from '../tracing.js'
+import type { Meta } from '../tensor/tracing.js'
 import type { Buf, Step } from './lower.js'
 
 export interface Cost {

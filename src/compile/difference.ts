@@ -2,8 +2,8 @@
  * Two traces of one function, compared: a function that does not do the same each time cannot be compiled.
  * In: the traces. Out: what is said about the first difference.
  */
-import { showShape } from '../errors.js'
-import { Tensor } from '../tensor.js'
+import { showShape } from '../base/errors.js'
+import { Tensor } from '../tensor/tensor.js'
 import { mapTree } from './arguments.js'
 import type { Value } from './graph.js'
 import { type Trace, valueOfTraced } from './trace.js'

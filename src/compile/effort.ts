@@ -2,7 +2,7 @@
  * A bound on the work of compiling, proportional to the graph. The passes need a small part of it; one that does not come to an end, for whatever reason,
  * becomes an error instead of a process that hangs. In: how much there is to compile. Out: nothing, or an error.
  */
-import { StateError } from '../errors.js'
+import { StateError } from '../base/errors.js'
 
 /** Units of work, each a few views looked at, for an operation. */
 const perOperation = 20_000

@@ -1,7 +1,7 @@
 /**
  * A program as text: one line an instruction, with shapes, bytes, FLOPs and the ops that were fused into it.
  */
-import { showShape } from '../errors.js'
+import { showShape } from '../base/errors.js'
 import { totalCost } from './cost.js'
 import type { Program } from './program.js'
 import { opcodeName, type StepSummary } from './summary.js'

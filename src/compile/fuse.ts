@@ -2,10 +2,11 @@
  * Fusion and scheduling. One rule: elementwise work joins the latest instruction it depends on when that one runs over the same
  * elements, or else one beside it that reads the same data; what feeds only a reduction joins the reduction. In: lowered steps. Out: steps in running order, writes of state last.
  */
+
+import { contiguousStrides } from '../base/shape.js'
 import { hasEpilogue, identityMicro, Opcode, type View } from '../ir/format.js'
-import { lowerMicro } from '../ops/micro.js'
-import { contiguousStrides } from '../shape.js'
-import type { Storage } from '../storage.js'
+import { lowerMicro } from '../ops/core/micro.js'
+import type { Storage } from '../tensor/storage.js'
 import type { Effort } from './effort.js'
 import { Group, sameView, throughView } from './group.js'
 import { Buf, isWhole, type Lowered, type Result, type Step } from './lower.js'

@@ -3,9 +3,9 @@
  * compiled functions: each call takes what the call before last left, where nobody saw it. In: the leaves whose gradients a program leaves, or clears.
  * Out: tensors for a call to write, and changes of what leaves show.
  */
-import { itemSize } from '../dtype.js'
-import { Storage } from '../storage.js'
-import { Tensor } from '../tensor.js'
+import { itemSize } from '../base/dtype.js'
+import { Storage } from '../tensor/storage.js'
+import { Tensor } from '../tensor/tensor.js'
 import type { Value } from './graph.js'
 
 /** A call's effect on one leaf's gradient. */

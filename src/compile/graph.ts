@@ -2,14 +2,14 @@
  * The recorded graph: values and the nodes that make them. In: what the recorder reports. Out: nodes in order of recording, with common
  * subexpressions found and constants folded as they arrive. Lowered by `lower.ts`.
  */
-import { type DType, heldBy } from '../dtype.js'
-import { deepError } from '../errors.js'
-import { microOperations } from '../ops/micro.js'
-import { defineOp, type OpRow, type Strided } from '../ops/table.js'
-import { copyStrided, sameShape } from '../shape.js'
-import type { Storage } from '../storage.js'
-import type { Tensor } from '../tensor.js'
-import type { Meta } from '../tracing.js'
+import { type DType, heldBy } from '../base/dtype.js'
+import { deepError } from '../base/errors.js'
+import { copyStrided, sameShape } from '../base/shape.js'
+import { microOperations } from '../ops/core/micro.js'
+import { defineOp, type OpRow, type Strided } from '../ops/core/table.js'
+import type { Storage } from '../tensor/storage.js'
+import type { Tensor } from '../tensor/tensor.js'
+import type { Meta } from '../tensor/tracing.js'
 
 /** Where a value comes from that no node computes. */
 export type Source =

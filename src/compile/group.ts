@@ -2,9 +2,10 @@
  * A group: one instruction that grows while elementwise work joins it, as a map of its own, as the epilogue of a gemm, convolution or
  * reduction, or as a reduction's prologue. References inside are symbolic until `finish` numbers them.
  */
+
+import { reshapeStrides, sameShape, sizeOf } from '../base/shape.js'
 import { type Instruction, identityMicro, type Micro, type MicroConstant, MicroType, microType, Opcode, type View } from '../ir/format.js'
-import { microNumber, microOperations, microResult } from '../ops/micro.js'
-import { reshapeStrides, sameShape, sizeOf } from '../shape.js'
+import { microNumber, microOperations, microResult } from '../ops/core/micro.js'
 import type { Node } from './graph.js'
 import type { Buf, Step } from './lower.js'
 

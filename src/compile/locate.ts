@@ -2,9 +2,9 @@
  * Which line of the user's an operation of a program comes from. The function is traced once more when that is asked, with stacks: noting them in
  * each trace would take as long as all the rest. In: the function and the shapes it was traced for. Out: text to append to a message.
  */
-import { userLine } from '../errors.js'
-import { gradMode } from '../ops/dispatch.js'
-import { Tensor } from '../tensor.js'
+import { userLine } from '../base/errors.js'
+import { gradMode } from '../ops/core/grad-mode.js'
+import { Tensor } from '../tensor/tensor.js'
 import { type FlatArguments, flattenArguments } from './arguments.js'
 import { type Arguments, type Trace, trace } from './trace.js'
 

@@ -2,13 +2,13 @@
  * Lowering: graph values become views of buffers, graph nodes become instructions. In: a trace. Out: unfused instructions in order, and
  * what has to be copied where at the end. Views cost nothing here; dead nodes are left out.
  */
-import type { DType } from '../dtype.js'
-import { itemSize } from '../dtype.js'
+import type { DType } from '../base/dtype.js'
+import { itemSize } from '../base/dtype.js'
+import { contiguousStrides, isContiguous, sizeOf } from '../base/shape.js'
 import type { Instruction, View } from '../ir/format.js'
-import { lowerMicro } from '../ops/micro.js'
-import { contiguousStrides, isContiguous, sizeOf } from '../shape.js'
-import type { Storage } from '../storage.js'
-import type { Tensor } from '../tensor.js'
+import { lowerMicro } from '../ops/core/micro.js'
+import type { Storage } from '../tensor/storage.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { Node, Value } from './graph.js'
 import type { Trace } from './trace.js'
 

@@ -3,9 +3,10 @@
  * first call, kept, and computed again when one of those tensors has changed. In: lowered steps. Out: the steps divided in two, and what is
  * kept between calls. What a kernel makes of its weights is kept by the backend, in the same calls.
  */
+
+import { sizeOf } from '../base/shape.js'
 import { Opcode } from '../ir/format.js'
-import { sizeOf } from '../shape.js'
-import { Storage } from '../storage.js'
+import { Storage } from '../tensor/storage.js'
 import { elementsOf } from './cost.js'
 import type { Effort } from './effort.js'
 import type { Buf, Lowered, Step } from './lower.js'

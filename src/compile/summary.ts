@@ -2,9 +2,9 @@
  * What is remembered of a program's instructions once it is loaded: enough for errors and `explain`, without the graph they came from. In: steps.
  * Out: names, shapes, costs.
  */
-import { showShape } from '../errors.js'
+import { showShape } from '../base/errors.js'
 import { type Instruction, Opcode } from '../ir/format.js'
-import type { OpRow } from '../ops/table.js'
+import type { OpRow } from '../ops/core/table.js'
 import { type Cost, stepCost } from './cost.js'
 import type { Step } from './lower.js'
 

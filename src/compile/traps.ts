@@ -2,7 +2,7 @@
  * Numbers that JavaScript makes up: chance and clocks. A compiled function would draw them once, while it is traced, and keep them; whether two traces
  * differ by them is chance. So they throw while a trace goes on. In: nothing. Out: the globals as they were.
  */
-import { deepStack, StateError, userLine } from '../errors.js'
+import { deepStack, StateError, userLine } from '../base/errors.js'
 
 type Source = readonly [owner: object | undefined, key: string, name: string, kind: 'chance' | 'clock']
 

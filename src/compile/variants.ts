@@ -2,7 +2,7 @@
  * The programs of one compiled function, the least recently used of which go when all of them take too much memory. In: arguments of a call, programs.
  * Out: the program for a call.
  */
-import { ArgumentError, showValue } from '../errors.js'
+import { ArgumentError, showValue } from '../base/errors.js'
 import type { FlatArguments } from './arguments.js'
 import type { Entry } from './entry.js'
 

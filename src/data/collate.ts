@@ -4,9 +4,9 @@
  * In: what a user's data set hands out (numbers, nested arrays, typed arrays, arrays with a shape). Out: fields, each a
  * typed array with shape and dtype, ready to become tensors.
  */
-import { arrayKind, checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../dtype.js'
-import { ArgumentError, DataError, DTypeError, ShapeError, showKind, showShape, showValue } from '../errors.js'
-import { checkList, checkShape, maxRank, sizeOf } from '../shape.js'
+import { arrayKind, checkDType, type DType, dtypeOfArray, itemSize, type TypedArray, viewMemory } from '../base/dtype.js'
+import { ArgumentError, DataError, DTypeError, ShapeError, showKind, showShape, showValue } from '../base/errors.js'
+import { checkList, checkShape, maxRank, sizeOf } from '../base/shape.js'
 
 /** A typed array with its shape: one side of a batch (`[batch, …]`), or one value of a sample. */
 export interface Field {

@@ -1,7 +1,7 @@
 /**
  * Ready-made data sets, in the form `fit` and `DataLoader` take: float32 pictures `[N, 1, 28, 28]` in 0..1 and uint8 labels.
  */
-import { checkOptions } from '../errors.js'
+import { checkOptions } from '../base/errors.js'
 import { syntheticDigits as drawDigits, type SyntheticDigitsOptions } from './digits.js'
 import { ArrayDataset, type Pair } from './loader.js'
 import { type ImageSplit, imageSetNames, loadMnist, type MnistOptions } from './mnist.js'

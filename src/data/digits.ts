@@ -4,7 +4,7 @@
  * In: counts, a size and a seed. Out: pictures in the form of MNIST. Each digit is a few strokes (curves through control
  * points); every picture moves the points, tilts, scales and shifts the whole, varies the pen, and adds noise.
  */
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
+import { ArgumentError, checkOptions, showValue } from '../base/errors.js'
 import type { ImageSplit } from './mnist.js'
 import { CounterRandom } from './rng.js'
 

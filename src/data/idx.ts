@@ -7,7 +7,7 @@
 import { endianness } from 'node:os'
 import { promisify } from 'node:util'
 import { constants, gunzip } from 'node:zlib'
-import { DataError, showShape } from '../errors.js'
+import { DataError, showShape } from '../base/errors.js'
 
 /** What an IDX file holds. */
 export interface IdxArray {

@@ -5,9 +5,9 @@
  * depends on seed and epoch alone, so that a training can be stopped and resumed bit for bit.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import type { DType } from '../dtype.js'
-import { ArgumentError, checkObject, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { checkList } from '../shape.js'
+import type { DType } from '../base/dtype.js'
+import { ArgumentError, checkObject, checkOptions, ShapeError, showShape, showValue } from '../base/errors.js'
+import { checkList } from '../base/shape.js'
 import { allocate, collate, type Field, type FieldLike, toField } from './collate.js'
 import { CounterRandom } from './rng.js'
 import { type TensorBatch, targetDType, tensorBatch } from './tensors.js'

@@ -4,8 +4,8 @@
  * In: four published files, found and verified by source.ts. Out: images as float32 in 0..1 and labels as bytes.
  */
 import { setImmediate as turn } from 'node:timers/promises'
-import { arrayKind } from '../dtype.js'
-import { ArgumentError, checkOptions, DataError, type OptionNames, showShape, showValue } from '../errors.js'
+import { arrayKind } from '../base/dtype.js'
+import { ArgumentError, checkOptions, DataError, type OptionNames, showShape, showValue } from '../base/errors.js'
 import { type IdxArray, readIdx } from './idx.js'
 import { type DataFile, loadDataFile, type SourceOptions } from './source.js'
 

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, open } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import { ArgumentError, checkSignal, DataError, isNumber, showValue } from '../errors.js'
+import { ArgumentError, checkSignal, DataError, isNumber, showValue } from '../base/errors.js'
 import { writeFileAtomic } from '../io/atomic.js'
 
 /** One published file of a data set. */

@@ -2,9 +2,9 @@
  * Where data becomes tensors. In: fields (typed array, shape, dtype) or whatever a user calls a batch. Out: tensors on the same memory.
  */
 
-import type { DType } from '../dtype.js'
-import { ArgumentError, ShapeError, showShape } from '../errors.js'
-import { Tensor, tensorOf } from '../tensor.js'
+import type { DType } from '../base/dtype.js'
+import { ArgumentError, ShapeError, showShape } from '../base/errors.js'
+import { Tensor, tensorOf } from '../tensor/tensor.js'
 import { type Field, type FieldLike, toField } from './collate.js'
 
 /** A batch as users receive it: each field as a tensor. */

@@ -8,7 +8,7 @@ import type { Stats } from 'node:fs'
 import { access, constants, type FileHandle, open, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DataError } from '../errors.js'
+import { DataError } from '../base/errors.js'
 import { checkPath, type FilePath, fileError, isSystemError, kindOf } from './path.js'
 import { removeLeftovers, temporaryFor } from './temporary.js'
 

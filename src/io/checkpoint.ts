@@ -6,17 +6,17 @@
  * in the same queue.
  */
 
-import { noGrad } from '../autograd/backward.js'
+import { ArgumentError, checkOptions, DataError, type OptionNames, showKind, showValue } from '../base/errors.js'
 import { compile } from '../compile/compile.js'
 import type { DataLoader, LoaderState } from '../data/loader.js'
-import { ArgumentError, checkOptions, DataError, type OptionNames, showKind, showValue } from '../errors.js'
 import type { Module } from '../nn/module.js'
-import { clone } from '../ops/movement.js'
-import { type LoadStateOptions, loadState, type StateSlot, tensorSlot } from '../ops/state.js'
+import { clone } from '../ops/basic/movement.js'
+import { type LoadStateOptions, loadState, type StateSlot, tensorSlot } from '../ops/basic/state.js'
+import { noGrad } from '../ops/core/grad-mode.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import type { LRScheduler, ReduceLROnPlateau, SchedulerState } from '../optim/schedulers/index.js'
-import { type GeneratorState, getRandomState, setRandomState } from '../random.js'
-import type { Tensor } from '../tensor.js'
+import { type GeneratorState, getRandomState, setRandomState } from '../tensor/random.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { checkJson, parseJson } from './json.js'
 import { checkPath, type FilePath } from './path.js'
 import { loadSafetensors, type Safetensors, saveSafetensors, type WriteSafetensorsOptions } from './safetensors.js'

@@ -4,8 +4,8 @@
  * In: pieces of bytes of any length and alignment. Out: an array, every value kept or refused: an integer that does not fit int32 and a float that
  * would become infinite are errors, not surprises.
  */
-import type { DType, TypedArray } from '../dtype.js'
-import { DataError } from '../errors.js'
+import type { DType, TypedArray } from '../base/dtype.js'
+import { DataError } from '../base/errors.js'
 import { allocate } from './read.js'
 import { bigEndianHost, halfTable, swapBytes, type WireType, wireSize } from './wire.js'
 

@@ -5,7 +5,7 @@
  * library's dtypes, in row-major order. Arrays of Python objects are refused: reading them means
  * running a pickle. Written are .npy files of version 1.
  */
-import { checkOptions, DataError, showShape } from '../errors.js'
+import { checkOptions, DataError, showShape } from '../base/errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { Decoder } from './decode.js'
 import { foreign, foreignArchive, tellingBytes } from './foreign.js'

@@ -6,7 +6,7 @@ import type { Stats } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { types } from 'node:util'
-import { ArgumentError, DataError, showKind } from '../errors.js'
+import { ArgumentError, DataError, showKind } from '../base/errors.js'
 
 /** Where a file is: a path, a `file:` URL, or the bytes of a path in UTF-8. */
 export type FilePath = string | URL | Uint8Array

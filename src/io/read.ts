@@ -4,7 +4,7 @@
  */
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
-import { DataError } from '../errors.js'
+import { DataError } from '../base/errors.js'
 import { checkPath, type FilePath, fileError, isSystemError, kindOf } from './path.js'
 
 /** Bytes that can be read anywhere. */

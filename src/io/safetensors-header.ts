@@ -2,7 +2,7 @@
  * The header of a safetensors file. In: its bytes, which anyone may have made, and how many bytes of tensors follow it. Out: where each tensor lies, and
  * the metadata. It is read in one pass that builds nothing but these, so that time and memory are in proportion to its length.
  */
-import { DataError, showShape, showValue } from '../errors.js'
+import { DataError, showShape, showValue } from '../base/errors.js'
 import { JsonReader } from './json.js'
 import { isWireType, maximumRank, wireSize } from './wire.js'
 

@@ -5,7 +5,8 @@
  * DataError, never a crash, and never time or memory in excess of a small multiple of the input.
  */
 import { types } from 'node:util'
-import { ArgumentError, checkFunction, checkObject, checkOptions, DataError, showValue } from '../errors.js'
+import { isDetached } from '../base/dtype.js'
+import { ArgumentError, checkFunction, checkObject, checkOptions, DataError, showValue } from '../base/errors.js'
 import { writeFileAtomic } from './atomic.js'
 import { Decoder } from './decode.js'
 import { foreign, tellingBytes } from './foreign.js'
@@ -61,6 +62,11 @@ const maximumHeader = 100_000_000
 export function parseSafetensors(bytes: Uint8Array, options: ReadSafetensorsOptions = {}): Safetensors {
   if (!types.isUint8Array(bytes))
     throw new ArgumentError('ERR_SAFETENSORS_BYTES', `safetensors: expected a Uint8Array, received ${showValue(bytes)}.`)
+  if (isDetached(bytes.buffer))
+    throw new ArgumentError(
+      'ERR_SAFETENSORS_BYTES',
+      'safetensors: the memory of these bytes has been transferred elsewhere. Pass a copy there.',
+    )
   checkRead('parseSafetensors', options)
   const size = headerSize(bytes.subarray(0, tellingBytes), bytes.length)
   const start = 8 + size

@@ -5,7 +5,8 @@
  * What JSON has no word for is `{ "$type": …, "value": … }`; an object of the user's with such a key is wrapped likewise, so nothing is mistaken for another thing.
  */
 import { types } from 'node:util'
-import { ArgumentError, showKind, showValue } from '../errors.js'
+import { isDetached } from '../base/dtype.js'
+import { ArgumentError, showKind, showValue } from '../base/errors.js'
 
 /** What comes back from a file as it went in. */
 export type Storable =
@@ -45,17 +46,6 @@ const base64 = (data: ArrayBufferView | ArrayBufferLike): string =>
 
 /** So deep may values be nested: each level takes some of the stack, here and where the file is read. */
 const deepest = 1000
-
-/** Node 20 has no `detached`. A buffer without bytes may still be made an array of. */
-function isDetached(buffer: ArrayBufferLike): boolean {
-  if (buffer.byteLength > 0) return false
-  try {
-    new Uint8Array(buffer)
-    return false
-  } catch {
-    return true
-  }
-}
 
 /** `extra.best`, `extra.curves[3]`. */
 const within = (path: string, key: string): string =>

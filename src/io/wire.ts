@@ -4,8 +4,8 @@
  * In: an array with its shape. Out: its little-endian bytes in one of the formats, every value kept, rounded where the format is 16 bits wide, or refused.
  */
 import { endianness } from 'node:os'
-import { arrayKind, type DType, type TypedArray } from '../dtype.js'
-import { ArgumentError, checkObject, DataError, showShape, showValue } from '../errors.js'
+import { arrayKind, type DType, type TypedArray } from '../base/dtype.js'
+import { ArgumentError, checkObject, DataError, showShape, showValue } from '../base/errors.js'
 
 /** An array with its shape, as files hold it. `bool` is one byte an element, 0 or 1. */
 export interface StoredArray {

@@ -4,7 +4,7 @@
  * In: the bytes of an archive. Out: its files, each piece by piece. Every offset and size is checked, each file's CRC is verified, no two entries share
  * bytes, no entry can unpack to more than it claims nor claim more than deflate can reach, and all together not to more than a limit.
  */
-import { ArgumentError, DataError, showValue } from '../errors.js'
+import { ArgumentError, DataError, showValue } from '../base/errors.js'
 import { crc32, inflate } from './inflate.js'
 import { type Bytes, piecesOf, Turns } from './read.js'
 

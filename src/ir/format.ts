@@ -2,7 +2,7 @@
  * The instruction and program formats (docs/program-format.md): how an instruction looks in TypeScript and how it becomes words.
  * In: instructions over buffers of any handle type `B`. Out: an `Int32Array`. Decoded by native/runtime/program and by backend/js.
  */
-import { type DType, dtypeTag } from '../dtype.js'
+import { type DType, dtypeTag } from '../base/dtype.js'
 
 export const Opcode = {
   map: 1,

@@ -1,12 +1,13 @@
 /**
  * Losses of yes or no, for one or many labels at once: of probabilities, of logits, and of scores against ±1.
  */
-import { customGradient } from '../autograd/custom.js'
-import { checkOptions, ShapeError, showShape } from '../errors.js'
-import { clamp, logSigmoid, softplus } from '../ops/activations.js'
-import { add, div, exp, gt, log, log1p, maximum, mul, neg, sigmoid, sub, where } from '../ops/elementwise.js'
-import { mean, sum } from '../ops/reduce.js'
-import type { Tensor } from '../tensor.js'
+
+import { checkOptions, ShapeError, showShape } from '../base/errors.js'
+import { clamp, logSigmoid, softplus } from '../ops/basic/activations.js'
+import { customGradient } from '../ops/basic/custom-gradient.js'
+import { add, div, exp, gt, log, log1p, maximum, mul, neg, sigmoid, sub, where } from '../ops/basic/elementwise.js'
+import { mean, sum } from '../ops/basic/reduce.js'
+import type { Tensor } from '../tensor/tensor.js'
 import {
   checkOption,
   checkPair,

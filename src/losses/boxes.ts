@@ -1,11 +1,11 @@
 /**
  * Overlap of boxes, for object detection. A box is [x1, y1, x2, y2] with x1 ≤ x2 and y1 ≤ y2.
  */
-import { checkOptions, ShapeError, showShape } from '../errors.js'
-import { add, div, maximum, minimum, mul, relu, sub } from '../ops/elementwise.js'
-import { narrow, reshape, unsqueeze } from '../ops/movement.js'
-import { sameShape } from '../shape.js'
-import type { Tensor } from '../tensor.js'
+import { checkOptions, ShapeError, showShape } from '../base/errors.js'
+import { sameShape } from '../base/shape.js'
+import { add, div, maximum, minimum, mul, relu, sub } from '../ops/basic/elementwise.js'
+import { narrow, reshape, unsqueeze } from '../ops/basic/movement.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { checkFloat, checkOption, checkReduction, type LossOptions, reduceLoss } from './check.js'
 
 /** The four coordinates of boxes `[…, 4]`, each `[…]`. */

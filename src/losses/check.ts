@@ -1,16 +1,16 @@
 /**
  * What losses share: reductions, and checks of what they are given. Errors name the loss.
  */
-import { isFloat } from '../dtype.js'
-import { ArgumentError, DataError, DTypeError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
-import { tableTensor } from '../ops/creation.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { eq, mul, pow, to, where } from '../ops/elementwise.js'
-import { amax, amin, mean, sum } from '../ops/reduce.js'
-import { broadcastShapes, sameShape } from '../shape.js'
-import { type ShapeOf, Tensor, tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
-import type { ExpectSame } from '../types.js'
+import { isFloat } from '../base/dtype.js'
+import { ArgumentError, DataError, DTypeError, isNumber, ShapeError, showShape, showValue } from '../base/errors.js'
+import { broadcastShapes, sameShape } from '../base/shape.js'
+import { tableTensor } from '../ops/basic/creation.js'
+import { eq, mul, pow, to, where } from '../ops/basic/elementwise.js'
+import { amax, amin, mean, sum } from '../ops/basic/reduce.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { type ShapeOf, Tensor, tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
+import type { ExpectSame } from '../types/index.js'
 
 /** How the losses of single elements become the result: their mean, their sum, or as they are. */
 export type Reduction = 'mean' | 'sum' | 'none'

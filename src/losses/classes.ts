@@ -1,18 +1,18 @@
 /**
  * Losses of one class out of several, and between distributions over classes.
  */
-import { isFloat } from '../dtype.js'
-import { ArgumentError, checkOptions, DTypeError, isNumber, ShapeError, showShape, showValue } from '../errors.js'
+import { isFloat } from '../base/dtype.js'
+import { ArgumentError, checkOptions, DTypeError, isNumber, ShapeError, showShape, showValue } from '../base/errors.js'
+import { sameShape, sizeOf } from '../base/shape.js'
 import type { Lookup } from '../ir/format.js'
-import { arangeTensor } from '../ops/creation.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { add, div, eq, exp, log, logicalAnd, lt, mul, ne, neg, relu, square, sub, to, where } from '../ops/elementwise.js'
-import { oneHotOf, pick } from '../ops/gather.js'
-import { permute, reshape, unsqueeze } from '../ops/movement.js'
-import { amax, amin, mean, sum } from '../ops/reduce.js'
-import { crossEntropyRows, logSoftmax } from '../ops/softmax.js'
-import { sameShape, sizeOf } from '../shape.js'
-import { type NestedArray, Tensor, tensor } from '../tensor.js'
+import { arangeTensor } from '../ops/basic/creation.js'
+import { add, div, eq, exp, log, logicalAnd, lt, mul, ne, neg, relu, square, sub, to, where } from '../ops/basic/elementwise.js'
+import { oneHotOf, pick } from '../ops/basic/gather.js'
+import { permute, reshape, unsqueeze } from '../ops/basic/movement.js'
+import { amax, amin, mean, sum } from '../ops/basic/reduce.js'
+import { crossEntropyRows, logSoftmax } from '../ops/basic/softmax.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { type NestedArray, Tensor, tensor } from '../tensor/tensor.js'
 import {
   checkChoice,
   checkFloat,

@@ -1,20 +1,20 @@
 /**
  * Connectionist temporal classification: the likelihood of a label sequence, summed over all its alignments with a longer input. In: log-probabilities
- * for each time step, labels, lengths. The recursion is one instruction (ops/ctc.ts); what is here checks, and lays out labels and lengths.
+ * for each time step, labels, lengths. The recursion is one instruction (ops/layers/ctc.ts); what is here checks, and lays out labels and lengths.
  *
  * A state is a place in the labels with a blank before, between and behind them: [N, L], L = 2·S + 1.
  */
-import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
-import { arangeTensor } from '../ops/creation.js'
-import { ctcSequences } from '../ops/ctc.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { div, eq, lt, maximum, minimum, to, where } from '../ops/elementwise.js'
-import { indexSelect, pick } from '../ops/gather.js'
-import { concat, stack } from '../ops/join.js'
-import { expand, reshape, unsqueeze } from '../ops/movement.js'
-import { mean, sum } from '../ops/reduce.js'
-import { Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, showShape, showValue } from '../base/errors.js'
+import { arangeTensor } from '../ops/basic/creation.js'
+import { div, eq, lt, maximum, minimum, to, where } from '../ops/basic/elementwise.js'
+import { indexSelect, pick } from '../ops/basic/gather.js'
+import { concat, stack } from '../ops/basic/join.js'
+import { expand, reshape, unsqueeze } from '../ops/basic/movement.js'
+import { mean, sum } from '../ops/basic/reduce.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { ctcSequences } from '../ops/layers/ctc.js'
+import { Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 import { checkFloat, checkReduction, type LossOptions, vectorOf } from './check.js'
 import { type Labels, labelTensor } from './classes.js'
 

@@ -1,17 +1,17 @@
 /**
  * Losses that move embeddings together and apart, and scores into order.
  */
-import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../errors.js'
-import { clamp } from '../ops/activations.js'
-import { arangeTensor, zerosLike } from '../ops/creation.js'
-import { add, div, eq, minimum, mul, ne, neg, rsqrt, square, sub, to, where } from '../ops/elementwise.js'
-import { concat } from '../ops/join.js'
-import { matmul } from '../ops/matmul.js'
-import { transpose } from '../ops/movement.js'
-import { sum } from '../ops/reduce.js'
-import { crossEntropyRows } from '../ops/softmax.js'
-import { norm, normalize } from '../ops/vector-norm.js'
-import type { Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../base/errors.js'
+import { norm, normalize } from '../ops/arrays/vector-norm.js'
+import { clamp } from '../ops/basic/activations.js'
+import { arangeTensor, zerosLike } from '../ops/basic/creation.js'
+import { add, div, eq, minimum, mul, ne, neg, rsqrt, square, sub, to, where } from '../ops/basic/elementwise.js'
+import { concat } from '../ops/basic/join.js'
+import { matmul } from '../ops/basic/matmul.js'
+import { transpose } from '../ops/basic/movement.js'
+import { sum } from '../ops/basic/reduce.js'
+import { crossEntropyRows } from '../ops/basic/softmax.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { checkFloat, checkOption, checkPair, checkReduction, checkSame, type LossOptions, reduceLoss, type Same } from './check.js'
 
 /**

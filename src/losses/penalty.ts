@@ -1,10 +1,10 @@
 /**
  * Penalties on the size of parameters, to be added to a loss.
  */
-import { abs, add, square } from '../ops/elementwise.js'
-import { tensorList } from '../ops/list.js'
-import { sum } from '../ops/reduce.js'
-import { Tensor } from '../tensor.js'
+import { abs, add, square } from '../ops/basic/elementwise.js'
+import { sum } from '../ops/basic/reduce.js'
+import { tensorList } from '../ops/core/list.js'
+import { Tensor } from '../tensor/tensor.js'
 import { checkFloat } from './check.js'
 
 function total(op: string, parameters: Iterable<Tensor> | Tensor, size: (p: Tensor) => Tensor): Tensor {

@@ -1,12 +1,12 @@
 /**
  * Losses of numbers against numbers: squares, absolute values, and likelihoods of a normal or a Poisson distribution.
  */
-import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../errors.js'
-import { detach } from '../ops/alias.js'
-import { abs, add, div, exp, le, log, lt, maximum, mul, square, sub, where } from '../ops/elementwise.js'
-import { unsqueeze } from '../ops/movement.js'
-import { broadcastShapes, sameShape } from '../shape.js'
-import { Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../base/errors.js'
+import { broadcastShapes, sameShape } from '../base/shape.js'
+import { abs, add, div, exp, le, log, lt, maximum, mul, square, sub, where } from '../ops/basic/elementwise.js'
+import { unsqueeze } from '../ops/basic/movement.js'
+import { detach } from '../ops/core/alias.js'
+import { Tensor } from '../tensor/tensor.js'
 import { checkFloat, checkOption, checkPair, checkRange, checkReduction, type LossOptions, reduceLoss, type Same } from './check.js'
 
 /** Mean of (input − target)². Shapes equal. @throws ShapeError `ERR_LOSS_SHAPE`. Example: `mseLoss(model.forward(x), y)`. */

@@ -1,12 +1,12 @@
 /**
  * Activations as layers, for `Sequential`. Each applies the function of the same name, to tensors of any shape, with its defaults.
  */
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
-import * as f from '../ops/activations.js'
-import { full } from '../ops/creation.js'
-import { relu, sigmoid, tanh } from '../ops/elementwise.js'
-import { logSoftmax, softmax } from '../ops/softmax.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, showValue } from '../base/errors.js'
+import * as f from '../ops/basic/activations.js'
+import { full } from '../ops/basic/creation.js'
+import { relu, sigmoid, tanh } from '../ops/basic/elementwise.js'
+import { logSoftmax, softmax } from '../ops/basic/softmax.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
 import type { KeepRule } from './chain.js'
 import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
 import { Module } from './module.js'

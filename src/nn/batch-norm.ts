@@ -1,14 +1,15 @@
 /**
  * Batch normalization (Ioffe and Szegedy 2015).
  */
-import { noGrad } from '../autograd/backward.js'
-import { checkOptions, ShapeError, showShape } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { ones, zeros } from '../ops/creation.js'
-import { add, div, to } from '../ops/elementwise.js'
-import { batchNorm } from '../ops/norm.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectFeatures, ExpectImages, ExpectVolumes } from '../types.js'
+
+import { checkOptions, ShapeError, showShape } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { ones, zeros } from '../ops/basic/creation.js'
+import { add, div, to } from '../ops/basic/elementwise.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { batchNorm } from '../ops/layers/norm.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { ExpectFeatures, ExpectImages, ExpectVolumes } from '../types/index.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
 import { constant } from './init.js'

@@ -1,14 +1,14 @@
 /**
  * One time step of a recurrent layer: RNNCell, LSTMCell, GRUCell. In: `[B, in]` or `[in]` and the state before. Out: the state after.
  */
-import { checkOptions, ShapeError, showShape } from '../errors.js'
-import { add, relu, tanh } from '../ops/elementwise.js'
-import { matmul } from '../ops/matmul.js'
-import { expand, reshape, transpose, unsqueeze } from '../ops/movement.js'
-import { gateCount, gruStep, lstmStep } from '../ops/recurrent.js'
-import { sameShape } from '../shape.js'
-import { empty, type ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectLast, WithLast } from '../types.js'
+import { checkOptions, ShapeError, showShape } from '../base/errors.js'
+import { sameShape } from '../base/shape.js'
+import { add, relu, tanh } from '../ops/basic/elementwise.js'
+import { matmul } from '../ops/basic/matmul.js'
+import { expand, reshape, transpose, unsqueeze } from '../ops/basic/movement.js'
+import { gateCount, gruStep, lstmStep } from '../ops/layers/recurrent.js'
+import { empty, type ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { ExpectLast, WithLast } from '../types/index.js'
 import { checkInput, checkInteger, showOptions } from './check.js'
 import { uniform } from './init.js'
 import { Module } from './module.js'

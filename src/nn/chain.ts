@@ -2,8 +2,8 @@
  * How shapes pass through layers, for `tsc`: each layer has a rule, and `Sequential` applies one after the other. Types only. In: the types of layers
  * and of a shape. Out: the shape behind them, or the sentence that `tsc` shows at the layer that does not fit.
  */
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type { AnyShape, Show } from '../types.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { AnyShape, Show } from '../types/index.js'
 import type { Layer } from './container.js'
 
 /** What a layer does to a shape. `in` is set, by intersection, to the shape it is fed; `error` is `unknown` where that fits. */

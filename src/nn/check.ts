@@ -1,12 +1,12 @@
 /**
  * Checks that layers share: arguments of constructors, and what is fed to `forward`. Errors name the layer as one would write it.
  */
-import type { DType } from '../dtype.js'
-import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { layouts, type Rank } from '../ops/window.js'
-import { maxElements } from '../shape.js'
-import type { Tensor } from '../tensor.js'
+import type { DType } from '../base/dtype.js'
+import { ArgumentError, DTypeError, ShapeError, showShape, showValue } from '../base/errors.js'
+import { maxElements } from '../base/shape.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { layouts, type Rank } from '../ops/layers/spatial.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** @throws ArgumentError `ERR_LAYER_OPTION` unless `value` is an integer from `low`. */
 export function checkInteger<N extends number>(layer: string, name: string, value: N, low = 1): N {

@@ -1,10 +1,10 @@
 /**
  * Layers that wire others together or change no numbers: Sequential, Flatten, Identity.
  */
-import { ArgumentError, showValue } from '../errors.js'
-import { flatten } from '../ops/movement.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type { AnyShape, Flattened } from '../types.js'
+import { ArgumentError, showValue } from '../base/errors.js'
+import { flatten } from '../ops/basic/movement.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { AnyShape, Flattened } from '../types/index.js'
 import type { Chain, ChainRefusal, ChainRule, KeepRule, Rule, Through } from './chain.js'
 import { checkInteger } from './check.js'
 import { Module } from './module.js'

@@ -2,13 +2,13 @@
  * Convolution layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`. `R` is the number of spatial dimensions, `L` the
  * layer's name for what `tsc` says, `I` and `O` are the channels.
  */
-import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
-import { conv1d, conv2d, conv3d } from '../ops/conv.js'
-import { checkOutputPadding, convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/conv-transpose.js'
-import { pad } from '../ops/pad.js'
-import { layouts, type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from '../ops/window.js'
-import { empty, type ShapeOf, type Tensor } from '../tensor.js'
-import type { ExpectPlanes, Planes } from '../types.js'
+import { ArgumentError, checkOptions, type OptionNames, ShapeError, showShape, showValue } from '../base/errors.js'
+import { pad } from '../ops/basic/pad.js'
+import { conv1d, conv2d, conv3d } from '../ops/layers/conv.js'
+import { checkOutputPadding, convTranspose1d, convTranspose2d, convTranspose3d } from '../ops/layers/conv-transpose.js'
+import { layouts, type Pair, type Rank, type Single, type SizeOf, sizesOf, type Triple } from '../ops/layers/spatial.js'
+import { empty, type ShapeOf, type Tensor } from '../tensor/tensor.js'
+import type { ExpectPlanes, Planes } from '../types/index.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkInteger, checkPlanes, showOptions } from './check.js'
 import { kaimingUniform, uniform } from './init.js'

@@ -2,11 +2,12 @@
  * Deep copies of modules, without calling constructors. In: a module. Out: one with the same fields and its own memory; what was
  * shared inside the original is shared inside the copy.
  */
-import { noGrad } from '../autograd/backward.js'
-import { ArgumentError } from '../errors.js'
-import { clone } from '../ops/movement.js'
-import { stateCopy } from '../ops/state.js'
-import { Tensor } from '../tensor.js'
+
+import { ArgumentError } from '../base/errors.js'
+import { clone } from '../ops/basic/movement.js'
+import { stateCopy } from '../ops/basic/state.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { Tensor } from '../tensor/tensor.js'
 import { Parameter } from './parameter.js'
 
 /** So deep may what a module holds be: each level takes some of the stack. */

@@ -1,9 +1,9 @@
 /**
  * Dropout: of elements, of whole channels.
  */
-import { ShapeError, showShape } from '../errors.js'
-import { dropout } from '../ops/dropout.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
+import { ShapeError, showShape } from '../base/errors.js'
+import { dropout } from '../ops/basic/dropout.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
 import type { KeepRule } from './chain.js'
 import { checkInput, checkNumber } from './check.js'
 import { Module } from './module.js'

@@ -2,15 +2,16 @@
  * Initial values for parameters. Each function overwrites a tensor in place, without recording gradients, and returns it. Numbers come
  * from the generator that `manualSeed` starts.
  */
-import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { eye as identity } from '../ops/creation.js'
-import { checkDTypes, checkTensor } from '../ops/dispatch.js'
-import { rand, randn } from '../ops/random.js'
-import { refuseInTrace } from '../ops/state.js'
-import { sizeOf } from '../shape.js'
-import type { Tensor } from '../tensor.js'
+
+import { ArgumentError, checkOptions, isNumber, ShapeError, showShape, showValue } from '../base/errors.js'
+import { sizeOf } from '../base/shape.js'
+import { assign } from '../ops/basic/assign.js'
+import { eye as identity } from '../ops/basic/creation.js'
+import { rand, randn } from '../ops/basic/random.js'
+import { refuseInTrace } from '../ops/basic/state.js'
+import { checkDTypes, checkTensor } from '../ops/core/dispatch.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 export type Nonlinearity = 'linear' | 'conv2d' | 'sigmoid' | 'tanh' | 'relu' | 'leakyRelu' | 'selu'
 

@@ -1,13 +1,13 @@
 /**
  * Fully connected layers.
  */
-import { checkOptions, ShapeError, showShape } from '../errors.js'
-import { add, mul } from '../ops/elementwise.js'
-import { matmul } from '../ops/matmul.js'
-import { reshape, transpose, unsqueeze } from '../ops/movement.js'
-import { sameShape, sizeOf } from '../shape.js'
-import { empty, type ShapeOf, type Tensor } from '../tensor.js'
-import type { ExpectLast, WithLast } from '../types.js'
+import { checkOptions, ShapeError, showShape } from '../base/errors.js'
+import { sameShape, sizeOf } from '../base/shape.js'
+import { add, mul } from '../ops/basic/elementwise.js'
+import { matmul } from '../ops/basic/matmul.js'
+import { reshape, transpose, unsqueeze } from '../ops/basic/movement.js'
+import { empty, type ShapeOf, type Tensor } from '../tensor/tensor.js'
+import type { ExpectLast, WithLast } from '../types/index.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkInteger, showOptions } from './check.js'
 import { kaimingUniform, uniform } from './init.js'

@@ -2,8 +2,8 @@
  * Containers that hold modules or parameters under PyTorch's names and leave the wiring to whoever reads them. Arrays and plain objects as fields
  * of a module do the same; these can be printed, iterated and grown.
  */
-import { ArgumentError, StateError, showValue } from '../errors.js'
-import { isIterable } from '../ops/list.js'
+import { ArgumentError, StateError, showValue } from '../base/errors.js'
+import { isIterable } from '../ops/core/list.js'
 import { Module } from './module.js'
 import { Parameter } from './parameter.js'
 

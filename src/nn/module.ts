@@ -2,10 +2,9 @@
  * The base class of layers and models. Parameters, buffers and children are found by walking a module's own fields when somebody asks,
  * so a model is an ordinary class with ordinary fields. Names are those of PyTorch's `state_dict`.
  */
-import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkFunction, checkOptions, showValue } from '../errors.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { clone as cloneTensor } from '../ops/movement.js'
+
+import { ArgumentError, checkFunction, checkOptions, showValue } from '../base/errors.js'
+import { clone as cloneTensor } from '../ops/basic/movement.js'
 import {
   type IncompatibleKeys,
   type LoadStateOptions,
@@ -16,9 +15,11 @@ import {
   type StateSource,
   stateCopy,
   tensorSlot,
-} from '../ops/state.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+} from '../ops/basic/state.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 import { deepCopy } from './copy.js'
 import { judging } from './mode.js'
 import { Parameter } from './parameter.js'

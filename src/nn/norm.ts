@@ -2,12 +2,12 @@
  * Normalization within a sample: over features (LayerNorm, RMSNorm), over groups of channels (GroupNorm), over a channel (InstanceNorm), over
  * neighbouring channels (LocalResponseNorm). Over the batch: batch-norm.ts.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { ones, zeros } from '../ops/creation.js'
-import { groupNorm, instanceNorm, layerNorm, localResponseNorm, rmsNorm } from '../ops/norm.js'
-import type { Rank } from '../ops/window.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectPlanes, ExpectSecond, ExpectTail } from '../types.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../base/errors.js'
+import { ones, zeros } from '../ops/basic/creation.js'
+import { groupNorm, instanceNorm, layerNorm, localResponseNorm, rmsNorm } from '../ops/layers/norm.js'
+import type { Rank } from '../ops/layers/spatial.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { ExpectPlanes, ExpectSecond, ExpectTail } from '../types/index.js'
 import type { KeepRule, Rule } from './chain.js'
 import { checkInput, checkInteger, checkNumber, checkPlanes, showOptions } from './check.js'
 import { constant } from './init.js'

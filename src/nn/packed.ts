@@ -4,16 +4,16 @@
  * PyTorch stores the steps of all sequences without gaps, sorted by length. Here a packed sequence keeps the padded tensor and the lengths, in
  * the order given: the recurrent kernels skip what lies beyond a length, so results are the same and nothing is sorted or moved.
  */
-import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
-import { arangeTensor } from '../ops/creation.js'
-import { checkTensor, checkTensors } from '../ops/dispatch.js'
-import { lt, where } from '../ops/elementwise.js'
-import { indexSelect } from '../ops/gather.js'
-import { stack } from '../ops/join.js'
-import { narrow, reshape, transpose, unsqueeze } from '../ops/movement.js'
-import { pad } from '../ops/pad.js'
-import { sameShape, sizeOf } from '../shape.js'
-import { Tensor, tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, showShape, showValue } from '../base/errors.js'
+import { sameShape, sizeOf } from '../base/shape.js'
+import { arangeTensor } from '../ops/basic/creation.js'
+import { lt, where } from '../ops/basic/elementwise.js'
+import { indexSelect } from '../ops/basic/gather.js'
+import { stack } from '../ops/basic/join.js'
+import { narrow, reshape, transpose, unsqueeze } from '../ops/basic/movement.js'
+import { pad } from '../ops/basic/pad.js'
+import { checkTensor, checkTensors } from '../ops/core/dispatch.js'
+import { Tensor, tensor } from '../tensor/tensor.js'
 
 /** A batch of sequences of different lengths; made by `packPaddedSequence` or `packSequence`. */
 export class PackedSequence {

@@ -1,10 +1,10 @@
 /**
  * Padding layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`.
  */
-import { ArgumentError, showValue } from '../errors.js'
-import { type PadMode, pad } from '../ops/pad.js'
-import type { Rank } from '../ops/window.js'
-import type { Tensor } from '../tensor.js'
+import { ArgumentError, showValue } from '../base/errors.js'
+import { type PadMode, pad } from '../ops/basic/pad.js'
+import type { Rank } from '../ops/layers/spatial.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { checkNumber } from './check.js'
 import { PlanesLayer } from './planes.js'
 

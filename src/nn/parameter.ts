@@ -2,13 +2,13 @@
  * Parameters: leaf tensors that modules register and optimizers update, in memory that background programs use by reference.
  */
 
-import { noGrad } from '../autograd/backward.js'
-import { checkOptions } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { stateZeros } from '../ops/state.js'
-import { type NestedArray, Tensor, tensor } from '../tensor.js'
-import type { AnyShape } from '../types.js'
+import { checkOptions } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { stateZeros } from '../ops/basic/state.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { type NestedArray, Tensor, tensor } from '../tensor/tensor.js'
+import type { AnyShape } from '../types/index.js'
 
 /**
  * A trainable tensor; as a field of a `Module` it is found by `parameters()`. The contents are copied into shared memory. Source: `torch.nn.Parameter`.

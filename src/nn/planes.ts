@@ -2,9 +2,9 @@
  * What layers share that take signals `[N, C, L]`, images `[N, C, H, W]` or volumes `[N, C, D, H, W]` and give as many channels. `R` is the number of
  * spatial dimensions, `L` the layer's name for what `tsc` says.
  */
-import type { Rank } from '../ops/window.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectPlanes, SamePlanes } from '../types.js'
+import type { Rank } from '../ops/layers/spatial.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { ExpectPlanes, SamePlanes } from '../types/index.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkPlanes } from './check.js'
 import { Module } from './module.js'

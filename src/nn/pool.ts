@@ -1,7 +1,7 @@
 /**
  * Pooling layers over signals `[N, C, L]`, images `[N, C, H, W]` and volumes `[N, C, D, H, W]`.
  */
-import { checkOptions, type OptionNames } from '../errors.js'
+import { checkOptions, type OptionNames } from '../base/errors.js'
 import {
   type AdaptivePair,
   type AdaptiveSingle,
@@ -14,8 +14,17 @@ import {
   adaptiveMaxPool2d,
   adaptiveMaxPool3d,
   adaptiveSizes,
-} from '../ops/adaptive-pool.js'
-import { type AvgPoolOptions, avgPool1d, avgPool2d, avgPool3d, type MaxPoolOptions, maxPool1d, maxPool2d, maxPool3d } from '../ops/pool.js'
+} from '../ops/layers/adaptive-pool.js'
+import {
+  type AvgPoolOptions,
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  type MaxPoolOptions,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+} from '../ops/layers/pool.js'
 import {
   avgPoolNames,
   dividedPoolNames,
@@ -26,8 +35,8 @@ import {
   type SizeOf,
   sizesOf,
   type Triple,
-} from '../ops/window.js'
-import type { Tensor } from '../tensor.js'
+} from '../ops/layers/spatial.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { showOptions } from './check.js'
 import { PlanesLayer } from './planes.js'
 

@@ -1,13 +1,13 @@
 /**
  * Where a token stands in its sequence: rotary and sinusoidal encodings.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape } from '../errors.js'
-import { dropout } from '../ops/dropout.js'
-import { add, mul, neg } from '../ops/elementwise.js'
-import { concat, stack } from '../ops/join.js'
-import { narrow, reshape, slice } from '../ops/movement.js'
-import { checkShape } from '../shape.js'
-import { type ShapeOf, type Tensor, tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, ShapeError, showShape } from '../base/errors.js'
+import { checkShape } from '../base/shape.js'
+import { dropout } from '../ops/basic/dropout.js'
+import { add, mul, neg } from '../ops/basic/elementwise.js'
+import { concat, stack } from '../ops/basic/join.js'
+import { narrow, reshape, slice } from '../ops/basic/movement.js'
+import { type ShapeOf, type Tensor, tensor } from '../tensor/tensor.js'
 import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
 import { Module } from './module.js'
 

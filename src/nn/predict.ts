@@ -5,10 +5,9 @@
  * Batches are cut into chunks and padded to a few sizes, so that a server with a different number of requests each time compiles a handful
  * of programs and not one for each number.
  */
-import { noGrad } from '../autograd/backward.js'
+
 import { ofWhole } from '../backend/status.js'
-import { type Compiled, compile } from '../compile/compile.js'
-import { itemSize, type TypedArray } from '../dtype.js'
+import { itemSize, type TypedArray } from '../base/dtype.js'
 import {
   ArgumentError,
   ChainruleError,
@@ -19,11 +18,13 @@ import {
   showKind,
   showShape,
   showValue,
-} from '../errors.js'
-import { clone, narrow, unsqueeze } from '../ops/movement.js'
-import { isContiguous, sizeOf } from '../shape.js'
-import { empty, fromBuffer, type NestedData, snapshots, Tensor, tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+} from '../base/errors.js'
+import { isContiguous, sizeOf } from '../base/shape.js'
+import { type Compiled, compile } from '../compile/compile.js'
+import { clone, narrow, unsqueeze } from '../ops/basic/movement.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { empty, fromBuffer, type NestedData, snapshots, Tensor, tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 import { inEvaluation } from './mode.js'
 import type { Module } from './module.js'
 

@@ -1,7 +1,7 @@
 /**
  * How modules print: the tree as PyTorch shows it, and the table of `summary()`. In: a module. Out: text.
  */
-import { showShape } from '../errors.js'
+import { showShape } from '../base/errors.js'
 import type { Module } from './module.js'
 
 /** A module as one would write it: `Linear(784, 256)`. */

@@ -1,17 +1,17 @@
 /**
- * Recurrent layers: RNN, LSTM and GRU over sequences, in layers and directions. The work of one layer and direction is `ops/recurrent.ts`; here are
+ * Recurrent layers: RNN, LSTM and GRU over sequences, in layers and directions. The work of one layer and direction is `ops/layers/recurrent.ts`; here are
  * parameters under PyTorch's names, the wiring, and the checks.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { dropout } from '../ops/dropout.js'
-import { add } from '../ops/elementwise.js'
-import { concat, stack } from '../ops/join.js'
-import { matmul } from '../ops/matmul.js'
-import { narrow, reshape, transpose, unsqueeze } from '../ops/movement.js'
-import { gateCount, type RecurrentKind, type RecurrentResult, recurrent } from '../ops/recurrent.js'
-import { sameShape } from '../shape.js'
-import { empty, type ShapeOf, Tensor } from '../tensor.js'
-import type { ExpectLast, WithLast } from '../types.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../base/errors.js'
+import { sameShape } from '../base/shape.js'
+import { dropout } from '../ops/basic/dropout.js'
+import { add } from '../ops/basic/elementwise.js'
+import { concat, stack } from '../ops/basic/join.js'
+import { matmul } from '../ops/basic/matmul.js'
+import { narrow, reshape, transpose, unsqueeze } from '../ops/basic/movement.js'
+import { gateCount, type RecurrentKind, type RecurrentResult, recurrent } from '../ops/layers/recurrent.js'
+import { empty, type ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { ExpectLast, WithLast } from '../types/index.js'
 import { checkInput, checkInteger, checkNumber, showOptions } from './check.js'
 import { uniform } from './init.js'
 import { Module } from './module.js'

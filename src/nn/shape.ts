@@ -1,14 +1,14 @@
 /**
  * Layers that move or resample elements: Unflatten, Upsample, PixelShuffle and PixelUnshuffle, Unfold and Fold.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { reshape } from '../ops/movement.js'
-import { fold, type UnfoldOptions, unfold } from '../ops/patches.js'
-import { checkInterpolation, type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle } from '../ops/resample.js'
-import { type Pair, pairOf, unfoldNames } from '../ops/window.js'
-import { normalizeDim, sizeOf } from '../shape.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type { AnyShape, Rescaled } from '../types.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../base/errors.js'
+import { normalizeDim, sizeOf } from '../base/shape.js'
+import { reshape } from '../ops/basic/movement.js'
+import { fold, type UnfoldOptions, unfold } from '../ops/layers/patches.js'
+import { checkInterpolation, type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle } from '../ops/layers/resample.js'
+import { type Pair, pairOf, unfoldNames } from '../ops/layers/spatial.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import type { AnyShape, Rescaled } from '../types/index.js'
 import type { Rule } from './chain.js'
 import { checkInput, checkInteger, showOptions } from './check.js'
 import { Module } from './module.js'

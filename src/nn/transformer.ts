@@ -1,13 +1,13 @@
 /**
  * Transformer layers and stacks (Vaswani et al. 2017), with PyTorch's defaults and state_dict names. Masks: true = may NOT attend.
  */
-import { ArgumentError, checkOptions, isFunction, type OptionNames, ShapeError, showShape, showValue } from '../errors.js'
-import { gelu } from '../ops/activations.js'
-import { causalMask } from '../ops/attention.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { dropout } from '../ops/dropout.js'
-import { add, relu, where } from '../ops/elementwise.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, isFunction, type OptionNames, ShapeError, showShape, showValue } from '../base/errors.js'
+import { gelu } from '../ops/basic/activations.js'
+import { dropout } from '../ops/basic/dropout.js'
+import { add, relu, where } from '../ops/basic/elementwise.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { causalMask } from '../ops/layers/attention.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
 import { type AttentionMasks, MultiheadAttention } from './attention.js'
 import { checkInteger, checkNumber, showOptions } from './check.js'
 import { xavierUniform } from './init.js'

@@ -10,9 +10,9 @@
  * of a watched one is watched from then on. Others are noticed when one of their methods runs: till
  * the end of the trace, the methods of classes tell.
  */
-import { StateError } from '../errors.js'
-import { Tensor } from '../tensor.js'
-import { type ModuleWatch, tracing } from '../tracing.js'
+import { StateError } from '../base/errors.js'
+import { Tensor } from '../tensor/tensor.js'
+import { type ModuleWatch, tracing } from '../tensor/tracing.js'
 
 type Fields = Record<PropertyKey, unknown>
 

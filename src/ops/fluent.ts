@@ -4,51 +4,18 @@
  */
 import type { BackwardOptions } from '../autograd/backward.js'
 import type { GradientHook, HookHandle } from '../autograd/hooks.js'
-import type { DType } from '../dtype.js'
-import type { ShapeOf, Tensor } from '../tensor.js'
-import type * as shapes from '../types.js'
-import type { ClampOptions, SoftplusOptions } from './activations.js'
-import type { CloseOptions } from './compare.js'
-import type { Unique } from './dynamic.js'
-import type { PadMode } from './pad.js'
-import type { OutOption, TensorLike } from './pointwise.js'
-import type { ScatterReduction } from './scatter.js'
-import type { Sorted, SortOptions, TopkOptions } from './sort.js'
-import type { QuantileOptions } from './statistics.js'
-
-/** One place of an index: a position, `[start, end, step]`, `null` for everything, or a tensor of positions or of truth. */
-export type Index = number | readonly [number?, (number | null)?, number?] | null | Tensor
-
-/** A list of dimensions, one, or none for all. */
-export type Dims = number | readonly number[] | undefined
-
-/** Options of reductions; the literal types of `dim` and `keepdim` decide the result's shape. */
-export interface ReduceBy<D extends Dims, K extends boolean> {
-  /** Default: all dimensions. */
-  dim?: D
-  /** Keep reduced dimensions with size 1; default false. */
-  keepdim?: K
-}
-
-/** What is left of them where the dimension stands in front. */
-export interface Keep<K extends boolean> {
-  /** Keep reduced dimensions with size 1; default false. */
-  keepdim?: K
-}
-
-/** Options of reductions that need a dimension. */
-export interface DimBy<D extends Dims, K extends boolean> extends Keep<K> {
-  dim: D
-}
-
-/** `unknown` where two operands broadcast, else a sentence. */
-export type Meets<Op extends string, A, B> = shapes.ExpectBroadcast<Op, ShapeOf<A>, ShapeOf<B>>
-
-/** The shape two operands broadcast to. */
-export type Broadcast<A, B> = shapes.Broadcast<ShapeOf<A>, ShapeOf<B>>
-
-/** The shape of an index given as a tensor or as a plain array. */
-export type IndexShape<I> = I extends Tensor ? ShapeOf<I> : [number]
+import type { DType } from '../base/dtype.js'
+import type { ShapeOf, Tensor } from '../tensor/tensor.js'
+import type * as shapes from '../types/index.js'
+import type { QuantileOptions } from './arrays/statistics.js'
+import type { ClampOptions, SoftplusOptions } from './basic/activations.js'
+import type { CloseOptions } from './basic/compare.js'
+import type { Unique } from './basic/dynamic.js'
+import type { PadMode } from './basic/pad.js'
+import type { ScatterReduction } from './basic/scatter.js'
+import type { Sorted, SortOptions, TopkOptions } from './basic/sort.js'
+import type { Broadcast, DimBy, Dims, Index, IndexShape, Keep, Meets, ReduceBy } from './core/operands.js'
+import type { OutOption, TensorLike } from './core/pointwise.js'
 
 export interface FluentTensor {
   neg<T extends Tensor>(this: T, options?: OutOption): Tensor<ShapeOf<T>>

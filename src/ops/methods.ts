@@ -3,8 +3,13 @@
  */
 import { backward } from '../autograd/backward.js'
 import { registerHook } from '../autograd/hooks.js'
-import { Tensor } from '../tensor.js'
-import type { AnyShape } from '../types.js'
+import { Tensor } from '../tensor/tensor.js'
+import type { AnyShape } from '../types/index.js'
+import { diag, diagonal, trace, tril, triu } from './arrays/diagonal.js'
+import { cholesky, det, inverse } from './arrays/linalg.js'
+import { prod } from './arrays/product.js'
+import { histc, kthvalue, max, median, min, quantile } from './arrays/statistics.js'
+import { norm } from './arrays/vector-norm.js'
 import {
   celu,
   clamp,
@@ -27,14 +32,25 @@ import {
   softsign,
   tanhshrink,
   threshold,
-} from './activations.js'
-import { alias, detach } from './alias.js'
-import { chunk, flip, movedim, repeat, repeatInterleave, roll, swapaxes, tile, unbind, unflatten } from './arrange.js'
-import { assign } from './assign.js'
-import { at } from './at.js'
-import { all, allclose, any, countNonzero, equal, isclose, isfinite, isinf, isnan, logicalXor, maskedFill, nanToNum } from './compare.js'
-import { diag, diagonal, trace, tril, triu } from './diagonal.js'
-import { maskedSelect, nonzero, unique } from './dynamic.js'
+} from './basic/activations.js'
+import { chunk, flip, movedim, repeat, repeatInterleave, roll, swapaxes, tile, unbind, unflatten } from './basic/arrange.js'
+import { assign } from './basic/assign.js'
+import { at } from './basic/at.js'
+import {
+  all,
+  allclose,
+  any,
+  countNonzero,
+  equal,
+  isclose,
+  isfinite,
+  isinf,
+  isnan,
+  logicalXor,
+  maskedFill,
+  nanToNum,
+} from './basic/compare.js'
+import { maskedSelect, nonzero, unique } from './basic/dynamic.js'
 import {
   abs,
   add,
@@ -74,8 +90,7 @@ import {
   tanh,
   to,
   trunc,
-} from './elementwise.js'
-import type { FluentTensor } from './fluent.js'
+} from './basic/elementwise.js'
 import {
   acos,
   acosh,
@@ -95,26 +110,24 @@ import {
   remainder,
   sinh,
   tan,
-} from './functions.js'
-import { gather, indexSelect } from './gather.js'
-import { split } from './join.js'
-import { cholesky, det, inverse } from './linalg.js'
-import { dot, matmul, outer } from './matmul.js'
-import { clone, expand, flatten, narrow, permute, reshape, slice, squeeze, transpose, unsqueeze } from './movement.js'
-import { pad } from './pad.js'
-import { prod } from './product.js'
-import { multinomial } from './random.js'
-import { amax, amin, argmax, argmin, logsumexp, mean, std, sum, variance } from './reduce.js'
-import { cummax, cummin, cumprod, cumsum, diff } from './scan.js'
-import { indexAdd, indexCopy, scatter, scatterAdd, scatterReduce, take } from './scatter.js'
-import { logSoftmax, softmax } from './softmax.js'
-import { argsort, sort, topk } from './sort.js'
-import { histc, kthvalue, max, median, min, quantile } from './statistics.js'
-import { norm } from './vector-norm.js'
+} from './basic/functions.js'
+import { gather, indexSelect } from './basic/gather.js'
+import { split } from './basic/join.js'
+import { dot, matmul, outer } from './basic/matmul.js'
+import { clone, expand, flatten, narrow, permute, reshape, slice, squeeze, transpose, unsqueeze } from './basic/movement.js'
+import { pad } from './basic/pad.js'
+import { multinomial } from './basic/random.js'
+import { amax, amin, argmax, argmin, logsumexp, mean, std, sum, variance } from './basic/reduce.js'
+import { cummax, cummin, cumprod, cumsum, diff } from './basic/scan.js'
+import { indexAdd, indexCopy, scatter, scatterAdd, scatterReduce, take } from './basic/scatter.js'
+import { logSoftmax, softmax } from './basic/softmax.js'
+import { argsort, sort, topk } from './basic/sort.js'
+import { alias, detach } from './core/alias.js'
+import type { FluentTensor } from './fluent.js'
 
-export type { Index } from './fluent.js'
+export type { Index } from './core/operands.js'
 
-declare module '../tensor.js' {
+declare module '../tensor/tensor.js' {
   // merges with the class, whose default this repeats
   interface Tensor<S = AnyShape> extends FluentTensor {}
 }

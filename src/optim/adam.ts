@@ -1,10 +1,10 @@
 /**
  * Adam and AdamW: steps scaled by running estimates of the gradient's mean and square.
  */
-import { checkOptions } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { add, div, maximum, mul, rsqrt, sqrt, sub } from '../ops/elementwise.js'
-import type { Tensor } from '../tensor.js'
+import { checkOptions } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { add, div, maximum, mul, rsqrt, sqrt, sub } from '../ops/basic/elementwise.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { filled, MomentGroup, type MomentOptions } from './moments.js'
 import { entry, makeGroups, Optimizer, type OptimizerParameters, type Update } from './optimizer.js'
 

@@ -2,14 +2,15 @@
  * Averages of a model's weights over a training, which often do better than the last ones: exponential ones, and equal ones (stochastic weight
  * averaging).
  */
-import { noGrad } from '../autograd/backward.js'
-import { isFloat } from '../dtype.js'
-import { ArgumentError, checkOptions, isNumber, showValue } from '../errors.js'
+
+import { isFloat } from '../base/dtype.js'
+import { ArgumentError, checkOptions, isNumber, showValue } from '../base/errors.js'
 import { Module } from '../nn/module.js'
-import { assign } from '../ops/assign.js'
-import { zeros } from '../ops/creation.js'
-import { add, div, eq, mul, sub, to, where } from '../ops/elementwise.js'
-import { Tensor } from '../tensor.js'
+import { assign } from '../ops/basic/assign.js'
+import { zeros } from '../ops/basic/creation.js'
+import { add, div, eq, mul, sub, to, where } from '../ops/basic/elementwise.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { Tensor } from '../tensor/tensor.js'
 
 export interface AveragedModelOptions {
   /** Share of the average that stays at each update, 0 … 1: an exponential moving average, 0.999 say. Without, all updates count the same. */

@@ -2,15 +2,15 @@
  * Gradient clipping, between `backward()` and `step()`.
  */
 
-import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, DataError, showValue } from '../errors.js'
-import { clamp } from '../ops/activations.js'
-import { refuseTraced } from '../ops/compare.js'
-import { zeros } from '../ops/creation.js'
-import { abs, add, div, maximum, minimum, mul, pow, sqrt, square } from '../ops/elementwise.js'
-import { tensorList } from '../ops/list.js'
-import { amax, sum } from '../ops/reduce.js'
-import type { Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, DataError, showValue } from '../base/errors.js'
+import { clamp } from '../ops/basic/activations.js'
+import { refuseTraced } from '../ops/basic/compare.js'
+import { zeros } from '../ops/basic/creation.js'
+import { abs, add, div, maximum, minimum, mul, pow, sqrt, square } from '../ops/basic/elementwise.js'
+import { amax, sum } from '../ops/basic/reduce.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { tensorList } from '../ops/core/list.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { gradientOf } from './gradient.js'
 
 function checkFinite(total: Tensor): void {

@@ -2,8 +2,8 @@
  * How optimizers and clipping see the gradients of leaves. Inside `compile` a look at `.grad` is reported, since which gradients exist
  * decides what is recorded.
  */
-import type { Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 
 /** The gradient of a leaf, without counting as held by the user. */
 export function gradientOf(leaf: Tensor): Tensor | undefined {

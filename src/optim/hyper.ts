@@ -2,12 +2,13 @@
  * Hyper-parameters: numbers that a user may change between steps, also between calls of a compiled step. What a step computes with are
  * 0-d tensors, which compiled programs read at each call; what a user sees are numbers, in double precision, so that schedules can go on from them.
  */
-import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { refuseInTrace, stateZeros } from '../ops/state.js'
-import type { Tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+
+import { ArgumentError, showValue } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { refuseInTrace, stateZeros } from '../ops/basic/state.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 
 /**
  * The shortest decimal that is the same float32: what a number was that was saved as float32.

@@ -2,16 +2,17 @@
  * LBFGS: quasi-Newton steps from the last changes of parameters and gradients, with a line search if asked for. Its steps look at losses, so it runs
  * eagerly; what it calls may be compiled.
  */
-import { enableGrad, noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, isFunction, StateError, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { zerosLike } from '../ops/creation.js'
-import { abs, add, mul, neg, sub } from '../ops/elementwise.js'
-import { concat } from '../ops/join.js'
-import { clone, narrow, reshape } from '../ops/movement.js'
-import { amax, sum } from '../ops/reduce.js'
-import { refuseInTrace, stateZeros } from '../ops/state.js'
-import { Tensor, tensor } from '../tensor.js'
+
+import { ArgumentError, checkOptions, isFunction, StateError, showValue } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { zerosLike } from '../ops/basic/creation.js'
+import { abs, add, mul, neg, sub } from '../ops/basic/elementwise.js'
+import { concat } from '../ops/basic/join.js'
+import { clone, narrow, reshape } from '../ops/basic/movement.js'
+import { amax, sum } from '../ops/basic/reduce.js'
+import { refuseInTrace, stateZeros } from '../ops/basic/state.js'
+import { enableGrad, noGrad } from '../ops/core/grad-mode.js'
+import { Tensor, tensor } from '../tensor/tensor.js'
 import { gradientOf } from './gradient.js'
 import { makeGroups, Optimizer, type OptimizerParameters, ParameterGroup, type StateEntry, tensorEntry } from './optimizer.js'
 import { type Probe, strongWolfe } from './wolfe.js'

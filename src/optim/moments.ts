@@ -1,9 +1,9 @@
 /**
  * Running moments of gradients: what Adam and its relatives share.
  */
-import { ArgumentError, showValue } from '../errors.js'
-import { add, expm1, maximum, mul, neg, square, sub } from '../ops/elementwise.js'
-import type { Tensor } from '../tensor.js'
+import { ArgumentError, showValue } from '../base/errors.js'
+import { add, expm1, maximum, mul, neg, square, sub } from '../ops/basic/elementwise.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type Hyper, type HyperRange, plain } from './hyper.js'
 import { type OptimizerOptions, ParameterGroup } from './optimizer.js'
 

@@ -1,13 +1,13 @@
 /**
  * Muon: momentum whose matrix is made orthogonal, so that every direction gets a step of the same size.
  */
-import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { add, div, maximum, mul, sub } from '../ops/elementwise.js'
-import { matmul } from '../ops/matmul.js'
-import { transpose } from '../ops/movement.js'
-import { norm } from '../ops/vector-norm.js'
-import type { Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, ShapeError, showShape, showValue } from '../base/errors.js'
+import { norm } from '../ops/arrays/vector-norm.js'
+import { assign } from '../ops/basic/assign.js'
+import { add, div, maximum, mul, sub } from '../ops/basic/elementwise.js'
+import { matmul } from '../ops/basic/matmul.js'
+import { transpose } from '../ops/basic/movement.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type Hyper, plain } from './hyper.js'
 import { towards } from './moments.js'
 import { makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'

@@ -4,14 +4,12 @@
  * fuses into one pass over parameter, gradient and state.
  */
 
-import { enableGrad, noGrad } from '../autograd/backward.js'
+import { ArgumentError, checkObject, checkOptions, DTypeError, type OptionNames, StateError, showValue } from '../base/errors.js'
 import { compile } from '../compile/compile.js'
-import { ArgumentError, checkObject, checkOptions, DTypeError, type OptionNames, StateError, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { add, mul, neg } from '../ops/elementwise.js'
-import { concat } from '../ops/join.js'
-import { tensorList } from '../ops/list.js'
-import { clone, narrow, reshape } from '../ops/movement.js'
+import { assign } from '../ops/basic/assign.js'
+import { add, mul, neg } from '../ops/basic/elementwise.js'
+import { concat } from '../ops/basic/join.js'
+import { clone, narrow, reshape } from '../ops/basic/movement.js'
 import {
   entriesOf,
   loadState,
@@ -21,9 +19,11 @@ import {
   type StateSource,
   stateZeros,
   tensorSlot,
-} from '../ops/state.js'
-import { Tensor, tensor } from '../tensor.js'
-import { tracing } from '../tracing.js'
+} from '../ops/basic/state.js'
+import { enableGrad, noGrad } from '../ops/core/grad-mode.js'
+import { tensorList } from '../ops/core/list.js'
+import { Tensor, tensor } from '../tensor/tensor.js'
+import { tracing } from '../tensor/tracing.js'
 import { gradientOf } from './gradient.js'
 import { Hyper, type HyperRange, plain, shortestDecimal } from './hyper.js'
 

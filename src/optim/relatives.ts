@@ -1,10 +1,10 @@
 /**
  * Adam's relatives: Adamax, NAdam, RAdam. They keep Adam's moments, and differ in what they divide by and how they look ahead.
  */
-import { checkOptions } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { abs, add, div, exp, expm1, lt, maximum, mul, ne, sqrt, square, sub, where } from '../ops/elementwise.js'
-import type { Tensor } from '../tensor.js'
+import { checkOptions } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { abs, add, div, exp, expm1, lt, maximum, mul, ne, sqrt, square, sub, where } from '../ops/basic/elementwise.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { Hyper } from './hyper.js'
 import { filled, MomentGroup, type MomentOptions, towards } from './moments.js'
 import { entry, makeGroups, Optimizer, type OptimizerParameters, type Update } from './optimizer.js'

@@ -1,10 +1,10 @@
 /**
  * Optimizers that divide by the size of past gradients: Adagrad by the root of their sum, RMSprop and Adadelta by that of a running mean.
  */
-import { checkOptions } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { add, div, maximum, mul, sqrt, square, sub } from '../ops/elementwise.js'
-import type { Tensor } from '../tensor.js'
+import { checkOptions } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { add, div, maximum, mul, sqrt, square, sub } from '../ops/basic/elementwise.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type Hyper, plain } from './hyper.js'
 import { towards } from './moments.js'
 import { entry, makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'

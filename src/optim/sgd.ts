@@ -1,10 +1,10 @@
 /**
  * Stochastic gradient descent with momentum.
  */
-import { ArgumentError, checkOptions, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { add, eq, mul, sub, where } from '../ops/elementwise.js'
-import type { Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, showValue } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { add, eq, mul, sub, where } from '../ops/basic/elementwise.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type Hyper, plain } from './hyper.js'
 import { entry, makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'
 

@@ -1,10 +1,10 @@
 /**
  * Optimizers that look at the signs of gradients: Rprop with a step size for each element, Lion with a momentum.
  */
-import { ArgumentError, checkOptions, isNumber, showValue } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { eq, gt, lt, maximum, minimum, mul, sign, sub, where } from '../ops/elementwise.js'
-import type { Tensor } from '../tensor.js'
+import { ArgumentError, checkOptions, isNumber, showValue } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { eq, gt, lt, maximum, minimum, mul, sign, sub, where } from '../ops/basic/elementwise.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type Hyper, plain } from './hyper.js'
 import { BetaGroup, towards } from './moments.js'
 import { entry, makeGroups, Optimizer, type OptimizerOptions, type OptimizerParameters, ParameterGroup, type Update } from './optimizer.js'

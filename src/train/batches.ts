@@ -5,18 +5,18 @@
  * and gathering pauses for the event loop.
  */
 
-import { noGrad } from '../autograd/backward.js'
+import { type DType, itemSize, type TypedArray, viewMemory } from '../base/dtype.js'
+import { ArgumentError, isFunction, ShapeError, showKind, showShape, showValue } from '../base/errors.js'
+import { isContiguous, maxRank, sizeOf } from '../base/shape.js'
 import { collate, type Field, type FieldLike, toField } from '../data/collate.js'
 import { ArrayDataset, type BulkDataset, DataLoader, type ItemDataset } from '../data/loader.js'
 import { CounterRandom } from '../data/rng.js'
 import { pairOf, targetDType } from '../data/tensors.js'
-import { type DType, itemSize, type TypedArray, viewMemory } from '../dtype.js'
-import { ArgumentError, isFunction, ShapeError, showKind, showShape, showValue } from '../errors.js'
-import { clone } from '../ops/movement.js'
-import { drawBlocks } from '../random.js'
-import { isContiguous, maxRank, sizeOf } from '../shape.js'
-import { Storage } from '../storage.js'
-import { Tensor } from '../tensor.js'
+import { clone } from '../ops/basic/movement.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { drawBlocks } from '../tensor/random.js'
+import { Storage } from '../tensor/storage.js'
+import { Tensor } from '../tensor/tensor.js'
 import type { Pacer } from './pacer.js'
 
 /** Inputs and targets as `fit` takes them: tensors, typed arrays (with a shape), numbers in arrays. */

@@ -2,11 +2,11 @@
  * That all of a model learns: checks of a step before anything is updated. In: the model, the optimizer, what the backward pass met. Out: nothing, or an
  * error that names what would silently not learn.
  */
-import { GradientError, StateError, showShape } from '../errors.js'
+import { GradientError, StateError, showShape } from '../base/errors.js'
 import type { Module } from '../nn/module.js'
 import { Parameter } from '../nn/parameter.js'
 import type { Optimizer } from '../optim/optimizer.js'
-import type { Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /**
  * A module that was put into evaluation stays there while its model trains. All of them at once are a call of `eval()` that was forgotten: dropout and batch

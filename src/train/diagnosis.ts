@@ -1,7 +1,7 @@
 /**
  * What to say when a loss is NaN or infinite: the likely causes, judged by the batch and the losses before.
  */
-import { rangeOf } from '../ops/range.js'
+import { rangeOf } from '../autograd/value-range.js'
 import type { Batch } from './batches.js'
 import { showNumber } from './progress.js'
 

@@ -2,14 +2,15 @@
  * How gradients flow through a model: norms by layer, units that never answer, saturation, and what that means in words. In: a model and a function that
  * computes its loss. Out: a report. Nothing is changed.
  */
-import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkOptions, isFunction, showValue } from '../errors.js'
+
+import { ArgumentError, checkOptions, isFunction, showValue } from '../base/errors.js'
 import { Module } from '../nn/module.js'
-import { assign } from '../ops/assign.js'
-import { clone } from '../ops/movement.js'
+import { assign } from '../ops/basic/assign.js'
+import { clone } from '../ops/basic/movement.js'
+import { noGrad } from '../ops/core/grad-mode.js'
 import { Optimizer } from '../optim/optimizer.js'
-import { getRandomState, setRandomState } from '../random.js'
-import { Tensor } from '../tensor.js'
+import { getRandomState, setRandomState } from '../tensor/random.js'
+import { Tensor } from '../tensor/tensor.js'
 
 /** What one layer showed. */
 export interface LayerFlow {

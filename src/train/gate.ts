@@ -7,15 +7,16 @@
  * things that can fail while a program runs, on the background thread, where nobody can look at the
  * loss; and it tells what was wrong.
  */
-import { noGrad } from '../autograd/backward.js'
+
 import { indexIn } from '../backend/status.js'
-import { BackendError, StateError } from '../errors.js'
-import { assign } from '../ops/assign.js'
-import { zeros } from '../ops/creation.js'
-import { add, eq, lt, ne, to, where } from '../ops/elementwise.js'
-import { pick } from '../ops/gather.js'
-import { reshape } from '../ops/movement.js'
-import type { Tensor } from '../tensor.js'
+import { BackendError, StateError } from '../base/errors.js'
+import { assign } from '../ops/basic/assign.js'
+import { zeros } from '../ops/basic/creation.js'
+import { add, eq, lt, ne, to, where } from '../ops/basic/elementwise.js'
+import { pick } from '../ops/basic/gather.js'
+import { reshape } from '../ops/basic/movement.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** Whose index it is. */
 const op = 'fit, gate'

@@ -1,7 +1,7 @@
 /**
  * What a training leaves behind: an epoch's figures, and the history of all.
  */
-import { ArgumentError, isNumber, showValue } from '../errors.js'
+import { ArgumentError, isNumber, showValue } from '../base/errors.js'
 import { validationName } from './options.js'
 import type { Metric } from './whole.js'
 

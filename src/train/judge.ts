@@ -1,13 +1,14 @@
 /**
  * The judge that ends a training when nothing improves, and keeps the best weights. In: the figures of each epoch. Out: whether to stop.
  */
-import { noGrad } from '../autograd/backward.js'
+
+import { rangeOf } from '../autograd/value-range.js'
 import type { Module } from '../nn/module.js'
-import { assign } from '../ops/assign.js'
-import { clone } from '../ops/movement.js'
-import { rangeOf } from '../ops/range.js'
+import { assign } from '../ops/basic/assign.js'
+import { clone } from '../ops/basic/movement.js'
+import { noGrad } from '../ops/core/grad-mode.js'
 import type { Optimizer } from '../optim/optimizer.js'
-import type { Tensor } from '../tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { type Epoch, figureReader, type Metrics } from './history.js'
 import type { EarlyStopping } from './options.js'
 

@@ -5,9 +5,9 @@
  * gives way to the event loop.
  */
 import { ofWhole } from '../backend/status.js'
-import { StateError } from '../errors.js'
+import { StateError } from '../base/errors.js'
 import type { Module } from '../nn/module.js'
-import { getRandomState, setRandomState } from '../random.js'
+import { getRandomState, setRandomState } from '../tensor/random.js'
 import { type Batch, type BatchSource, batchSource, bytesOf, depthFor, type FitData } from './batches.js'
 import { checkMode } from './checks.js'
 import { explainLoss } from './diagnosis.js'

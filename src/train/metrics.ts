@@ -1,18 +1,19 @@
 /**
  * Metrics: functions of a model's outputs and the targets that give one number as a 0-d tensor. No gradients. `fit` measures them over the whole set.
  */
-import { noGrad } from '../autograd/backward.js'
-import { isFloat } from '../dtype.js'
-import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../errors.js'
-import { arangeTensor } from '../ops/creation.js'
-import { checkTensor } from '../ops/dispatch.js'
-import { abs, add, div, eq, gt, le, logicalNot, lt, mul, sqrt, square, sub, to, where } from '../ops/elementwise.js'
-import { gather, oneHot, pick } from '../ops/gather.js'
-import { matmul } from '../ops/matmul.js'
-import { reshape, transpose, unsqueeze } from '../ops/movement.js'
-import { argmax, mean, sum } from '../ops/reduce.js'
-import { sameShape } from '../shape.js'
-import { type NestedArray, type Tensor, tensor } from '../tensor.js'
+
+import { isFloat } from '../base/dtype.js'
+import { ArgumentError, checkOptions, DTypeError, ShapeError, showShape, showValue } from '../base/errors.js'
+import { sameShape } from '../base/shape.js'
+import { arangeTensor } from '../ops/basic/creation.js'
+import { abs, add, div, eq, gt, le, logicalNot, lt, mul, sqrt, square, sub, to, where } from '../ops/basic/elementwise.js'
+import { gather, oneHot, pick } from '../ops/basic/gather.js'
+import { matmul } from '../ops/basic/matmul.js'
+import { reshape, transpose, unsqueeze } from '../ops/basic/movement.js'
+import { argmax, mean, sum } from '../ops/basic/reduce.js'
+import { checkTensor } from '../ops/core/dispatch.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { type NestedArray, type Tensor, tensor } from '../tensor/tensor.js'
 import { countElements, meanOf, type Scores, type WholeSetMetric, wholeSet } from './whole.js'
 
 export { type Metric, type MetricState, type WholeSet, type WholeSetMetric, wholeSet } from './whole.js'

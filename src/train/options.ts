@@ -2,7 +2,6 @@
  * What `fit` can be told, and the check that it makes sense.
  */
 
-import { checkCacheBytes } from '../compile/variants.js'
 import {
   ArgumentError,
   checkOptions as checkNames,
@@ -12,11 +11,12 @@ import {
   type OptionNames,
   showKind,
   showValue,
-} from '../errors.js'
+} from '../base/errors.js'
+import { checkCacheBytes } from '../compile/variants.js'
 import { Module } from '../nn/module.js'
 import { Optimizer } from '../optim/optimizer.js'
 import { LRScheduler, ReduceLROnPlateau } from '../optim/schedulers/index.js'
-import { Tensor } from '../tensor.js'
+import { Tensor } from '../tensor/tensor.js'
 import type { FitData } from './batches.js'
 import type { Epoch, Metrics } from './history.js'
 

@@ -4,14 +4,15 @@
  *
  * States are joined in float64: counts stay exact, and sums over many batches do not drift.
  */
-import { noGrad } from '../autograd/backward.js'
-import { ArgumentError, checkFunction, checkOptions, ShapeError, showKind, showShape } from '../errors.js'
-import { denseOf } from '../ops/dispatch.js'
-import { div, mul, to } from '../ops/elementwise.js'
-import { narrow } from '../ops/movement.js'
-import { sum } from '../ops/reduce.js'
-import { sameShape } from '../shape.js'
-import { Tensor, tensor } from '../tensor.js'
+
+import { ArgumentError, checkFunction, checkOptions, ShapeError, showKind, showShape } from '../base/errors.js'
+import { sameShape } from '../base/shape.js'
+import { div, mul, to } from '../ops/basic/elementwise.js'
+import { narrow } from '../ops/basic/movement.js'
+import { sum } from '../ops/basic/reduce.js'
+import { denseOf } from '../ops/core/dispatch.js'
+import { noGrad } from '../ops/core/grad-mode.js'
+import { Tensor, tensor } from '../tensor/tensor.js'
 
 /** What a batch contributes, by names of your own. */
 export type MetricState<K extends string = string> = { readonly [name in K]: Tensor }

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { JsProgram } from '../../src/backend/js/program.js'
 import { microOperations } from '../../src/backend/registry.js'
-import { DataError } from '../../src/errors.js'
+import { DataError } from '../../src/base/errors.js'
 import { bitsOfFloat, type Instruction, identityMicro, Opcode, ReduceKind, type View } from '../../src/ir/format.js'
 import { compare, encode, encodeAll, type Memory, micro, numbers, packed, read, run, scattered, write } from './programs.js'
 

@@ -1,7 +1,7 @@
 /** Programs whose words were tampered with: the interpreter refuses them when they are loaded, and nothing but a typed error comes out. */
 import { describe, expect, it } from 'vitest'
 import { JsProgram } from '../../src/backend/js/program.js'
-import { ChainruleError } from '../../src/errors.js'
+import { ChainruleError } from '../../src/base/errors.js'
 import { formatVersion, headerWords, type Instruction, identityMicro, Opcode, type View } from '../../src/ir/format.js'
 import { encodeAll, type Memory, micro, numbers, packed } from './programs.js'
 

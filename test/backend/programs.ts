@@ -3,12 +3,12 @@
  */
 import { JsProgram } from '../../src/backend/js/program.js'
 import { tableHash } from '../../src/backend/registry.js'
-import { type DType, itemSize, type TypedArray, viewMemory } from '../../src/dtype.js'
+import { type DType, itemSize, type TypedArray, viewMemory } from '../../src/base/dtype.js'
 import '../../src/index.js'
+import { contiguousStrides, sizeOf } from '../../src/base/shape.js'
 import { encodeOne, encodeProgram, type Instruction, type Micro, MicroType, type View } from '../../src/ir/format.js'
-import { microNumber } from '../../src/ops/micro.js'
-import { type Dense, opTable } from '../../src/ops/table.js'
-import { contiguousStrides, sizeOf } from '../../src/shape.js'
+import { microNumber } from '../../src/ops/core/micro.js'
+import { type Dense, opTable } from '../../src/ops/core/table.js'
 
 /** A buffer of a test program: an external slot. */
 export interface Memory {

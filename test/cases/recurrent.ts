@@ -1,6 +1,6 @@
 /** Recurrent sequences: one direction of one layer, all kinds, with and without initial states, lengths and the reverse direction. */
 import { concat, type Tensor } from '../../src/index.js'
-import { gateCount, type RecurrentKind, recurrent } from '../../src/ops/recurrent.js'
+import { gateCount, type RecurrentKind, recurrent } from '../../src/ops/layers/recurrent.js'
 import { type Case, ints, op, within } from '../support/cases.js'
 
 const small = within(-0.9, 0.9)

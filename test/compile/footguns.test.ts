@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { assign, compile, grad, manualSeed, noGrad, rand, StateError, sum, type Tensor, tensor, zeros } from '../../src/index.js'
-import { tracing } from '../../src/tracing.js'
+import { tracing } from '../../src/tensor/tracing.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 
 const leaf = (data: number | number[] | number[][]): Tensor => tensor(data, { requiresGrad: true })

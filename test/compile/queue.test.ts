@@ -18,7 +18,7 @@ import {
   tensor,
   zeros,
 } from '../../src/index.js'
-import { stateZeros } from '../../src/ops/state.js'
+import { stateZeros } from '../../src/ops/basic/state.js'
 import { backends } from '../support/backends.js'
 import { detach, resizableBuffer } from '../support/memory.js'
 

@@ -3,9 +3,9 @@
  * reduction. Compiled as eager, and the elementwise work joins the reduction where it can.
  */
 import { describe, expect, it } from 'vitest'
+import { reshapeStrides } from '../../src/base/shape.js'
 import * as ops from '../../src/index.js'
 import { argmax, compile, manualSeed, norm, type Tensor, tensor, trace } from '../../src/index.js'
-import { reshapeStrides } from '../../src/shape.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 import { worstDifference } from '../support/difference.js'
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { ArgumentError } from '../../src/base/errors.js'
 import { syntheticDigits } from '../../src/data/digits.js'
-import { ArgumentError } from '../../src/errors.js'
 
 describe('syntheticDigits', () => {
   it('has the form of MNIST', () => {

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import { DataError } from '../../src/base/errors.js'
 import { parseIdx, readIdx } from '../../src/data/idx.js'
-import { DataError } from '../../src/errors.js'
 
 /** Two images of 2 by 3. */
 const images = Uint8Array.of(0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { ArgumentError, ShapeError } from '../../src/base/errors.js'
 import { collate, type Field } from '../../src/data/collate.js'
 import { ArrayDataset, DataLoader } from '../../src/data/loader.js'
-import { ArgumentError, ShapeError } from '../../src/errors.js'
-import { Tensor } from '../../src/tensor.js'
+import { Tensor } from '../../src/tensor/tensor.js'
 
 const inputs = { data: Float32Array.from({ length: 30 }, (_, i) => i), shape: [10, 3], dtype: 'float32' as const }
 const labels = Uint8Array.from({ length: 10 }, (_, i) => i)

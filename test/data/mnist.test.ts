@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { ArgumentError, DataError } from '../../src/base/errors.js'
 import { loadMnist } from '../../src/data/mnist.js'
-import { ArgumentError, DataError } from '../../src/errors.js'
 
 const data = process.env.CHAINRULE_DATA ?? join(import.meta.dirname, '..', '..', '..', 'shared', 'data')
 const present = existsSync(join(data, 'mnist')) && existsSync(join(data, 'fashion-mnist'))

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { DataError } from '../../src/base/errors.js'
 import { cacheFolder, type DataFile, loadDataFile } from '../../src/data/source.js'
-import { DataError } from '../../src/errors.js'
 
 const content = Uint8Array.from({ length: 300_000 }, (_, i) => (i * 7919) >>> 5)
 const wanted: DataFile = {

@@ -1,6 +1,6 @@
 /** Every layer, with random options: trained and in evaluation, op by op and compiled and by `predict`, between elementwise work. */
 import type { Tensor } from '../../src/index.js'
-import { denseOf } from '../../src/ops/dispatch.js'
+import { denseOf } from '../../src/ops/core/dispatch.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 import { agree } from './agree/agree.js'
 import { make, plain, strided, writable } from './agree/inputs.js'

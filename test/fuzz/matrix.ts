@@ -2,7 +2,7 @@
  * What is fused in front of structured ops and behind them: every shape that broadcasts, in every layout, before and after every op with each
  * dimension of size 1 and larger, also as gradients. All of it in the long run, a sample in `npm test`.
  */
-import { sizeOf } from '../../src/shape.js'
+import { sizeOf } from '../../src/base/shape.js'
 import { onJs } from '../support/backends.js'
 import { agree } from './agree/agree.js'
 import { laidOut, layouts, plain, writable } from './agree/inputs.js'

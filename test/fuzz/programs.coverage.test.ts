@@ -1,7 +1,7 @@
 /** That programs are drawn from all there is: a row of the op table that no draw reaches would never be tried. */
 import { expect, it } from 'vitest'
-import { eagerHooks } from '../../src/ops/dispatch.js'
-import { opTable } from '../../src/ops/table.js'
+import { eagerHooks } from '../../src/ops/core/dispatch.js'
+import { opTable } from '../../src/ops/core/table.js'
 import { onJs } from '../support/backends.js'
 import { run } from './agree/scenario.js'
 import { Random } from './frame/random.js'

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ArgumentError, DataError } from '../../src/errors.js'
+import { ArgumentError, DataError } from '../../src/base/errors.js'
 import { loadSafetensors, parseSafetensors, saveSafetensors, serializeSafetensors } from '../../src/io/safetensors.js'
 import type { StoredArray } from '../../src/io/wire.js'
 
@@ -257,6 +257,12 @@ describe('malformed files', () => {
       }
     }
   })
+})
+
+it('says that the bytes have gone elsewhere', () => {
+  const gone = new Uint8Array(8)
+  structuredClone(gone, { transfer: [gone.buffer] })
+  expect(() => parseSafetensors(gone)).toThrow('transferred elsewhere')
 })
 
 describe('writing', () => {

@@ -9,7 +9,7 @@
  * Out: a line for each difference, and `N results agree` or `N of M results differ`.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { isFloat } from '../../src/dtype.js'
+import { isFloat } from '../../src/base/dtype.js'
 import { compile, environment, type Tensor } from '../../src/index.js'
 import { cases } from '../ops.cases.js'
 import { type Case, doubles, makeInputs } from '../support/cases.js'

@@ -2,7 +2,7 @@
  * How the op cases are written (test/ops.cases.ts): a case names an op or composition, says how to make its inputs and how to call it; everything
  * else (test/ops.test.ts) follows from it. In: domains and shapes. Out: tensors with values that depend on nothing but the case.
  */
-import { type DType, isFloat } from '../../src/dtype.js'
+import { type DType, isFloat } from '../../src/base/dtype.js'
 import { type Tensor, tensor } from '../../src/index.js'
 
 /** Which values an input takes. */

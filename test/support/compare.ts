@@ -2,7 +2,7 @@
  * Comparing results. In: tensors or arrays. Out: nothing, or an assertion that shows the worst element and where it is.
  */
 import { expect } from 'vitest'
-import { showShape } from '../../src/errors.js'
+import { showShape } from '../../src/base/errors.js'
 import type { Tensor } from '../../src/index.js'
 import { worstDifference } from './difference.js'
 

@@ -2,7 +2,7 @@
  * What follows from an op case: its gradient as a function, its place in a chain, directional derivatives. In: a case. Out: functions of tensors
  * that ordinary comparisons can be made with.
  */
-import { isFloat } from '../../src/dtype.js'
+import { isFloat } from '../../src/base/dtype.js'
 import { concat, mul, sigmoid, sum, type Tensor, tensor, valueAndGrad } from '../../src/index.js'
 import { type Case, generator } from './cases.js'
 

@@ -2,7 +2,7 @@
  * Guard bytes around everything that operations allocate. In: something to run. Out: what it gives; an error where bytes before or behind
  * any memory it was given have changed. What is read there is NaN.
  */
-import { Storage } from '../../src/storage.js'
+import { Storage } from '../../src/tensor/storage.js'
 
 /** As long as the widest vector, and a multiple of every dtype's size. */
 const guard = 64

@@ -2,9 +2,9 @@
  * One instruction under check, and the steps that the rules of opcodes share (check.ts, rules/). Each step refuses the program where something
  * does not fit.
  */
-import { isFloat } from '../../dtype.js'
+import { isFloat } from '../../base/dtype.js'
+import { isContiguous, sameShape } from '../../base/shape.js'
 import { type MicroType, microType, type Opcode, type View } from '../../ir/format.js'
-import { isContiguous, sameShape } from '../../shape.js'
 import { type CheckedMicro, fits, readMicro } from './micro.js'
 import type { Reader } from './reader.js'
 

@@ -2,9 +2,9 @@
  * Decodes and checks whole programs (docs/program-format.md), as native/runtime/program.cc. In: words, from anywhere. Out: instructions whose
  * every element lies within its buffer, or a BackendError that says what is wrong with them.
  */
-import { dtypes, itemSize } from '../../dtype.js'
+import { dtypes, itemSize } from '../../base/dtype.js'
+import { distinctIndices, maxElements, maxRank, sizeOf } from '../../base/shape.js'
 import { formatMagic, formatVersion, headerWords, type Instruction, keepFlag, Opcode, regionFlag, type View } from '../../ir/format.js'
-import { distinctIndices, maxElements, maxRank, sizeOf } from '../../shape.js'
 import { tableHash } from '../registry.js'
 import { StatusCode, statusError } from '../status.js'
 import { canFail, checkInstruction } from './check.js'

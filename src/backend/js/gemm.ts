@@ -2,7 +2,7 @@
  * The matrix product of the TypeScript backend: plain loops over blocks of two rows and four columns, summed in double precision in the order
  * of k. In: contiguous row-major matrices. Out: C.
  */
-import type { TypedArray } from '../../dtype.js'
+import type { TypedArray } from '../../base/dtype.js'
 
 let panel = new Float64Array(4 * 1024)
 

@@ -2,7 +2,7 @@
  * Micro-programs: decoding with type checks, and running them tile by tile over strided operands. In: words, or a checked micro-program with
  * views. Out: results in memory. No code is generated: each operation is a loop over a tile that calls the function its row registered.
  */
-import { type DType, isFloat, type TypedArray } from '../../dtype.js'
+import { type DType, isFloat, type TypedArray } from '../../base/dtype.js'
 import { floatOfBits, type Micro, type MicroConstant, type MicroOp, MicroType, microType } from '../../ir/format.js'
 import { type MicroOperation, type MicroSignature, microOperations } from '../registry.js'
 import { maxMicroValues, type Reader } from './reader.js'

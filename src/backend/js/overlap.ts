@@ -2,7 +2,7 @@
  * Whether strided views share memory, as native/runtime/overlap.cc. In: views and where their buffers lie. Out: exact answers, or "yes" where
  * one would take too long.
  */
-import { itemSize } from '../../dtype.js'
+import { itemSize } from '../../base/dtype.js'
 import type { View } from '../../ir/format.js'
 
 /** A view in an address space of its own: all arena buffers share one, each slot is one. */

@@ -5,9 +5,9 @@
  * A step is a closure made once. Maps run tile by tile (micro.ts); the other opcodes run the loops that ops registered, on contiguous copies
  * where views are strided, and then their epilogue as one more map.
  */
-import { type DType, itemSize, type TypedArray, viewMemory } from '../../dtype.js'
+import { type DType, itemSize, type TypedArray, viewMemory } from '../../base/dtype.js'
+import { contiguousStrides, isContiguous, sizeOf } from '../../base/shape.js'
 import { hasEpilogue, microType, Opcode, type View } from '../../ir/format.js'
-import { contiguousStrides, isContiguous, sizeOf } from '../../shape.js'
 import type { Slot } from '../binding.js'
 import { type Dense, type Loop, loopOf } from '../registry.js'
 import { type Describe, refused, StatusCode, statusError } from '../status.js'

@@ -1,7 +1,7 @@
 /**
  * Schedules made of schedules: one after the other, or all at once.
  */
-import { ArgumentError, showValue } from '../../errors.js'
+import { ArgumentError, showValue } from '../../base/errors.js'
 import type { Optimizer } from '../optimizer.js'
 import { checkCount, LRScheduler, type SchedulerState, type SchedulerValue } from './scheduler.js'
 

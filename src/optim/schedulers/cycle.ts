@@ -1,7 +1,7 @@
 /**
  * Schedules that come back: cosines with and without restarts, triangles, and one cycle up and down.
  */
-import { ArgumentError, checkFunction, checkOptions, StateError, showValue } from '../../errors.js'
+import { ArgumentError, checkFunction, checkOptions, StateError, showValue } from '../../base/errors.js'
 import type { Optimizer, ParameterGroup } from '../optimizer.js'
 import { checkCount, checkNumber, LRScheduler, perGroup, type SchedulerState } from './scheduler.js'
 

@@ -1,7 +1,7 @@
 /**
  * Schedules that go one way: steps, powers, lines, and functions of the user.
  */
-import { ArgumentError, checkOptions, isFunction, showValue } from '../../errors.js'
+import { ArgumentError, checkOptions, isFunction, showValue } from '../../base/errors.js'
 import type { Optimizer, ParameterGroup } from '../optimizer.js'
 import { checkCount, checkNumber, LRScheduler, perGroup } from './scheduler.js'
 

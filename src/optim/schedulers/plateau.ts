@@ -1,8 +1,8 @@
 /**
  * The schedule that looks at what comes out.
  */
-import { ArgumentError, checkOptions, showValue } from '../../errors.js'
-import { Tensor } from '../../tensor.js'
+import { ArgumentError, checkOptions, showValue } from '../../base/errors.js'
+import { Tensor } from '../../tensor/tensor.js'
 import type { Optimizer } from '../optimizer.js'
 import { checkCount, checkNumber, checkOptimizer, perGroup, type SchedulerState } from './scheduler.js'
 

@@ -4,7 +4,7 @@
  *
  * Most schedules go on from the rate as it is, as PyTorch's do, so that several can act on one optimizer and what a user sets is kept.
  */
-import { ArgumentError, showValue } from '../../errors.js'
+import { ArgumentError, showValue } from '../../base/errors.js'
 import { Optimizer, type ParameterGroup } from '../optimizer.js'
 
 /** The counters of a schedule, as plain data for JSON. */

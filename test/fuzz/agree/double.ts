@@ -3,8 +3,8 @@
  * something to run op by op. Out: an error for the first op that is off by more than its own condition explains.
  */
 import type { Tensor } from '../../../src/index.js'
-import { denseOf, eagerHooks } from '../../../src/ops/dispatch.js'
-import type { OpRow } from '../../../src/ops/table.js'
+import { denseOf, eagerHooks } from '../../../src/ops/core/dispatch.js'
+import type { OpRow } from '../../../src/ops/core/table.js'
 import { describe, excess, unit } from './bound.js'
 import { disturbances, drift, lost, wild } from './noise.js'
 import { inDoubles } from './reference.js'

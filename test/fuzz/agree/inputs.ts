@@ -2,9 +2,9 @@
  * Tensors that runs begin with: their numbers, and the strides through which they are seen. In: a description, plain data. Out: a tensor made
  * afresh, and the code that makes it.
  */
-import { type DType, isFloat, type TypedArray, viewMemory } from '../../../src/dtype.js'
+import { type DType, isFloat, type TypedArray, viewMemory } from '../../../src/base/dtype.js'
+import { contiguousStrides, sizeOf } from '../../../src/base/shape.js'
 import { type Tensor, tensor } from '../../../src/index.js'
-import { contiguousStrides, sizeOf } from '../../../src/shape.js'
 import type { Random } from '../frame/random.js'
 import { leaf } from './noise.js'
 

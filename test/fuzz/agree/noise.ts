@@ -4,11 +4,11 @@
  * Carlo arithmetic; Parker 1997.)
  */
 
-import { itemSize, type TypedArray, viewMemory } from '../../../src/dtype.js'
+import { itemSize, type TypedArray, viewMemory } from '../../../src/base/dtype.js'
+import { isContiguous } from '../../../src/base/shape.js'
 import type { Tensor } from '../../../src/index.js'
-import { denseOf, eagerHooks } from '../../../src/ops/dispatch.js'
-import type { OpRow } from '../../../src/ops/table.js'
-import { isContiguous } from '../../../src/shape.js'
+import { denseOf, eagerHooks } from '../../../src/ops/core/dispatch.js'
+import type { OpRow } from '../../../src/ops/core/table.js'
 import { unit } from './bound.js'
 import { inDoubles } from './reference.js'
 

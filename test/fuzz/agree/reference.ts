@@ -1,11 +1,11 @@
 /** An op again in float64. In: what it was run with, and what disturbs its operands. Out: the results it should have. */
-import { isFloat, itemSize, viewMemory } from '../../../src/dtype.js'
+import { isFloat, itemSize, viewMemory } from '../../../src/base/dtype.js'
+import { sizeOf } from '../../../src/base/shape.js'
 import type { Tensor } from '../../../src/index.js'
-import { denseOf, runReference } from '../../../src/ops/dispatch.js'
-import type { OpRow } from '../../../src/ops/table.js'
-import { sizeOf } from '../../../src/shape.js'
-import { Storage } from '../../../src/storage.js'
-import { Tensor as TensorClass } from '../../../src/tensor.js'
+import { denseOf, runReference } from '../../../src/ops/core/dispatch.js'
+import type { OpRow } from '../../../src/ops/core/table.js'
+import { Storage } from '../../../src/tensor/storage.js'
+import { Tensor as TensorClass } from '../../../src/tensor/tensor.js'
 
 /** The outputs in float64, of operands that are disturbed, if asked for: each number by a share of itself that `next` says. */
 export function inDoubles(

@@ -2,9 +2,9 @@
  * What is run in every way there is and must come out the same: a function of tensors, called several times, with what it writes.
  * In: a scenario. Out: the values after each call as plain arrays, or the error that ended it.
  */
-import { type DType, isFloat, type TypedArray } from '../../../src/dtype.js'
+import { type DType, isFloat, type TypedArray } from '../../../src/base/dtype.js'
 import { ChainruleError, compile, manualSeed, type Tensor } from '../../../src/index.js'
-import { denseOf } from '../../../src/ops/dispatch.js'
+import { denseOf } from '../../../src/ops/core/dispatch.js'
 
 /** A scenario made afresh, for one run of it. */
 export interface Setup {

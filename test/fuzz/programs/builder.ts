@@ -2,10 +2,10 @@
  * A program while it is drawn: its nodes with the values they have on the TypeScript backend, so that each further op can be chosen by the
  * shapes and numbers there are. In: draws. Out: a program whose every step runs.
  */
-import type { DType } from '../../../src/dtype.js'
+import type { DType } from '../../../src/base/dtype.js'
+import { sizeOf } from '../../../src/base/shape.js'
 import { ChainruleError, noGrad, type Tensor } from '../../../src/index.js'
-import { denseOf } from '../../../src/ops/dispatch.js'
-import { sizeOf } from '../../../src/shape.js'
+import { denseOf } from '../../../src/ops/core/dispatch.js'
 import { type Fill, type Input, make, plain, strided, writable } from '../agree/inputs.js'
 import type { Random } from '../frame/random.js'
 import { dtypeOf, fill, type Node, type Source, scope, shapeOf } from './program.js'

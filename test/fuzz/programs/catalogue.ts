@@ -4,10 +4,10 @@
  */
 
 import { microOperations } from '../../../src/backend/registry.js'
-import { isFloat } from '../../../src/dtype.js'
+import { isFloat } from '../../../src/base/dtype.js'
+import { sizeOf } from '../../../src/base/shape.js'
 import * as cr from '../../../src/index.js'
-import { opTable } from '../../../src/ops/table.js'
-import { sizeOf } from '../../../src/shape.js'
+import { opTable } from '../../../src/ops/core/table.js'
 import { cases } from '../../ops.cases.js'
 import type { Case, Domain } from '../../support/cases.js'
 import type { Builder } from './builder.js'

@@ -2,12 +2,12 @@
  * A random program: plain data from which code is made. The code that is printed is the code that runs.
  */
 
-import type { DType } from '../../../src/dtype.js'
+import type { DType } from '../../../src/base/dtype.js'
+import { sizeOf } from '../../../src/base/shape.js'
 import type { Tensor } from '../../../src/index.js'
 import * as cr from '../../../src/index.js'
-import { apply } from '../../../src/ops/dispatch.js'
-import { opTable } from '../../../src/ops/table.js'
-import { sizeOf } from '../../../src/shape.js'
+import { apply } from '../../../src/ops/core/dispatch.js'
+import { opTable } from '../../../src/ops/core/table.js'
 import { cases } from '../../ops.cases.js'
 import { codeOf, type Input, make } from '../agree/inputs.js'
 import type { Scenario, Setup } from '../agree/scenario.js'

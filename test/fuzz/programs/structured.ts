@@ -1,5 +1,5 @@
 /** Draws of ops whose shapes and options are chosen by what a program has: movements, reductions, products, convolutions and the like. */
-import { sizeOf } from '../../../src/shape.js'
+import { sizeOf } from '../../../src/base/shape.js'
 import type { Builder } from './builder.js'
 
 type Draw = (b: Builder) => number | undefined

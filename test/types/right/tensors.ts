@@ -2,7 +2,7 @@
 import * as cr from '../../../src/index.js'
 import { type Tensor, tensor, zeros } from '../../../src/index.js'
 import { Parameter } from '../../../src/nn/index.js'
-import type { ShapeOf } from '../../../src/tensor.js'
+import type { ShapeOf } from '../../../src/tensor/tensor.js'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 const same = <A, B>(..._: Equal<A, B> extends true ? [] : [{ expected: B; received: A }]): void => undefined

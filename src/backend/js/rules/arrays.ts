@@ -1,7 +1,7 @@
 /** The rules of scans, sorting, linear algebra, Fourier transforms and alignments (docs/program-format.md), as in native/runtime/check_arrays.cc. */
-import { isFloat } from '../../../dtype.js'
+import { isFloat } from '../../../base/dtype.js'
+import { sameShape } from '../../../base/shape.js'
 import { CtcKind, FftKind, LinalgKind } from '../../../ir/format.js'
-import { sameShape } from '../../../shape.js'
 import type { Attributes, Checker } from '../checker.js'
 
 const linalgKinds = Object.keys(LinalgKind) as LinalgKind[]

@@ -1,7 +1,7 @@
 /** The rules of maps, reductions, products, classification, look-ups and random numbers (docs/program-format.md), as in native/runtime/check.cc. */
-import { isFloat } from '../../../dtype.js'
+import { isFloat } from '../../../base/dtype.js'
+import { maxElements, maxRank, sizeOf } from '../../../base/shape.js'
 import { MicroType, microType, Opcode, type View } from '../../../ir/format.js'
-import { maxElements, maxRank, sizeOf } from '../../../shape.js'
 import type { Attributes, Checker } from '../checker.js'
 import { readMicro } from '../micro.js'
 

@@ -1,6 +1,7 @@
 /** The rules of convolution and pooling (docs/program-format.md), as in native/runtime/check_images.cc. */
+
+import { maxElements } from '../../../base/shape.js'
 import { MicroType, type View } from '../../../ir/format.js'
-import { maxElements } from '../../../shape.js'
 import type { Attributes, Checker } from '../checker.js'
 
 function convShapes(check: Checker, x: View<number>, w: View<number>, y: View<number>): void {

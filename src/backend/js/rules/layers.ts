@@ -1,7 +1,7 @@
 /** The rules of recurrent layers, attention and normalization (docs/program-format.md), as in native/runtime/check_layers.cc. */
-import { isFloat } from '../../../dtype.js'
+import { isFloat } from '../../../base/dtype.js'
+import { maxElements } from '../../../base/shape.js'
 import type { View } from '../../../ir/format.js'
-import { maxElements } from '../../../shape.js'
 import type { Attributes, Checker } from '../checker.js'
 
 /** Operands in the order of docs/program-format.md; which of them are there, kind and flags say. */
