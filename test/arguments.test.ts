@@ -132,6 +132,8 @@ describe('layers and what is around them', () => {
     ['a scale', () => made(optim.lrScheduler.CyclicLR, sgd(), 0, 1, { scaleFn: null }), 'scaleFn: expected a function, received null'],
     ['what scales', () => made(optim.lrScheduler.CyclicLR, sgd(), 0, 1, { scaleMode: 'epoch' }), "'cycle' or 'iterations'"],
     ['iterations', () => made(optim.LBFGS, [new nn.Parameter(ones([1]))], { maxIter: symbol }), 'maxIter must be an integer from 1'],
+    ['padding of a pool', () => new nn.AvgPool1d(2, { padding: 2 }), 'AvgPool1d: padding 2 is more than half the kernel 2'],
+    ['steps of a pool', () => new nn.MaxPool2d(2, { stride: 0 }), 'MaxPool2d: stride must be an integer from 1'],
     ['a size beyond 32 bits', () => new nn.RNN(2, 2, { numLayers: 2 ** 31 }), 'numLayers must be an integer from 1 to 2147483647'],
   ])('%s', (_, call, said) => {
     expect(call).toThrow(ArgumentError)

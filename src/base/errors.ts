@@ -173,7 +173,7 @@ function fileOf(line: string): string | undefined {
 /** How the library's files begin: a directory of sources, dist/chainrule.*, or the one file of a user's bundle. */
 function ownPlace(): string {
   const file = fileOf(new Error().stack?.split('\n')[1] ?? '') ?? ''
-  return file.replace(/\/errors\.ts$/, '/').replace(/\/chainrule\.cjs$/, '/chainrule.')
+  return file.replace(/\/base\/errors\.ts$/, '/').replace(/\/chainrule\.cjs$/, '/chainrule.')
 }
 
 let own: string | undefined

@@ -24,6 +24,7 @@ import {
   maxPool1d,
   maxPool2d,
   maxPool3d,
+  poolWindow,
 } from '../ops/layers/pool.js'
 import {
   avgPoolNames,
@@ -33,7 +34,6 @@ import {
   type Rank,
   type Single,
   type SizeOf,
-  sizesOf,
   type Triple,
 } from '../ops/layers/spatial.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -50,7 +50,7 @@ abstract class Pool<R extends Rank, L extends string, O extends object> extends 
     const layer = new.target.name
     checkOptions(layer, options, names)
     super(rank)
-    sizesOf(layer, 'kernelSize', kernelSize, rank, 1, 'ERR_POOL_OPTION')
+    poolWindow(layer, rank, kernelSize, options)
     this.kernelSize = kernelSize
     this.options = { ...options }
   }

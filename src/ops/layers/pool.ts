@@ -191,6 +191,18 @@ export type AvgPool3dOptions = AvgPoolOptions<3>
 
 type Sizes = number | readonly number[]
 
+type Window = Pick<PoolAttrs, 'kernel' | 'padding' | 'stride' | 'dilation'>
+
+/** @internal The sizes of a window and of its steps, checked; what a layer can say before it sees an input. */
+export function poolWindow(op: string, rank: Rank, kernelSize: Sizes, o: Omit<MaxPool<Sizes>, 'ceilMode'>): Window {
+  const size = (name: string, value: Sizes, low: number): number[] => sizesOf(op, name, value, rank, low, 'ERR_POOL_OPTION')
+  const kernel = size('kernelSize', kernelSize, 1)
+  const padding = size('padding', o.padding ?? 0, 0)
+  if (padding.some((p, d) => p * 2 > kernel[d]))
+    throw new ArgumentError('ERR_POOL_PADDING', `${op}: padding ${padding.join('x')} is more than half the kernel ${kernel.join('x')}.`)
+  return { kernel, padding, stride: size('stride', o.stride ?? kernelSize, 1), dilation: size('dilation', o.dilation ?? 1, 1) }
+}
+
 /** Checks everything. */
 function poolAttrs<O extends MaxPool<Sizes> & AvgPool<Sizes>>(
   op: string,
@@ -202,19 +214,9 @@ function poolAttrs<O extends MaxPool<Sizes> & AvgPool<Sizes>>(
 ): PoolAttrs {
   checkOptions(op, o, names)
   checkPlanes(op, x, rank)
-  const kernel = sizesOf(op, 'kernelSize', kernelSize, rank, 1, 'ERR_POOL_OPTION')
-  const padding = sizesOf(op, 'padding', o.padding ?? 0, rank, 0, 'ERR_POOL_OPTION')
-  if (padding.some((p, d) => p * 2 > kernel[d])) {
-    throw new ArgumentError('ERR_POOL_PADDING', `${op}: padding ${padding.join('x')} is more than half the kernel ${kernel.join('x')}.`)
-  }
-  const attrs = {
-    kernel,
-    padding,
-    stride: sizesOf(op, 'stride', o.stride ?? kernelSize, rank, 1, 'ERR_POOL_OPTION'),
-    dilation: sizesOf(op, 'dilation', o.dilation ?? 1, rank, 1, 'ERR_POOL_OPTION'),
-    ceilMode: o.ceilMode ?? false,
-    countIncludePad: o.countIncludePad ?? true,
-  }
+  const window = poolWindow(op, rank, kernelSize, o)
+  const { kernel, padding } = window
+  const attrs = { ...window, ceilMode: o.ceilMode ?? false, countIncludePad: o.countIncludePad ?? true }
   if (kernel.some((_, d) => poolSize(x.shape[2 + d], attrs, d) < 1)) {
     throw new ShapeError(
       'ERR_POOL_SIZE',
