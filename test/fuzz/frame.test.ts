@@ -25,6 +25,7 @@ describe('the frame of the fuzzers', () => {
     ['reject', 'there is a 7'],
     ['end', 'SIGABRT'],
     ['hang', 'did not end'],
+    ['wait', 'nothing was left that it could wait for'],
   ]) {
     it(`finds and shrinks cases that ${how}`, { timeout: 120_000 }, async () => {
       vi.stubEnv('FAULTY', how)

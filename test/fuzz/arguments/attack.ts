@@ -95,7 +95,11 @@ function wrong(error: unknown): string | undefined {
 
 /** Looks at a result as a program would. */
 async function use(result: unknown): Promise<unknown> {
-  const settled = await Promise.race([result, new Promise((resolve) => setTimeout(resolve, 500, undefined).unref())])
+  // the timer keeps the process alive, which would end where nothing else is left to wait for
+  let timer: NodeJS.Timeout | undefined
+  const settled = await Promise.race([result, new Promise((resolve) => void (timer = setTimeout(resolve, 500)))]).finally(() =>
+    clearTimeout(timer),
+  )
   inspect(settled)
   if (typeof settled === 'function' && !/^class\b/.test(Function.prototype.toString.call(settled))) {
     const call = settled as { (x: unknown): unknown; sync?(x: unknown): unknown }

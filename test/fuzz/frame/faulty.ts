@@ -1,4 +1,4 @@
-/** A fuzzer with a fault of its own, for the test of the frame: lists with a 7 throw, end the process or hang, as FAULTY says. */
+/** A fuzzer with a fault of its own, for the test of the frame: lists with a 7 throw, end the process, hang or wait for nothing, as FAULTY says. */
 import type { Fuzzer } from './fuzzer.js'
 
 export const fuzzer: Fuzzer<readonly number[]> = {
@@ -10,6 +10,7 @@ export const fuzzer: Fuzzer<readonly number[]> = {
     if (!c.includes(7)) return
     if (process.env.FAULTY === 'end') process.abort()
     if (process.env.FAULTY === 'hang') for (;;);
+    if (process.env.FAULTY === 'wait') return new Promise(() => {})
     if (process.env.FAULTY === 'reject') return Promise.reject(new Error('there is a 7'))
     throw new Error('there is a 7')
   },

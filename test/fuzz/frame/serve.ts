@@ -17,9 +17,11 @@ export interface Order {
 export type Message =
   | { readonly kind: 'hello'; readonly patience: number }
   | { readonly kind: 'fault'; readonly fault: Fault }
-  /** Cases so far; the last of them with `end`. */
-  | { readonly kind: 'count'; readonly cases: number; readonly end?: true }
+  /** Cases so far. */
+  | { readonly kind: 'count'; readonly cases: number }
   | { readonly kind: 'shrunk'; readonly code: string; readonly path: Path }
+  /** All is done. A process that ends without this, be it with code 0, was ended by its case. */
+  | { readonly kind: 'end' }
 
 function send(message: Message): void {
   writeSync(3, `${JSON.stringify(message)}\n`)
@@ -50,7 +52,8 @@ export async function serve<Case>(fuzzer: Fuzzer<Case>): Promise<void> {
     await shrink(fuzzer, index, start.path, c, { note })
   } else {
     const ran = await runPlan(fuzzer, plan, { note, fault: (fault) => send({ kind: 'fault', fault }) })
-    send({ kind: 'count', cases: ran, end: true })
+    send({ kind: 'count', cases: ran })
   }
+  send({ kind: 'end' })
   process.exit(0)
 }

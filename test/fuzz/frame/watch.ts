@@ -82,6 +82,7 @@ function runProcess({ bundle, order, patience: less, onMessage }: Run): Promise<
     let patience = 120
     let since = performance.now()
     let rest = ''
+    let ended = false
     child.stdio[3]?.on('data', (data: Buffer) => {
       const lines = (rest + data.toString()).split('\n')
       rest = lines.pop() as string
@@ -90,7 +91,8 @@ function runProcess({ bundle, order, patience: less, onMessage }: Run): Promise<
         if (message.kind === 'hello') {
           patience = Math.min(message.patience, less ?? message.patience)
           since = performance.now()
-        } else onMessage(message)
+        } else if (message.kind === 'end') ended = true
+        else onMessage(message)
       }
     })
     let last = ''
@@ -108,10 +110,12 @@ function runProcess({ bundle, order, patience: less, onMessage }: Run): Promise<
     child.on('error', reject)
     child.on('close', (code, signal) => {
       clearInterval(watchdog)
-      if (code === 0) return resolve(undefined)
+      if (code === 0 && ended) return resolve(undefined)
       const how = hung
         ? `The check did not end in ${patience} seconds.`
-        : `The process ended with ${signal === null ? `code ${code}` : signal}.\n${errors()}`
+        : code === 0
+          ? 'The process ended in the middle of the check, since nothing was left that it could wait for.'
+          : `The process ended with ${signal === null ? `code ${code}` : signal}.\n${errors()}`
       const [index, path] = readNote(order.notes).split(' ')
       const at = index === '' ? Number.NaN : Number(index)
       resolve({ how, note: { index: at, path: path === '' || path === undefined ? [] : path.split('.').map(Number) } })
