@@ -18,7 +18,7 @@ import {
   zeros,
 } from '../src/index.js'
 import { eagerHooks } from '../src/ops/core/dispatch.js'
-import { gradMode } from '../src/ops/core/grad-mode.js'
+import { context } from '../src/tensor/context.js'
 import { backends } from './support/backends.js'
 
 afterEach(() => anomaly(false))
@@ -42,7 +42,7 @@ describe.each(backends)('anomaly mode on %s', (which) => {
   test('off, nothing is looked at', () => {
     expect(tensor([0]).log().item()).toBe(-Infinity)
     expect(eagerHooks.afterOp).toBeUndefined()
-    expect(gradMode.anomaly).toBe(false)
+    expect(context.anomaly).toBe(false)
   })
 
   test('names the op of the forward pass that is first, the line, and the ranges', () => {
@@ -141,13 +141,13 @@ describe.each(backends)('anomaly mode on %s', (which) => {
     })
     expect(message).toContain('Anomaly mode runs compile(step) op by op.')
     expect(message).toMatch(/\(at .*anomaly\.test\.ts:/)
-    expect(gradMode.anomaly).toBe(false)
+    expect(context.anomaly).toBe(false)
     expect(f.sync(tensor([0, 1])).item()).toBe(-Infinity)
   })
 
   test('a scope ends with its function, or its promise, also when they fail', async () => {
-    expect(anomaly(() => gradMode.anomaly)).toBe(true)
-    expect(gradMode.anomaly).toBe(false)
+    expect(anomaly(() => context.anomaly)).toBe(true)
+    expect(context.anomaly).toBe(false)
     expect(() =>
       anomaly(() => {
         throw new Error('on purpose')
@@ -156,12 +156,12 @@ describe.each(backends)('anomaly mode on %s', (which) => {
     const pending = anomaly(async () => {
       await new Promise((resolve) => setTimeout(resolve, 1))
       anomaly(() => 1)
-      expect(gradMode.anomaly).toBe(true)
+      expect(context.anomaly).toBe(true)
       throw new Error('later')
     })
-    expect(gradMode.anomaly).toBe(true)
+    expect(context.anomaly).toBe(true)
     await expect(pending).rejects.toThrow('later')
-    expect(gradMode.anomaly).toBe(false)
+    expect(context.anomaly).toBe(false)
     expect(() => anomaly(3 as unknown as boolean)).toThrow(ArgumentError)
   })
 
@@ -182,7 +182,7 @@ describe.each(backends)('anomaly mode on %s', (which) => {
     await expect(anomaly(() => train())).rejects.toThrow(
       /log: the result is the first to hold 16 infinite of 16.*Anomaly mode runs compile\(fit\)/,
     )
-    expect(gradMode.anomaly).toBe(false)
+    expect(context.anomaly).toBe(false)
   })
 
   test('optimizers take steps in it, also where a parameter has no gradient', () => {

@@ -25,7 +25,7 @@ import {
   where,
   zeros,
 } from '../src/index.js'
-import { gradMode } from '../src/ops/core/grad-mode.js'
+import { context } from '../src/tensor/context.js'
 import { backends, onJs, onNative } from './support/backends.js'
 
 const leaf = (data: number | number[] | number[][]): Tensor => tensor(data, { requiresGrad: true })
@@ -181,13 +181,13 @@ describe.each(backends)('autograd on %s', (which) => {
         throw new Error('inside')
       }),
     ).toThrow('inside')
-    expect(gradMode.enabled).toBe(true)
+    expect(context.gradEnabled).toBe(true)
     expect(x.mul(2).requiresGrad).toBe(true)
   })
 
   test('noGrad refuses async functions', () => {
     expect(() => noGrad(async () => {})).toThrow(StateError)
-    expect(gradMode.enabled).toBe(true)
+    expect(context.gradEnabled).toBe(true)
   })
 
   test('nothing to differentiate is an error that says so', () => {

@@ -6,10 +6,9 @@
  */
 import { ArgumentError, deepStack, isFunction, StateError, showValue, userLine } from '../base/errors.js'
 import { eagerHooks } from '../ops/core/dispatch.js'
-import { gradMode } from '../ops/core/grad-mode.js'
 import type { OpRow } from '../ops/core/table.js'
+import { context } from '../tensor/context.js'
 import type { GradNode, Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import { describeBroken, describeRange, type Range, rangeOf } from './value-range.js'
 
 let always = false
@@ -17,8 +16,8 @@ let always = false
 let scopes = 0
 
 function install(): void {
-  gradMode.anomaly = always || scopes > 0
-  eagerHooks.afterOp = gradMode.anomaly ? checkOp : undefined
+  context.anomaly = always || scopes > 0
+  eagerHooks.afterOp = context.anomaly ? checkOp : undefined
 }
 
 /**
@@ -107,7 +106,7 @@ function listed(tensors: readonly Tensor[]): string {
 }
 
 function mode(): string {
-  return tracing.opByOp === undefined ? '' : ` Anomaly mode runs ${tracing.opByOp} op by op.`
+  return context.opByOp === undefined ? '' : ` Anomaly mode runs ${context.opByOp} op by op.`
 }
 
 const outside = 'It came in from outside: look at the data, and at parameters that were spoilt before anomaly mode was on.'

@@ -10,10 +10,10 @@ import { concat } from '../ops/basic/join.js'
 import { clone, expand } from '../ops/basic/movement.js'
 import { sumTo } from '../ops/basic/reduce.js'
 import { checkTensor, versionOf } from '../ops/core/dispatch.js'
-import { enableGrad, gradMode, noGrad } from '../ops/core/grad-mode.js'
+import { enableGrad, noGrad } from '../ops/core/grad-mode.js'
 import type { GradientContext, GradientRule, OpRow, Stretch } from '../ops/core/table.js'
+import { context } from '../tensor/context.js'
 import { type GradNode, Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import { checkGradient, unwatched } from './anomaly.js'
 import { countStep } from './hint.js'
 import { hooked, isHooked, observeHooks } from './hooks.js'
@@ -122,9 +122,9 @@ function applyRule(
   const rule = row.gradient as GradientRule<unknown>
   // most ops have one output that carries gradients, the first; those with more look at all of them
   const first = upstream[0] ?? expand(Tensor.scalar(0, node.outputs[0].dtype), node.outputs[0].shape)
-  const context = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs, upstream }
-  if (row.composition !== undefined && (gradMode.enabled || row.beyondRule?.(context))) return throughComposition(row, context)
-  const run = () => rule(context, first)
+  const asked = { inputs: node.inputs, outputs: node.outputs, attrs: node.attrs, needs, upstream }
+  if (row.composition !== undefined && (context.gradEnabled || row.beyondRule?.(asked))) return throughComposition(row, asked)
+  const run = () => rule(asked, first)
   if (!row.foreign) return run()
   for (const g of upstream) memory?.show(g)
   return foreign(run)
@@ -200,11 +200,11 @@ function steps(
       else own.push({ ...stretch, grad: upstream[0] })
     }
     const ruled = (): readonly (Tensor | undefined)[] => (stretch === undefined ? applyRule(node, upstream, needs, memory) : [])
-    const results = gradMode.anomaly ? unwatched(ruled) : ruled()
+    const results = context.anomaly ? unwatched(ruled) : ruled()
     node.inputs.forEach((t, i) => {
       const g = results[i]
       if (!needs[i] || g === undefined) return
-      if (gradMode.anomaly) checkGradient(node, i, g, upstream)
+      if (context.anomaly) checkGradient(node, i, g, upstream)
       deliver(t, sumTo(g.dtype === t.dtype ? g : to(g, t.dtype), t.shape))
     })
     // an intermediate's gradient is complete and used up here
@@ -275,7 +275,7 @@ export function backwardTo(t: Tensor, seed?: Tensor, options: BackwardOptions = 
 
 /** Adds to the `.grad` of a leaf. */
 function collect(leaf: Tensor, g: Tensor, memory: PassingMemory | undefined): void {
-  const { recorder } = tracing
+  const { recorder } = context
   // first, since the recorder then puts a stand-in there
   recorder?.lookAtGrad(leaf)
   const before = leaf.leafGrad

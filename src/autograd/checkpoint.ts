@@ -2,14 +2,13 @@
  * Recomputing instead of keeping: a part of a model whose intermediates are dropped after the forward pass and made again in the backward one.
  */
 import { checkFunction } from '../base/errors.js'
-import { suspendWrites } from '../ops/basic/assign.js'
 import { alias, detach } from '../ops/core/alias.js'
-import { checkTensor, checkTensors, noteGradient } from '../ops/core/dispatch.js'
-import { enableGrad, gradMode } from '../ops/core/grad-mode.js'
+import { checkTensor, checkTensors, gradNodes, noteGradient } from '../ops/core/dispatch.js'
+import { enableGrad } from '../ops/core/grad-mode.js'
 import type { OpRow } from '../ops/core/table.js'
+import { context, within } from '../tensor/context.js'
 import { getRandomState, setRandomState } from '../tensor/random.js'
 import type { GradNode, Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import { walk } from './backward.js'
 
 type Segment = (...inputs: Tensor[]) => Tensor
@@ -28,7 +27,7 @@ const isFloating = (t: Tensor): boolean => t.dtype === 'float32' || t.dtype === 
 export function checkpoint(fn: Segment, ...inputs: Tensor[]): Tensor {
   checkFunction('checkpoint', fn)
   checkTensors('checkpoint', 'input', inputs)
-  if (!gradMode.enabled) return fn(...inputs)
+  if (!context.gradEnabled) return fn(...inputs)
   const random = position()
   const first = run(fn, inputs)
   // the graph tells what else the function uses, and is dropped
@@ -58,7 +57,7 @@ interface Ran {
 function run(fn: Segment, inputs: readonly Tensor[]): Ran {
   return enableGrad(() => {
     const variables = inputs.map((t) => (isFloating(t) && t.requiresGrad ? alias(t) : t))
-    const since = gradMode.nextNode
+    const since = gradNodes.next
     const result = fn(...variables)
     checkTensor('checkpoint', 'the result', result)
     return { variables, result, since }
@@ -98,19 +97,19 @@ interface Position {
 
 /** Where the random numbers stand. */
 function position(): Position {
-  const { recorder } = tracing
+  const { recorder } = context
   return recorder === undefined ? { eager: getRandomState(), traced: 0 } : { eager: undefined, traced: recorder.randomPosition() }
 }
 
 /** Runs something a second time: with the random numbers of then, without writing state, and under `compile` without sharing anything with the first. */
 function again<T>({ eager, traced }: Position, fn: () => T): T {
-  const { recorder } = tracing
-  if (recorder !== undefined) return suspendWrites(() => recorder.recompute(traced, fn))
-  if (eager === undefined) return suspendWrites(fn)
+  const { recorder } = context
+  if (recorder !== undefined) return within({ writesSuspended: true }, () => recorder.recompute(traced, fn))
+  if (eager === undefined) return within({ writesSuspended: true }, fn)
   const now = getRandomState()
   setRandomState(eager)
   try {
-    return suspendWrites(fn)
+    return within({ writesSuspended: true }, fn)
   } finally {
     setRandomState(now)
   }

@@ -2,14 +2,14 @@
  * The hint that shows `compile`, once a process, to whoever trains op by op without having asked for it.
  */
 import { nativeBackend } from '../backend/select.js'
-import { tracing } from '../tensor/tracing.js'
+import { context } from '../tensor/context.js'
 
 const patience = 100
 let steps = 0
 
 /** Counts a backward pass. Where `compile` records, or runs op by op because it was asked to, nobody needs a hint. */
 export function countStep(): void {
-  if (steps >= patience || tracing.recorder !== undefined || tracing.opByOp !== undefined) return
+  if (steps >= patience || context.recorder !== undefined || context.opByOp !== undefined) return
   steps++
   if (steps < patience || nativeBackend() === undefined) return
   if (process.env.CHAINRULE_HINTS === '0' || process.env.CHAINRULE_COMPILE === '0') return

@@ -4,8 +4,8 @@
 import { checkFunction, GradientError, ShapeError, showShape } from '../base/errors.js'
 import { sameShape } from '../base/shape.js'
 import { checkTensor } from '../ops/core/dispatch.js'
+import { context } from '../tensor/context.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 
 /** Sees a gradient when it is complete; what it returns, if anything, takes its place. */
 export type GradientHook = (gradient: Tensor) => Tensor | undefined | void
@@ -75,5 +75,5 @@ export function hooked(t: Tensor, gradient: Tensor): Tensor {
 
 /** @internal what a trace saw of hooks is compared before its program is used again */
 export function observeHooks(): void {
-  tracing.recorder?.observe(registry, 'hooks', () => registry.version)
+  context.recorder?.observe(registry, 'hooks', () => registry.version)
 }

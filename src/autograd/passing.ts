@@ -6,11 +6,10 @@
  * A storage is the walk's own if an op of the library made it, outside of user code (`foreign`). Graphs refer to it only where gradients of
  * gradients are recorded, and such a walk recycles nothing.
  */
-import { passing } from '../ops/core/dispatch.js'
-import { gradMode } from '../ops/core/grad-mode.js'
+
+import { context, within } from '../tensor/context.js'
 import type { Storage } from '../tensor/storage.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 
 export class PassingMemory {
   /** The walk's own storages, and how many of the gradients it holds lie in each. */
@@ -20,12 +19,12 @@ export class PassingMemory {
 
   /** For a walk that begins now; `undefined` where others may come to refer to what it makes. */
   static begin(): PassingMemory | undefined {
-    return tracing.recorder !== undefined || gradMode.enabled || gradMode.anomaly ? undefined : new PassingMemory()
+    return context.recorder !== undefined || context.gradEnabled || context.anomaly ? undefined : new PassingMemory()
   }
 
   /** Runs a walk; what ops allocate meanwhile is its own. */
   during<T>(fn: () => T): T {
-    return allocating(this, fn)
+    return within({ walkMemory: this }, fn)
   }
 
   /** @internal called by ops */
@@ -74,17 +73,7 @@ export class PassingMemory {
   }
 }
 
-function allocating<T>(memory: PassingMemory | undefined, fn: () => T): T {
-  const before = passing.memory
-  passing.memory = memory
-  try {
-    return fn()
-  } finally {
-    passing.memory = before
-  }
-}
-
 /** Runs user code: what it allocates is its own. */
 export function foreign<T>(fn: () => T): T {
-  return allocating(undefined, fn)
+  return within({ walkMemory: undefined }, fn)
 }

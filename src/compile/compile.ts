@@ -6,9 +6,8 @@
 import { setImmediate as immediate } from 'node:timers/promises'
 import { nativeBackend } from '../backend/select.js'
 import { ArgumentError, checkFunction, checkOptions, StateError, showShape, showValue } from '../base/errors.js'
-import { gradMode } from '../ops/core/grad-mode.js'
+import { context, within } from '../tensor/context.js'
 import { snapshots, type Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import { type CallArguments, type FlatArguments, flattenArguments, type NumbersAsTensors } from './arguments.js'
 import { callsWait } from './backlog.js'
 import { firstDifference } from './difference.js'
@@ -156,23 +155,22 @@ class Cache {
 
   private async traceInTurns(args: FlatArguments): Promise<Entry> {
     const traces = this.trace(args)
-    const { enabled } = gradMode
+    const { gradEnabled } = context
     for (let took = 0; ; ) {
       const start = performance.now()
-      const before = gradMode.enabled
-      gradMode.enabled = enabled
-      try {
-        const { done, value } = traces.next()
-        took += performance.now() - start
-        // a call may have been here first
-        if (done) return this.variants.find(args) ?? this.add(args, value, took)
-      } catch (error) {
-        // something may have changed between the traces: without a pause there is no doubt
-        if (!(error instanceof StateError && error.code === 'ERR_TRACE_DIFFERS')) throw error
-        return this.begin(args)
-      } finally {
-        gradMode.enabled = before
-      }
+      const entry = within({ gradEnabled }, () => {
+        try {
+          const { done, value } = traces.next()
+          took += performance.now() - start
+          // a call may have been here first
+          return done ? (this.variants.find(args) ?? this.add(args, value, took)) : undefined
+        } catch (error) {
+          // something may have changed between the traces: without a pause there is no doubt
+          if (!(error instanceof StateError && error.code === 'ERR_TRACE_DIFFERS')) throw error
+          return this.begin(args)
+        }
+      })
+      if (entry !== undefined) return entry
       await immediate()
     }
   }
@@ -321,16 +319,10 @@ export function compile<A extends unknown[], R>(fn: (...args: A) => R, options: 
   const call = fn as unknown as (...args: unknown[]) => R
   const eager = options.eager ?? process.env.CHAINRULE_COMPILE === '0'
   const cache = new Cache(fn as unknown as (...args: never[]) => unknown, options.name ?? (fn.name || 'anonymous'), options)
-  const direct = (): boolean => eager || gradMode.anomaly || tracing.recorder !== undefined
+  const direct = (): boolean => eager || context.anomaly || context.recorder !== undefined
   const runDirect = (args: readonly unknown[]): R => {
-    if (tracing.recorder !== undefined) return call(...args)
-    const outer = tracing.opByOp
-    tracing.opByOp = `compile(${options.name ?? (fn.name || 'anonymous')})`
-    try {
-      return call(...args)
-    } finally {
-      tracing.opByOp = outer
-    }
+    if (context.recorder !== undefined) return call(...args)
+    return within({ opByOp: `compile(${options.name ?? (fn.name || 'anonymous')})` }, () => call(...args))
   }
 
   const run = (args: readonly unknown[]): Promise<R> => {

@@ -3,7 +3,7 @@
  */
 import { itemSize } from '../base/dtype.js'
 import type { View } from '../ir/format.js'
-import type { Meta } from '../tensor/tracing.js'
+import type { Meta } from '../tensor/context.js'
 import type { Buf, Step } from './lower.js'
 
 export interface Cost {

@@ -8,11 +8,11 @@ import { nativeBackend } from '../backend/select.js'
 import { itemSize } from '../base/dtype.js'
 import { showValue } from '../base/errors.js'
 import { sameShape, sizeOf } from '../base/shape.js'
-import { gradMode } from '../ops/core/grad-mode.js'
+import type { Meta } from '../tensor/context.js'
+import { context } from '../tensor/context.js'
 import { getRandomState, setRandomState } from '../tensor/random.js'
 import { Storage } from '../tensor/storage.js'
 import { Tensor } from '../tensor/tensor.js'
-import type { Meta } from '../tensor/tracing.js'
 import { type FlatArguments, mapTree } from './arguments.js'
 import { Backlog } from './backlog.js'
 import { arrangeSlots, bindCall, type Call, type Callee, copyExposed } from './call.js'
@@ -104,7 +104,7 @@ export class Entry implements Callee {
     this.keys = args.tensors.map((t) => keyOf(t, args.tensors))
     this.statics = args.statics
     this.numberCount = args.numbers.length
-    this.gradEnabled = gradMode.enabled
+    this.gradEnabled = context.gradEnabled
     this.outputMetas = outputs.map(({ shape, dtype }) => ({ shape, dtype }))
     this.outputBytes = this.outputMetas.reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
     this.queue = options.ahead && trace.assigns.size === 0 && trace.grads.size === 0 ? 1 : 0
@@ -183,7 +183,7 @@ export class Entry implements Callee {
   matches(args: FlatArguments): boolean {
     if (args.tensors.length !== this.keys.length || args.numbers.length !== this.numberCount || args.statics.length !== this.statics.length)
       return false
-    if (this.gradEnabled !== gradMode.enabled || this.native !== (nativeBackend() !== undefined)) return false
+    if (this.gradEnabled !== context.gradEnabled || this.native !== (nativeBackend() !== undefined)) return false
     for (let i = 0; i < this.keys.length; i++) {
       const t = args.tensors[i]
       const k = this.keys[i]

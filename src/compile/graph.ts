@@ -7,9 +7,9 @@ import { deepError } from '../base/errors.js'
 import { copyStrided, sameShape } from '../base/shape.js'
 import { microOperations } from '../ops/core/micro.js'
 import { defineOp, type OpRow, type Strided } from '../ops/core/table.js'
+import type { Meta } from '../tensor/context.js'
 import type { Storage } from '../tensor/storage.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { Meta } from '../tensor/tracing.js'
 
 /** Where a value comes from that no node computes. */
 export type Source =

@@ -2,8 +2,9 @@
  * Which line of the user's an operation of a program comes from. The function is traced once more when that is asked, with stacks: noting them in
  * each trace would take as long as all the rest. In: the function and the shapes it was traced for. Out: text to append to a message.
  */
+
 import { userLine } from '../base/errors.js'
-import { gradMode } from '../ops/core/grad-mode.js'
+import { context, within } from '../tensor/context.js'
 import { Tensor } from '../tensor/tensor.js'
 import { type FlatArguments, flattenArguments } from './arguments.js'
 import { type Arguments, type Trace, trace } from './trace.js'
@@ -41,15 +42,10 @@ export function lines(fn: (...args: never[]) => unknown, args: Arguments, expect
 export function locator(fn: (...args: never[]) => unknown, args: FlatArguments, { graph }: Trace): Locate {
   const shapes = outline(args)
   const names = graph.nodes.map((n) => n.name)
-  const { enabled } = gradMode
+  const { gradEnabled } = context
   let found: Locate | undefined
   return (node) => {
-    if (found === undefined) {
-      const before = gradMode.enabled
-      gradMode.enabled = enabled
-      found = lines(fn, shapes, names)
-      gradMode.enabled = before
-    }
+    found ??= within({ gradEnabled }, () => lines(fn, shapes, names))
     return found(node)
   }
 }

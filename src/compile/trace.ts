@@ -8,9 +8,9 @@ import { itemSize } from '../base/dtype.js'
 import { ArgumentError, GradientError, StateError, showShape } from '../base/errors.js'
 import { contiguousStrides, isContiguous } from '../base/shape.js'
 import { type OpRow, opTable } from '../ops/core/table.js'
+import { context, type FieldGuard, type Meta, moduleWatch, type Recorder, within } from '../tensor/context.js'
 import type { Storage } from '../tensor/storage.js'
 import { Tensor } from '../tensor/tensor.js'
-import { type FieldGuard, type Meta, type Recorder, tracing } from '../tensor/tracing.js'
 import { mapTree } from './arguments.js'
 import { asStridedRow, Graph, type Value } from './graph.js'
 import { setTraps } from './traps.js'
@@ -347,35 +347,38 @@ export interface TraceOptions {
 
 /** Records one run of `fn`. Everything the recording touched is put back as it was. */
 export function trace(fn: (...args: never[]) => unknown, args: Arguments, { name, modules, keepStacks }: TraceOptions): Trace {
-  if (tracing.recorder !== undefined) throw new StateError('ERR_NESTED_TRACE', 'compile: a trace is already going on.')
+  if (context.recorder !== undefined) throw new StateError('ERR_NESTED_TRACE', 'compile: a trace is already going on.')
   const recorder = new GraphRecorder(args.tensors, keepStacks)
   const standIns = args.tensors.map((_, index) => recorder.standInFor(index))
   const numbers = args.numbers.map((_, index) =>
     tracedTensor(recorder.graph.source({ kind: 'number', index }, { shape: [], dtype: 'float32' })),
   )
-  tracing.recorder = recorder
-  const watch = tracing.watch?.(name, modules)
-  tracing.modules = watch
-  const putBack = setTraps(name)
-  try {
-    const returned = fn(...(args.rebuild(standIns, numbers) as never[]))
-    if (returned instanceof Promise) {
-      returned.catch(() => {})
-      throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
+  const record = (): Trace => {
+    const watch = moduleWatch.begin?.(name, modules)
+    const putBack = setTraps(name)
+    try {
+      const returned = within({ modules: watch }, () => fn(...(args.rebuild(standIns, numbers) as never[])))
+      if (returned instanceof Promise) {
+        returned.catch(() => {})
+        throw new StateError('ERR_ASYNC_FUNCTION', 'compile: the function must not be async. Prepare the data outside, and compute inside.')
+      }
+      const result = mapTree(returned, (leaf) => recorder.resultOf(leaf))
+      const grads = recorder.gradsLeft()
+      const { graph, assigns, guards, argumentLeaves, blocks } = recorder
+      const argumentGrads = [...recorder.argumentGrads]
+      const marked = recorder.marked()
+      watch?.end()
+      const [fields, found] = [watch?.guards() ?? [], [...(watch?.found ?? [])]]
+      return { graph, result, assigns, grads, argumentLeaves, argumentGrads, marked, guards, fields, found, randomBlocks: blocks }
+    } finally {
+      putBack()
+      watch?.end()
     }
-    const result = mapTree(returned, (leaf) => recorder.resultOf(leaf))
-    const grads = recorder.gradsLeft()
-    const { graph, assigns, guards, argumentLeaves, blocks } = recorder
-    const argumentGrads = [...recorder.argumentGrads]
-    const marked = recorder.marked()
-    watch?.end()
-    const [fields, found] = [watch?.guards() ?? [], [...(watch?.found ?? [])]]
-    return { graph, result, assigns, grads, argumentLeaves, argumentGrads, marked, guards, fields, found, randomBlocks: blocks }
+  }
+  try {
+    return within({ recorder }, record)
   } finally {
-    putBack()
-    watch?.end()
-    tracing.modules = undefined
-    tracing.recorder = undefined
+    // only now: a recorder that is told of gradients takes them for the function's own
     recorder.putBackGrads()
   }
 }

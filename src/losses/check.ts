@@ -8,8 +8,8 @@ import { tableTensor } from '../ops/basic/creation.js'
 import { eq, mul, pow, to, where } from '../ops/basic/elementwise.js'
 import { amax, amin, mean, sum } from '../ops/basic/reduce.js'
 import { checkTensor } from '../ops/core/dispatch.js'
+import { context } from '../tensor/context.js'
 import { type ShapeOf, Tensor, tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import type { ExpectSame } from '../types/index.js'
 
 /** How the losses of single elements become the result: their mean, their sum, or as they are. */
@@ -131,7 +131,7 @@ export function checkSame(op: string, first: string, a: Tensor, second: string, 
  * @throws DataError `ERR_LOSS_RANGE`.
  */
 export function checkRange(op: string, name: string, x: Tensor, low: number, high: number, advice: string): void {
-  if (x.traced || tracing.recorder !== undefined || x.size === 0) return
+  if (x.traced || context.recorder !== undefined || x.size === 0) return
   const range = [amin(x.detach()).item(), amax(x.detach()).item()]
   if (!(range[0] < low) && !(range[1] > high)) return
   throw new DataError(

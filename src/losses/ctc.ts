@@ -13,8 +13,8 @@ import { expand, reshape, unsqueeze } from '../ops/basic/movement.js'
 import { mean, sum } from '../ops/basic/reduce.js'
 import { checkTensor } from '../ops/core/dispatch.js'
 import { ctcSequences } from '../ops/layers/ctc.js'
+import { context } from '../tensor/context.js'
 import { Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import { checkFloat, checkReduction, type LossOptions, vectorOf } from './check.js'
 import { type Labels, labelTensor } from './classes.js'
 
@@ -30,7 +30,7 @@ export interface CtcOptions extends LossOptions {
 /** Lengths: one for each sequence. */
 export type Lengths = Tensor | readonly number[] | number
 
-const hasNoRecorder = (t: Tensor): boolean => !t.traced && tracing.recorder === undefined
+const hasNoRecorder = (t: Tensor): boolean => !t.traced && context.recorder === undefined
 
 /** Lengths as int32 `[N, 1]`, none above `most`. */
 function lengthsOf(name: string, given: Lengths, n: number, most: number): Tensor {

@@ -18,10 +18,9 @@ import {
 } from '../ops/basic/state.js'
 import { checkTensor } from '../ops/core/dispatch.js'
 import { noGrad } from '../ops/core/grad-mode.js'
+import { context } from '../tensor/context.js'
 import type { ShapeOf, Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import { deepCopy } from './copy.js'
-import { judging } from './mode.js'
 import { Parameter } from './parameter.js'
 import { type PredictInput, type PredictOptions, predict } from './predict.js'
 import { describeModule, summarize } from './print.js'
@@ -104,10 +103,10 @@ export abstract class Module {
 
   /** True while the module is to learn (the default): dropout drops, batch norm uses the batch's statistics. Set by `train` and `eval`. */
   get training(): boolean {
-    if (judging.on) return false
+    if (context.evaluating) return false
     const own = this[registry]
-    tracing.modules?.noticed(this)
-    tracing.recorder?.observe(this, 'training', () => own.training)
+    context.modules?.noticed(this)
+    context.recorder?.observe(this, 'training', () => own.training)
     return own.training
   }
 
@@ -174,7 +173,7 @@ export abstract class Module {
   /** Own parameters and child modules, by name. */
   private members(): Member[] {
     const found: Member[] = []
-    const watch = tracing.modules
+    const watch = context.modules
     for (const [key, value] of watch?.entries(this) ?? Object.entries(this)) {
       const before = found.length
       collect(key, value, found, new Set())
@@ -254,7 +253,7 @@ export abstract class Module {
 
   /** Switches this module and all below it to training (or, with false, to evaluation). Returns the module. */
   train(mode = true): this {
-    if (tracing.recorder !== undefined) refuseInTrace(mode ? 'train' : 'eval')
+    if (context.recorder !== undefined) refuseInTrace(mode ? 'train' : 'eval')
     for (const module of this.modules()) module[registry].training = mode
     return this
   }

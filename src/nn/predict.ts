@@ -23,9 +23,8 @@ import { isContiguous, sizeOf } from '../base/shape.js'
 import { type Compiled, compile } from '../compile/compile.js'
 import { clone, narrow, unsqueeze } from '../ops/basic/movement.js'
 import { noGrad } from '../ops/core/grad-mode.js'
+import { context, within } from '../tensor/context.js'
 import { empty, fromBuffer, type NestedData, snapshots, Tensor, tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
-import { inEvaluation } from './mode.js'
 import type { Module } from './module.js'
 
 /** What `predict` takes: a tensor, numbers nested in arrays, or a typed array with a shape. */
@@ -58,7 +57,7 @@ const chunksAhead = 4
  */
 export async function predict(model: Module, input: PredictInput, options: PredictOptions = {}): Promise<Tensor> {
   checkOptions('predict', options, { batchSize: true, shape: true })
-  if (tracing.recorder !== undefined) {
+  if (context.recorder !== undefined) {
     throw new StateError(
       'ERR_PREDICT_IN_TRACE',
       'predict: is asynchronous and cannot be part of a compiled function. Call forward() there.',
@@ -240,7 +239,7 @@ function forwardOf(model: Module, size: number): Forward {
   }
   let fn = sizes.get(size)
   if (fn === undefined) {
-    const forward = (x: Tensor): Tensor => noGrad(() => inEvaluation(() => outputOf(model, x)))
+    const forward = (x: Tensor): Tensor => noGrad(() => within({ evaluating: true }, () => outputOf(model, x)))
     fn = compile(forward, { name: 'predict', ahead: true, modules: [model] })
     sizes.set(size, fn)
   }

@@ -11,8 +11,8 @@
  * the end of the trace, the methods of classes tell.
  */
 import { StateError } from '../base/errors.js'
+import { type ModuleWatch, moduleWatch } from '../tensor/context.js'
 import { Tensor } from '../tensor/tensor.js'
-import { type ModuleWatch, tracing } from '../tensor/tracing.js'
 
 type Fields = Record<PropertyKey, unknown>
 
@@ -391,7 +391,7 @@ class Watch implements ModuleWatch {
 
 /** @internal has traces watch what is read through modules */
 export function watchModules(isModule: (x: unknown) => x is object): void {
-  tracing.watch = (name, modules) => {
+  moduleWatch.begin = (name, modules) => {
     const watch = new Watch(name, isModule)
     watch.begin(modules)
     return watch

@@ -2,11 +2,12 @@
  * How optimizers and clipping see the gradients of leaves. Inside `compile` a look at `.grad` is reported, since which gradients exist
  * decides what is recorded.
  */
+
+import { context } from '../tensor/context.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 
 /** The gradient of a leaf, without counting as held by the user. */
 export function gradientOf(leaf: Tensor): Tensor | undefined {
-  tracing.recorder?.lookAtGrad(leaf)
+  context.recorder?.lookAtGrad(leaf)
   return leaf.leafGrad
 }

@@ -7,8 +7,8 @@ import { ArgumentError, showValue } from '../base/errors.js'
 import { assign } from '../ops/basic/assign.js'
 import { refuseInTrace, stateZeros } from '../ops/basic/state.js'
 import { noGrad } from '../ops/core/grad-mode.js'
+import { context } from '../tensor/context.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 
 /**
  * The shortest decimal that is the same float32: what a number was that was saved as float32.
@@ -95,7 +95,7 @@ export class Hyper<D extends Derived> {
   /** Whether it is 0. That decides what is recorded: a change from or to 0 makes `compile` record again. */
   get isZero(): boolean {
     const read = (): boolean => this.number === 0
-    tracing.recorder?.observe(this, 'isZero', read)
+    context.recorder?.observe(this, 'isZero', read)
     return read()
   }
 }

@@ -22,8 +22,8 @@ import {
 } from '../ops/basic/state.js'
 import { enableGrad, noGrad } from '../ops/core/grad-mode.js'
 import { tensorList } from '../ops/core/list.js'
+import { context } from '../tensor/context.js'
 import { Tensor, tensor } from '../tensor/tensor.js'
-import { tracing } from '../tensor/tracing.js'
 import { gradientOf } from './gradient.js'
 import { Hyper, type HyperRange, plain, shortestDecimal } from './hyper.js'
 
@@ -330,7 +330,7 @@ export abstract class Optimizer<G extends ParameterGroup = ParameterGroup> {
     const loss = closure === undefined ? undefined : enableGrad(closure)
     // memory that JavaScript holds a view of cannot be written by programs: such parameters are updated op by op
     const programmable = this.groups.every((group) => group.params.every((p) => p.storage.share()))
-    if (tracing.recorder === undefined && programmable) this.program.sync()
+    if (context.recorder === undefined && programmable) this.program.sync()
     else this.updateAll()
     return loss
   }

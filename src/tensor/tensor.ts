@@ -17,9 +17,9 @@ import {
 } from '../base/errors.js'
 import { checkShape, contiguousStrides, copyStrided, isContiguous, maxRank, sameShape, sizeOf } from '../base/shape.js'
 import type { AnyShape, Erase, EraseLast, Nested, Sizes } from '../types/index.js'
+import { context } from './context.js'
 import { formatTensor } from './print.js'
 import { Storage } from './storage.js'
-import { tracing } from './tracing.js'
 
 /** Numbers nested to any depth, as `toArray` returns and `tensor` takes. */
 export type NestedArray = number | boolean | readonly NestedArray[]
@@ -150,8 +150,8 @@ export class Tensor<S = AnyShape> {
   /** Whether gradients are collected for this tensor. True for a result computed from such a tensor. */
   get requiresGrad(): boolean {
     if (this.gradNode !== undefined) return true
-    if (tracing.recorder !== undefined && this.value === undefined && this.constant === undefined) {
-      tracing.recorder.observe(this, 'requiresGrad', () => this.wantsGrad)
+    if (context.recorder !== undefined && this.value === undefined && this.constant === undefined) {
+      context.recorder.observe(this, 'requiresGrad', () => this.wantsGrad)
     }
     return this.wantsGrad
   }
@@ -168,7 +168,7 @@ export class Tensor<S = AnyShape> {
 
   /** The gradient left by `backward()`, or `undefined`. Calls of `backward` add to it. */
   get grad(): Tensor<S> | undefined {
-    if (tracing.recorder !== undefined) tracing.recorder.lookAtGrad(this)
+    if (context.recorder !== undefined) context.recorder.lookAtGrad(this)
     else this.gradSeen = true
     return this.leafGrad
   }
@@ -184,8 +184,8 @@ export class Tensor<S = AnyShape> {
    * is used again, if that was so.
    */
   replaceGrad(grad: Tensor | undefined, sole = false): void {
-    if (tracing.recorder !== undefined) {
-      tracing.recorder.setGrad(this)
+    if (context.recorder !== undefined) {
+      context.recorder.setGrad(this)
     } else {
       if (this.gradIsOurs && grad?.memory !== this.leafGrad?.memory) this.leafGrad?.memory?.recycle()
       if (sole && grad?.memory !== undefined) grad.memory.sole = true

@@ -2,17 +2,18 @@
  * The two functions a training consists of, compiled: one learns from a batch, one judges by it. In: the model, loss, optimizer, metrics.
  * Out: functions from a batch to its loss and metrics, as 0-d tensors.
  */
+
 import { backwardTo } from '../autograd/backward.js'
 import { ArgumentError, ShapeError, showShape } from '../base/errors.js'
 import { compile } from '../compile/compile.js'
-import { inEvaluation } from '../nn/mode.js'
 import type { Module } from '../nn/module.js'
 import { assign } from '../ops/basic/assign.js'
 import { div } from '../ops/basic/elementwise.js'
 import { clone } from '../ops/basic/movement.js'
-import { gradMode, noGrad } from '../ops/core/grad-mode.js'
+import { noGrad } from '../ops/core/grad-mode.js'
 import { gradientOf } from '../optim/gradient.js'
 import type { Optimizer } from '../optim/optimizer.js'
+import { context, within } from '../tensor/context.js'
 import { getRandomState, setRandomState } from '../tensor/random.js'
 import { Tensor } from '../tensor/tensor.js'
 import { checkGradients, checkMode, strangersAmong } from './checks.js'
@@ -79,7 +80,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
   const metrics = Object.entries(options.metrics ?? {})
   const { compile: how = true } = options
   const cacheBytes = typeof how === 'object' ? how.cacheBytes : undefined
-  const eager = how === false || process.env.CHAINRULE_COMPILE === '0' || gradMode.anomaly
+  const eager = how === false || process.env.CHAINRULE_COMPILE === '0' || context.anomaly
   const forward = (x: Tensor): Tensor => (model as unknown as Forward).forward(x)
 
   const figures = (outputs: Tensor, y: Tensor, loss: Tensor): Figures =>
@@ -157,7 +158,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
 
   const judge = (x: Tensor, y: Tensor): Figures =>
     noGrad(() =>
-      inEvaluation(() => {
+      within({ evaluating: true }, () => {
         const outputs = forward(x)
         return figures(outputs, y, scalar('the loss', lossOf(outputs, y)))
       }),
@@ -167,7 +168,7 @@ export function makeSteps<M extends Metrics>(model: Module, options: FitOptions<
     const own = metrics.filter(([, metric]) => !isWhole(metric))
     if (own.length === 0) return
     const random = getRandomState()
-    const outputs = outputsFor(() => noGrad(() => inEvaluation(() => forward(x))))
+    const outputs = outputsFor(() => noGrad(() => within({ evaluating: true }, () => forward(x))))
     setRandomState(random)
     if (outputs !== undefined) for (const [name, metric] of own) checkMean(name, metric, outputs, y)
   }

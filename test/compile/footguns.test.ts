@@ -3,7 +3,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { assign, compile, grad, manualSeed, noGrad, rand, StateError, sum, type Tensor, tensor, zeros } from '../../src/index.js'
-import { tracing } from '../../src/tensor/tracing.js'
+import { context } from '../../src/tensor/context.js'
 import { backends, onJs, onNative } from '../support/backends.js'
 
 const leaf = (data: number | number[] | number[][]): Tensor => tensor(data, { requiresGrad: true })
@@ -101,7 +101,7 @@ describe.each(backends)('compile on %s', (which) => {
             .backward(),
       ).sync(x),
     ).toThrow(StateError)
-    expect(tracing.recorder).toBeUndefined()
+    expect(context.recorder).toBeUndefined()
   })
 
   test('5. reading data inside is an error that says so', () => {
@@ -122,7 +122,7 @@ describe.each(backends)('compile on %s', (which) => {
       expect(() => f.sync(x)).toThrow(StateError)
       expect(() => f.sync(x)).toThrow(/traced tensor/)
     }
-    expect(tracing.recorder).toBeUndefined()
+    expect(context.recorder).toBeUndefined()
   })
 
   test('6. a traced tensor cannot be used after its trace', () => {
@@ -147,7 +147,7 @@ describe.each(backends)('compile on %s', (which) => {
     expect(() => compile(async (x: Tensor) => x)).toThrow(/must not be async/)
     const hidden = compile((x: Tensor) => Promise.resolve(x))
     expect(() => hidden.sync(tensor([1]))).toThrow(/must not be async/)
-    expect(tracing.recorder).toBeUndefined()
+    expect(context.recorder).toBeUndefined()
     expect(() => compile(3 as unknown as () => void)).toThrow(/expected a function/)
   })
 
@@ -310,7 +310,7 @@ describe.each(backends)('compile on %s', (which) => {
     })
     expect(() => f.sync(tensor([1]))).toThrow('mine')
     expect(w.grad).toBeUndefined()
-    expect(tracing.recorder).toBeUndefined()
+    expect(context.recorder).toBeUndefined()
     fail = false
     f.sync(tensor([1]))
     expect(list(w.grad)).toEqual([1])

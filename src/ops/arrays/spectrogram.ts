@@ -3,8 +3,8 @@
  */
 import { ArgumentError, checkOptions, DataError, type OptionNames, ShapeError, showShape, showValue } from '../../base/errors.js'
 import { checkSize, sizeOf } from '../../base/shape.js'
+import { context } from '../../tensor/context.js'
 import type { Tensor } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import { arange, arangeTensor, ones } from '../basic/creation.js'
 import { abs, add, cos, div, mul, square, sub } from '../basic/elementwise.js'
 import { indexSelect } from '../basic/gather.js'
@@ -134,7 +134,7 @@ export function istft(x: Tensor, nFft: number, options: IstftOptions = {}): Tens
   const columns = transpose(mul(pieces, weights), -2, -1)
   const signal = overlaid(reshape(columns, [sizeOf(batch), nFft, frames]))
   const cover = overlaid(expand(reshape(square(weights), [1, nFft, 1]), [1, nFft, frames]))
-  if (tracing.recorder === undefined && !(amin(abs(cover)).item() > 1e-11)) {
+  if (context.recorder === undefined && !(amin(abs(cover)).item() > 1e-11)) {
     throw new DataError(
       'ERR_ISTFT',
       `istft: the windows leave samples uncovered. Use a shorter hop than ${hopLength}, or center: true with a window that is 0 at its ends.`,

@@ -4,8 +4,8 @@
 import { isFloat } from '../../base/dtype.js'
 import { ArgumentError, checkOptions, DataError, isNumber, ShapeError, showShape, showValue } from '../../base/errors.js'
 import { checkSize, normalizeDim } from '../../base/shape.js'
+import { context } from '../../tensor/context.js'
 import { type ShapeOf, Tensor } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import type { Reduced } from '../../types/index.js'
 import { abs, add, div, eq, le, logicalAnd, logicalOr, lt, maximum, minimum, mul, ne, sqrt, sub, to, where } from '../basic/elementwise.js'
 import { gather, scatterSum } from '../basic/gather.js'
@@ -283,7 +283,7 @@ export function histc(x: Tensor, options: { bins?: number; min?: number; max?: n
   const values = reshape(isFloat(x.dtype) ? detach(x) : to(x, 'float32'), [x.size])
   const given = low < high || x.size === 0
   const [least, greatest] = given ? [low, high].map((v) => Tensor.scalar(v, values.dtype)) : [amin(values), amax(values)]
-  if (!given && tracing.recorder === undefined && !(Number.isFinite(least.item()) && Number.isFinite(greatest.item()))) {
+  if (!given && context.recorder === undefined && !(Number.isFinite(least.item()) && Number.isFinite(greatest.item()))) {
     throw new DataError(
       'ERR_HISTC',
       `histc: x reaches from ${least.item()} to ${greatest.item()}, which cannot be cut into bins. Give min and max.`,

@@ -4,23 +4,10 @@
 import { checkHeld } from '../../base/dtype.js'
 import { DTypeError, ShapeError, StateError, showShape } from '../../base/errors.js'
 import { sameShape } from '../../base/shape.js'
+import { context } from '../../tensor/context.js'
 import type { Tensor } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import { checkTensor, checkWritable, copyInto, lift } from '../core/dispatch.js'
 import { expand } from './movement.js'
-
-const writes = { suspended: false }
-
-/** @internal runs `fn`, in which `assign` does nothing: a part of a model that runs a second time has written its state already */
-export function suspendWrites<T>(fn: () => T): T {
-  const before = writes.suspended
-  writes.suspended = true
-  try {
-    return fn()
-  } finally {
-    writes.suspended = before
-  }
-}
 
 /**
  * Writes `value` into `target`, which keeps its shape and dtype; a smaller value is broadcast. Inside `compile` the write happens
@@ -48,9 +35,9 @@ export function assign(target: Tensor, value: Tensor | number): void {
       )
     source = expand(source, target.shape)
   }
-  if (writes.suspended) return
-  if (tracing.recorder !== undefined) {
-    tracing.recorder.assign(target, source)
+  if (context.writesSuspended) return
+  if (context.recorder !== undefined) {
+    context.recorder.assign(target, source)
     return
   }
   if (source.traced || target.traced) throw new StateError('ERR_TRACED_ESCAPED', 'assign: a traced tensor was used after its trace ended.')

@@ -5,8 +5,8 @@
 import { checkHeld, isFloat } from '../../base/dtype.js'
 import { checkOptions, DTypeError, ShapeError, StateError, showShape } from '../../base/errors.js'
 import { sameShape, sizeOf } from '../../base/shape.js'
+import { context } from '../../tensor/context.js'
 import type { ShapeOf, Tensor } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import type { Reduced } from '../../types/index.js'
 import { along } from '../core/along.js'
 import { checkTensor } from '../core/dispatch.js'
@@ -17,7 +17,7 @@ import { type ReduceOptions, reduceNames, sum } from './reduce.js'
 
 /** Refuses ops that read their tensors where there is nothing to read yet, or where it would be read once for all calls. */
 export function refuseTraced(op: string, what: string, remedy: string): void {
-  if (tracing.recorder === undefined) return
+  if (context.recorder === undefined) return
   throw new StateError('ERR_DATA_DEPENDENT', `${op}: ${what} depends on the data and cannot be known inside compile(). ${remedy}`)
 }
 

@@ -4,9 +4,9 @@
 import { checkDType, checkHeld, type DType, itemSize } from '../../base/dtype.js'
 import { ArgumentError, checkOptions, type OptionNames, showValue } from '../../base/errors.js'
 import { checkShape } from '../../base/shape.js'
+import { context } from '../../tensor/context.js'
 import { Storage } from '../../tensor/storage.js'
 import { empty, type ShapeOf, Tensor, tensor, writeAll } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import type { Sizes } from '../../types/index.js'
 import { checkTensor } from '../core/dispatch.js'
 import { add, eq, mul, to, where } from './elementwise.js'
@@ -48,7 +48,7 @@ export function full(shape: readonly number[], value: number, options: CreateOpt
   const dtype = checkDType('full', options.dtype ?? 'float32')
   if (typeof value !== 'number') throw new ArgumentError('ERR_VALUE', `full: expected a number, received ${showValue(value)}.`)
   checkHeld('full', value, dtype)
-  if (tracing.recorder !== undefined && !options.requiresGrad) return expand(Tensor.scalar(value, dtype), shape)
+  if (context.recorder !== undefined && !options.requiresGrad) return expand(Tensor.scalar(value, dtype), shape)
   return finish(
     writeAll(empty(shape, dtype), (data) => data.fill(value)),
     options,
@@ -110,7 +110,7 @@ export function arange(start: number, ...rest: (number | CreateOptions | undefin
     throw new ArgumentError('ERR_ARANGE', `arange: cannot count from ${from} to ${to} in steps of ${step}.`)
   const integers = [from, to, step].every(Number.isInteger)
   const dtype = options.dtype ?? (integers ? 'int32' : 'float32')
-  if (tracing.recorder !== undefined && !options.requiresGrad) return counted(n, from, step, dtype) as Tensor<[number]>
+  if (context.recorder !== undefined && !options.requiresGrad) return counted(n, from, step, dtype) as Tensor<[number]>
   const out = empty([n], dtype)
   return finish(
     writeAll(out, (data) => data.forEach((_, i) => void (data[i] = from + i * step))),
@@ -135,7 +135,7 @@ export function linspace(start: number, end: number, count: number, options: Cre
   if (typeof start !== 'number' || typeof end !== 'number')
     throw new ArgumentError('ERR_LINSPACE', `linspace: start and end are numbers, received ${showValue(start)} and ${showValue(end)}.`)
   const step = count > 1 ? (end - start) / (count - 1) : 0
-  if (tracing.recorder !== undefined && !options.requiresGrad) {
+  if (context.recorder !== undefined && !options.requiresGrad) {
     const numbers = counted(count, start, step, 'float32')
     return to(count > 1 ? where(eq(arangeTensor(count), count - 1), end, numbers) : numbers, options.dtype ?? 'float32')
   }
@@ -154,7 +154,7 @@ export function eye(n: number, ...rest: (number | CreateOptions | undefined)[]):
   const [[m = n], options] = numbersAndOptions('eye', rest, 1)
   const dtype = checkDType('eye', options.dtype ?? 'float32')
   checkShape('eye', [n, m])
-  if (tracing.recorder !== undefined && !options.requiresGrad) {
+  if (context.recorder !== undefined && !options.requiresGrad) {
     return to(eq(reshape(arangeTensor(n), [n, 1]), arangeTensor(m)), dtype)
   }
   return finish(
@@ -172,7 +172,7 @@ const longestCounting = 4096
 /** @internal the int32 numbers 0 … n-1; while a function is traced always the same tensor, or made of such */
 export function arangeTensor(n: number): Tensor {
   if (n <= longestCounting) return tableTensor(`count ${n}`, 'int32', () => Array.from({ length: n }, (_, i) => i))
-  if (tracing.recorder === undefined) return writeAll(empty([n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
+  if (context.recorder === undefined) return writeAll(empty([n], 'int32'), (data) => data.forEach((_, i) => void (data[i] = i)))
   const high = mul(arangeTensor(Math.ceil(n / longestCounting)), longestCounting)
   return narrow(reshape(add(reshape(high, [high.size, 1]), arangeTensor(longestCounting)), [high.size * longestCounting]), 0, 0, n)
 }
@@ -180,7 +180,7 @@ export function arangeTensor(n: number): Tensor {
 /** @internal a list of int32 numbers as a tensor; while a function is traced, equal lists are one tensor */
 export function indexTensor(list: readonly number[]): Tensor {
   const make = (): Tensor => tensor(list, { dtype: 'int32' })
-  return tracing.recorder === undefined ? make() : tableTensor(`list ${list.join()}`, 'int32', () => make().data)
+  return context.recorder === undefined ? make() : tableTensor(`list ${list.join()}`, 'int32', () => make().data)
 }
 
 const tables = new Map<string, Tensor>()

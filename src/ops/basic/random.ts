@@ -6,9 +6,9 @@ import { checkDType, type DType, isFloat } from '../../base/dtype.js'
 import { ArgumentError, checkOptions, DataError, DTypeError, ShapeError, showShape, showValue } from '../../base/errors.js'
 import { checkShape, sizeOf } from '../../base/shape.js'
 import { bitsOfFloat, floatOfBits, Opcode } from '../../ir/format.js'
+import { context } from '../../tensor/context.js'
 import { drawBlocks, mulHigh, philox, stateTensor } from '../../tensor/random.js'
 import { type ShapeOf, Tensor } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import type { Sizes } from '../../types/index.js'
 import { apply, checkTensor } from '../core/dispatch.js'
 import { defineOp } from '../core/table.js'
@@ -95,7 +95,7 @@ function draw(kind: RandomAttrs['kind'], shape: readonly number[], a: number, b:
   }
   checkDType(kind, dtype)
   const blocks = Math.ceil(sizeOf(shape) / 4)
-  const { recorder } = tracing
+  const { recorder } = context
   const from = recorder !== undefined ? recorder.random(blocks) : { state: stateTensor(drawBlocks(blocks)), offset: 0 }
   return apply(randomRow, [from.state], { kind, a, b, offset: from.offset, shape: [...shape], dtype })
 }
@@ -173,7 +173,7 @@ export function bernoulli(shape: readonly number[] | Tensor, p?: number, options
 
 /** Eagerly, where data can be looked at: all must lie in [0, most]. */
 function checkProbabilities(op: string, p: Tensor, most: number): void {
-  if (tracing.recorder !== undefined || p.size === 0) return
+  if (context.recorder !== undefined || p.size === 0) return
   const [low, high] = [amin(p.detach()).item(), amax(p.detach()).item()]
   if (!(low >= 0 && high <= most && Number.isFinite(high))) {
     throw new DataError(
@@ -246,7 +246,7 @@ export function multinomial(weights: Tensor, count: number, options: { replaceme
 
 function checkWeights(w: Tensor, needed: number): void {
   checkProbabilities('multinomial', w, Number.POSITIVE_INFINITY)
-  if (tracing.recorder !== undefined || w.size === 0) return
+  if (context.recorder !== undefined || w.size === 0) return
   const fewest = amin(sum(w.gt(0), { dim: -1 })).item()
   if (fewest < needed) {
     throw new DataError(

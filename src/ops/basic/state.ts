@@ -17,9 +17,9 @@ import {
   showValue,
 } from '../../base/errors.js'
 import { checkResult, sameShape, sizeOf } from '../../base/shape.js'
+import { context } from '../../tensor/context.js'
 import { Storage } from '../../tensor/storage.js'
 import { Tensor, tensorOf } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import { assign } from './assign.js'
 
 /** Tensors by name, as `stateDict()` gives them. */
@@ -56,7 +56,7 @@ export interface IncompatibleKeys {
 
 /** State is made once, outside; inside `compile` it would be new at every call. */
 export function refuseInTrace(op: string): void {
-  if (tracing.recorder === undefined) return
+  if (context.recorder === undefined) return
   throw new StateError(
     'ERR_STATE_IN_TRACE',
     `${op}: made inside compile(), where it would be new at every call. Make it once, outside, and use it inside.`,

@@ -1,8 +1,9 @@
 /**
  * Handles on the same memory that differ in how gradients see them.
  */
+
+import { context } from '../../tensor/context.js'
 import { type ShapeOf, Tensor } from '../../tensor/tensor.js'
-import { tracing } from '../../tensor/tracing.js'
 import { apply, checkTensor } from './dispatch.js'
 import { defineOp } from './table.js'
 
@@ -28,6 +29,6 @@ export function detach(x: Tensor): Tensor {
   if (x.constant !== undefined) return Tensor.scalar(x.constant, x.dtype)
   const { shape, strides, offset, dtype, value } = x
   const t = new Tensor({ shape, strides, offset, dtype, value, storage: value === undefined ? x.storage : undefined })
-  if (value !== undefined) tracing.recorder?.follow(x, t)
+  if (value !== undefined) context.recorder?.follow(x, t)
   return t
 }

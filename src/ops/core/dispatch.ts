@@ -18,15 +18,14 @@ import {
 } from '../../base/shape.js'
 import type { Instruction, View } from '../../ir/format.js'
 import { encodeOne } from '../../ir/format.js'
+import { context, type Meta } from '../../tensor/context.js'
 import { Storage } from '../../tensor/storage.js'
 import { type GradNode, Tensor } from '../../tensor/tensor.js'
-import { type Meta, tracing } from '../../tensor/tracing.js'
-import { gradMode } from './grad-mode.js'
 import { lowerMicro } from './micro.js'
 import type { Dense, OpRow } from './table.js'
 
-/** @internal Told of the memory of eager results while a backward walk goes on (see autograd/passing.ts). */
-export const passing: { memory: { add(storage: Storage): void } | undefined } = { memory: undefined }
+/** @internal The number of the next node of a graph of gradients. */
+export const gradNodes = { next: 1 }
 
 /** Called after each eager op: in anomaly mode, and by the fuzzers, which disturb results and compare them with float64. */
 export const eagerHooks: {
@@ -46,7 +45,7 @@ export function applyAll<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, 
   for (let i = 0; i < metas.length; i++) checkResult(row.name, metas[i].shape)
   if (out !== undefined) checkOut(row, inputs, out, metas[0])
   let outputs: Tensor[]
-  const { recorder } = tracing
+  const { recorder } = context
   if (recorder !== undefined) {
     outputs = recorder.record(row, inputs, attrs, metas)
     if (out !== undefined) {
@@ -56,7 +55,7 @@ export function applyAll<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs: A, 
   } else {
     outputs = runEager(row, inputs, attrs, metas, out)
   }
-  if (gradMode.enabled && row.gradient !== undefined) noteGradient(row, inputs, attrs, outputs)
+  if (context.gradEnabled && row.gradient !== undefined) noteGradient(row, inputs, attrs, outputs)
   if (eagerHooks.afterOp !== undefined && recorder === undefined) eagerHooks.afterOp(row as unknown as OpRow<never>, inputs, outputs, attrs)
   return outputs
 }
@@ -77,9 +76,9 @@ export function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs:
     attrs,
     inputs,
     outputs,
-    id: gradMode.nextNode++,
+    id: gradNodes.next++,
     versions: [...inputs, ...outputs].map(versionOf),
-    stack: gradMode.anomaly ? deepStack() : undefined,
+    stack: context.anomaly ? deepStack() : undefined,
   }
   for (const t of outputs) if (t.dtype === dtype) t.gradNode = node
 }
@@ -87,7 +86,7 @@ export function noteGradient<A>(row: OpRow<A>, inputs: readonly Tensor[], attrs:
 /** The version of what a tensor shows; traced tensors are immutable. */
 export function versionOf(t: Tensor): number {
   if (t.constant !== undefined) return 0
-  return (t.value === undefined ? t.storage.version : 0) + (tracing.recorder?.updates(t) ?? 0)
+  return (t.value === undefined ? t.storage.version : 0) + (context.recorder?.updates(t) ?? 0)
 }
 
 /** Everything that can be wrong with `{ out }`, before anything is written. */
@@ -101,7 +100,7 @@ function checkOut<A>(row: OpRow<A>, inputs: readonly Tensor[], out: Tensor, meta
     )
   }
   checkWritable(name, '{ out }', out)
-  if (gradMode.enabled && row.gradient !== undefined && leadsBack(inputs, meta.dtype)) {
+  if (context.gradEnabled && row.gradient !== undefined && leadsBack(inputs, meta.dtype)) {
     throw new ArgumentError(
       'ERR_OUT_GRAD',
       `${name}: { out } cannot be used where gradients are recorded. Wrap the call in noGrad(() => …).`,
@@ -119,7 +118,7 @@ export function checkWritable(op: string, what: string, { shape, strides }: Tens
 }
 
 function allocate(meta: Meta): Tensor {
-  const memory = gradMode.enabled ? undefined : passing.memory
+  const memory = context.gradEnabled ? undefined : context.walkMemory
   const storage = Storage.allocate(sizeOf(meta.shape) * itemSize(meta.dtype), memory !== undefined)
   memory?.add(storage)
   return Tensor.contiguous(storage, meta.shape, meta.dtype)

@@ -4,8 +4,8 @@
  */
 import type { Dense } from '../../backend/registry.js'
 import type { Instruction, View } from '../../ir/format.js'
+import type { Meta } from '../../tensor/context.js'
 import type { Tensor } from '../../tensor/tensor.js'
-import type { Meta } from '../../tensor/tracing.js'
 
 export type { Dense } from '../../backend/registry.js'
 

@@ -3,15 +3,16 @@
  * (batch, group and instance norm), and rows normalized and scaled in one go (layer and RMS norm). `norm.ts` has the functions, and the
  * compositions that are the reference.
  */
+
 import { registerLoop } from '../../backend/registry.js'
 import { sizeOf } from '../../base/shape.js'
 import { bitsOfFloat, floatOfBits, type Instruction, Opcode, type View } from '../../ir/format.js'
+import { context } from '../../tensor/context.js'
 import type { Tensor } from '../../tensor/tensor.js'
 import { add, div, mul, rsqrt, square, sub } from '../basic/elementwise.js'
 import { expand, reshape } from '../basic/movement.js'
 import { mean, sum } from '../basic/reduce.js'
 import { apply, applyAll } from '../core/dispatch.js'
-import { gradMode } from '../core/grad-mode.js'
 import { broadcastView, microNumber } from '../core/micro.js'
 import { type Dense, defineOp, type OpRow } from '../core/table.js'
 
@@ -86,7 +87,7 @@ const normSumsRow: OpRow<undefined> = defineOp<undefined>({
 /** Σ g and Σ g · (x − mean) · rstd of each group, both `[G]`. */
 function normSums(g: Tensor, x: Tensor, average: Tensor, deviation: Tensor): [Tensor, Tensor] {
   const flat = (t: Tensor): Tensor => reshape(t, [t.shape[0], t.shape[1], sizeOf(t.shape.slice(2))])
-  if (!gradMode.enabled) return applyAll(normSumsRow, [flat(g), flat(x), average, deviation], undefined) as [Tensor, Tensor]
+  if (!context.gradEnabled) return applyAll(normSumsRow, [flat(g), flat(x), average, deviation], undefined) as [Tensor, Tensor]
   const dim = [...x.shape.keys()].filter((d) => d !== 1)
   return [sum(g, { dim }), mul(sum(mul(g, sub(x, spread(average, x))), { dim }), deviation)]
 }
@@ -102,7 +103,7 @@ const normalizeRow: OpRow<undefined> = defineOp<undefined>({
     const scale = weight === undefined ? deviation : mul(deviation, weight)
     const slope = div(mul(weighted, deviation), n)
     const offset = div(plain, n)
-    const gx = gradMode.enabled
+    const gx = context.gradEnabled
       ? mul(sub(sub(g, spread(offset, x)), mul(sub(x, spread(average, x)), spread(slope, x))), spread(scale, x))
       : apply(normalizeGradRow, [g, x, average, slope, offset, scale], undefined)
     return [gx, undefined, undefined, ...(weight === undefined ? [] : [weighted, plain])]

@@ -1,7 +1,9 @@
 /**
- * Who listens while a function is traced. `compile` installs a recorder; tensors, ops and modules report to it. It lives on this low
- * floor so that they can do so without knowing `compile`.
+ * What is going on at this moment, and the one way to change it for the time of a function (`within`). Who listens while a function is traced
+ * is part of it: `compile` installs a recorder; tensors, ops and modules report to it. All this lives on a low floor so that they can do so
+ * without knowing `compile`, `autograd` or `nn`.
  */
+import type { Storage } from './storage.js'
 import type { Tensor } from './tensor.js'
 
 export interface Recorder {
@@ -55,13 +57,51 @@ export interface ModuleWatch {
   guards(): FieldGuard[]
 }
 
-export const tracing: {
+/** What is going on at this moment. */
+export interface Context {
   /** The recorder of the trace that is going on, if any. */
   recorder: Recorder | undefined
-  /** The name of the compiled function whose code runs op by op at this moment, because it was asked to. */
-  opByOp: string | undefined
   /** The watch of the trace that is going on. */
   modules: ModuleWatch | undefined
-  /** Begins one for a trace of the compiled function `name`, which is known to use some modules. Installed by `nn`. */
-  watch: ((name: string, modules: Iterable<object>) => ModuleWatch) | undefined
-} = { recorder: undefined, opByOp: undefined, modules: undefined, watch: undefined }
+  /** The name of the compiled function whose code runs op by op at this moment, because it was asked to. */
+  opByOp: string | undefined
+  /** Whether ops note how to differentiate them (see `noGrad`). */
+  gradEnabled: boolean
+  /** Whether ops note where they were called, and are looked at (see `anomaly`). */
+  anomaly: boolean
+  /**
+   * Whether all modules are in evaluation, whatever their flags say: other calls may be training the same model. There is no counterpart
+   * that trains: a module that the user put into evaluation stays there until the user says otherwise.
+   */
+  evaluating: boolean
+  /** Whether `assign` does nothing: a part of a model that runs a second time has written its state already. */
+  writesSuspended: boolean
+  /** Told of the memory of eager results while a backward walk goes on (see autograd/passing.ts). */
+  walkMemory: { add(storage: Storage): void } | undefined
+}
+
+export const context: Context = {
+  recorder: undefined,
+  modules: undefined,
+  opByOp: undefined,
+  gradEnabled: true,
+  anomaly: false,
+  evaluating: false,
+  writesSuspended: false,
+  walkMemory: undefined,
+}
+
+/** Runs `fn` with some of the context changed, and puts that back. `fn` must not be async: other code would run in between. */
+export function within<T>(changed: Partial<Context>, fn: () => T): T {
+  const before: Partial<Context> = {}
+  for (const key of Object.keys(changed) as (keyof Context)[]) Object.assign(before, { [key]: context[key] })
+  Object.assign(context, changed)
+  try {
+    return fn()
+  } finally {
+    Object.assign(context, before)
+  }
+}
+
+/** Begins a watch for a trace of the compiled function `name`, which is known to use some modules. Installed by `nn`. */
+export const moduleWatch: { begin: ((name: string, modules: Iterable<object>) => ModuleWatch) | undefined } = { begin: undefined }
