@@ -64,9 +64,13 @@ export class CharLSTM extends nn.Module {
     const tokens: number[] = [...prompt]
     generating(this, () => {
       let state: CharLSTMState | undefined
-      for (let fresh = tokens.slice(), n = 0; n < count; n++, fresh = tokens.slice(-1)) {
+      for (let seen = 0; tokens.length < prompt.length + count; ) {
+        // A long prompt is read in stretches: the memory does not grow with its length.
+        const fresh = tokens.slice(seen, seen + 256)
         const [scores, next] = this.step(tensor(fresh, { dtype: 'int32', shape: [fresh.length, 1] }), state)
         state = next
+        seen += fresh.length
+        if (seen < tokens.length) continue
         tokens.push(sample(reshape(narrow(scores, 0, fresh.length - 1, 1), [1, scores.shape[2]]), options)[0])
       }
     })
